@@ -1,0 +1,56 @@
+//! `main`'s reading of the clock → [`Uptime`], for the threads that wait in real time.
+//!
+//! Nothing below `main` reads a clock by itself: the daemon hands in its monotonic clock once, virtual time hands in
+//! none at all (the capture times of the frames are the clock there).
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use lintel_shared::time::Uptime;
+
+/// A clock that `main` reads for whoever waits in real time. Cheap to clone; never goes backwards.
+#[derive(Clone)]
+pub struct Clock(Arc<dyn Fn() -> Uptime + Send + Sync>);
+
+impl Clock {
+    /// `read` must be monotonic.
+    pub fn new(read: impl Fn() -> Uptime + Send + Sync + 'static) -> Self {
+        Self(Arc::new(read))
+    }
+
+    /// The present instant.
+    #[must_use]
+    pub fn now(&self) -> Uptime {
+        (self.0)()
+    }
+}
+
+impl fmt::Debug for Clock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Clock")
+    }
+}
+
+/// The wish to stop, from a signal to every stage. Cheap to clone; once asked it stays asked.
+#[derive(Clone, Debug, Default)]
+pub struct Stop(Arc<AtomicBool>);
+
+impl Stop {
+    /// Nobody has asked yet.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Asks everybody to stop. Safe to call from a signal handler's thread, any number of times.
+    pub fn ask(&self) {
+        self.0.store(true, Ordering::SeqCst);
+    }
+
+    /// Whether somebody has asked.
+    #[must_use]
+    pub fn asked(&self) -> bool {
+        self.0.load(Ordering::SeqCst)
+    }
+}

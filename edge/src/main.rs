@@ -1,0 +1,225 @@
+//! Command line → a run of the daemon or a check of it. Only wires.
+
+use std::io::{self, Write as _};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use clap::{Args, CommandFactory as _, Parser, Subcommand};
+use clap_complete::Shell;
+use lintel_edge::check::check;
+use lintel_edge::clock::{Clock, Stop};
+use lintel_edge::config::{self, Config, DisplayKind, RelayKind, Size};
+use lintel_edge::events::{JsonLines, Sink};
+use lintel_edge::narrate::Narrator;
+use lintel_edge::pipeline::{End, Outcome};
+use lintel_edge::run::{self, RunOptions, run};
+use lintel_shared::time::Uptime;
+
+const EXAMPLES: &str = "\
+Examples:
+  Play recordings through a bundle as fast as possible, and look at what the display said:
+    lintel-edge run --bundle bundle --replay recordings --state state --events events --fast
+
+  The same at the pace at which they were recorded, on a one-bit display:
+    lintel-edge run --bundle bundle --replay recordings --state state --size 128x64
+
+  Run again what was installed last:
+    lintel-edge run --replay recordings --state state
+
+  See whether bundle, models, display and relay work here, and how fast:
+    lintel-edge check --bundle bundle --replay recordings
+
+  Write a configuration file with every key and what it means:
+    lintel-edge run --print-config > lintel-edge.toml
+
+ONNX Runtime's library is looked for at --onnxruntime, in LINTEL_ONNXRUNTIME, beside the program, and in the cache that
+`lintel` fills; --fetch-onnxruntime fetches it once, by package name, and checks its hash.
+
+Exit codes: 0 done; 1 something failed while running; 2 what was given is not right; 130 stopped by Ctrl-C or SIGTERM
+(a released strike is locked first; that is the only edge that a stop makes).";
+
+/// The daemon at the door: looks, decides, releases the strike for the people it knows.
+#[derive(Parser)]
+#[command(version, after_help = EXAMPLES, max_term_width = 110)]
+struct Cli {
+    #[command(subcommand)]
+    verb: Verb,
+    /// Say more on stderr; twice for everything.
+    #[arg(short, long, action = clap::ArgAction::Count, global = true)]
+    verbose: u8,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    /// Install a bundle if one is given, then watch the door.
+    #[command(after_help = EXAMPLES)]
+    Run(RunArgs),
+    /// Check bundle, models, recordings, display and relay, and say what to fix. Moves nothing.
+    Check(CommonArgs),
+    /// Print a completion script for a shell.
+    Completions {
+        /// Which shell.
+        shell: Shell,
+    },
+}
+
+#[derive(Args)]
+struct RunArgs {
+    #[command(flatten)]
+    common: CommonArgs,
+    /// Write every event to this file, for `lintel` to read.
+    #[arg(long, value_name = "FILE")]
+    events: Option<PathBuf>,
+    /// Virtual time: the frames' own times are the clock, nothing waits, the same input gives the same run.
+    #[arg(long)]
+    fast: bool,
+    /// Print the configuration with every key and its meaning, and do nothing else.
+    #[arg(long)]
+    print_config: bool,
+}
+
+#[derive(Args)]
+struct CommonArgs {
+    /// The bundle to install (a folder that `lintel export` made); without it the installed one is used.
+    #[arg(long, value_name = "DIR")]
+    bundle: Option<PathBuf>,
+    /// Recordings to play instead of a camera, or folders of them; may be given several times.
+    #[arg(long, value_name = "FILE_OR_DIR", num_args = 1..)]
+    replay: Vec<PathBuf>,
+    /// Seconds between two recordings.
+    #[arg(long, value_name = "SECONDS", allow_negative_numbers = true)]
+    gap: Option<f64>,
+    /// Where the daemon keeps bundles, pictures of the display, its lock.
+    #[arg(long, value_name = "DIR", default_value = "/var/lib/lintel")]
+    state: PathBuf,
+    /// Settings that differ from the defaults (see `run --print-config`).
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// What shows the screens.
+    #[arg(long, value_enum)]
+    display: Option<DisplayKind>,
+    /// The display's size.
+    #[arg(long, value_enum)]
+    size: Option<Size>,
+    /// What moves the strike.
+    #[arg(long, value_enum)]
+    relay: Option<RelayKind>,
+    /// ONNX Runtime's shared library.
+    #[arg(long, value_name = "PATH")]
+    onnxruntime: Option<PathBuf>,
+    /// Fetch ONNX Runtime once if it is not found.
+    #[arg(long)]
+    fetch_onnxruntime: bool,
+    /// JSON on stdout instead of text: one event a line and a report, or the checks.
+    #[arg(long)]
+    json: bool,
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    log_to_stderr(cli.verbose);
+    let code = match cli.verb {
+        Verb::Run(args) if args.print_config => print(config::DEFAULT),
+        Verb::Run(args) => run_verb(args),
+        Verb::Check(args) => check_verb(args),
+        Verb::Completions { shell } => {
+            clap_complete::generate(shell, &mut Cli::command(), "lintel-edge", &mut io::stdout());
+            0
+        }
+    };
+    ExitCode::from(code)
+}
+
+fn run_verb(args: RunArgs) -> u8 {
+    let json = args.common.json;
+    let options = match options(args.common) {
+        Ok(options) => RunOptions { events: args.events, fast: args.fast, ..options },
+        Err(e) => return complain(&e, 2),
+    };
+    if options.config.camera.recordings.is_empty() {
+        return complain("no recordings to play: give some with --replay FILE_OR_DIR", 2);
+    }
+    let stop = Stop::new();
+    let asked = stop.clone();
+    if let Err(e) = ctrlc::set_handler(move || asked.ask()) {
+        return complain(&format!("signals cannot be handled: {e}"), 1);
+    }
+    let told: Box<dyn Sink> =
+        if json { Box::new(JsonLines::new(io::stdout())) } else { Box::new(Narrator::new(io::stdout())) };
+    let Outcome { end, report } = match run(&options, Some(told), &clock(), &stop) {
+        Ok(outcome) => outcome,
+        Err(e) => return complain(&e.to_string(), e.exit_code()),
+    };
+    let text = if json { serde_json::json!({ "report": report }).to_string() } else { format!("\n{report}") };
+    print(&format!("{text}\n"));
+    match &end {
+        End::Failed(e) => complain(&e.to_string(), run::exit_code(&end)),
+        End::Played | End::Stopped => run::exit_code(&end),
+    }
+}
+
+fn check_verb(args: CommonArgs) -> u8 {
+    let json = args.json;
+    let options = match options(args) {
+        Ok(options) => options,
+        Err(e) => return complain(&e, 2),
+    };
+    let checks = check(&options, &clock());
+    if json {
+        print(&format!("{}\n", serde_json::json!(checks)));
+    } else {
+        print(&checks.to_string());
+    }
+    u8::from(!checks.passed())
+}
+
+/// The configuration file, and over it what the command line says.
+fn options(args: CommonArgs) -> Result<RunOptions, String> {
+    let mut config = match &args.config {
+        Some(path) => Config::from_file(path).map_err(|e| e.to_string())?,
+        None => Config::default(),
+    };
+    if !args.replay.is_empty() {
+        config.camera.recordings = args.replay;
+    }
+    if let Some(gap) = args.gap {
+        config.camera.gap_s = gap.try_into().map_err(|e| format!("--gap: {e}"))?;
+    }
+    config.display.kind = args.display.unwrap_or(config.display.kind);
+    config.display.size = args.size.unwrap_or(config.display.size);
+    config.relay.kind = args.relay.unwrap_or(config.relay.kind);
+    config.inference.onnxruntime = args.onnxruntime.unwrap_or(config.inference.onnxruntime);
+    let CommonArgs { bundle, state, fetch_onnxruntime: fetch, .. } =
+        CommonArgs { replay: Vec::new(), onnxruntime: None, ..args };
+    Ok(RunOptions { config, bundle, state, events: None, fast: false, fetch })
+}
+
+/// The machine's monotonic clock; the only place in the daemon that reads it.
+#[allow(clippy::disallowed_methods, reason = "main hands the clock to everybody else")]
+fn clock() -> Clock {
+    let start = Instant::now();
+    Clock::new(move || {
+        Uptime::ZERO + Duration::from_micros(u64::try_from(start.elapsed().as_micros()).unwrap_or(u64::MAX))
+    })
+}
+
+fn log_to_stderr(verbose: u8) {
+    let level = match verbose {
+        0 => tracing::Level::WARN,
+        1 => tracing::Level::INFO,
+        _ => tracing::Level::DEBUG,
+    };
+    tracing_subscriber::fmt().with_writer(io::stderr).with_max_level(level).with_target(false).without_time().init();
+}
+
+fn print(text: &str) -> u8 {
+    // A reader that has gone away (`| head`) is no error.
+    let _ = io::stdout().write_all(text.as_bytes());
+    0
+}
+
+fn complain(why: &str, code: u8) -> u8 {
+    eprintln!("lintel-edge: {why}");
+    code
+}

@@ -1,0 +1,273 @@
+//! The stages side by side in real time.
+//!
+//! Capture and vision have a thread each, the keeper runs on the caller's. Frames and sightings go through mailboxes in
+//! which only the latest counts; faults go straight to the keeper. The keeper wakes for its deadlines by itself, so a
+//! slow or dead stage never keeps a door released.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use lintel_shared::time::Uptime;
+use lintel_shared::verdict::Sighting;
+
+use super::keeper::Keeper;
+use super::mailbox::{Put, Receiver, Sender, Taken, mailbox};
+use super::{CAPTURE, End, Eyes, KEEPER, Outcome, StageError, Stages, VISION, tell_flaw};
+use crate::camera::{Camera, Captured, Picture, Visit};
+use crate::clock::{Clock, Stop};
+use crate::health::{CameraWatch, FlawChange, Report};
+
+/// Nobody waits longer than this without looking round: for a wish to stop, for a stage that hangs.
+const PATIENCE: Duration = Duration::from_millis(50);
+/// A stage that does not end within this after everything else has is left behind.
+const FAREWELL: Duration = Duration::from_secs(2);
+
+/// What the stages tell the keeper beside sightings.
+enum Notice {
+    Visit(Visit),
+    Flaw(FlawChange),
+    Failed(StageError),
+    /// The camera has no more pictures, and all of them were looked at.
+    Played,
+}
+
+/// When a stage was last seen alive, and what it counted.
+#[derive(Default)]
+struct Signs {
+    capture_alive: AtomicU64,
+    vision_alive: AtomicU64,
+    captured: AtomicU64,
+    repeated: AtomicU64,
+    overwritten: AtomicU64,
+    stale: AtomicU64,
+}
+
+/// What the stages of a run share.
+#[derive(Clone)]
+struct Context {
+    clock: Clock,
+    stop: Stop,
+    signs: Arc<Signs>,
+}
+
+impl Context {
+    fn alive(&self, stage: &AtomicU64) {
+        stage.store(self.clock.now().as_micros(), Ordering::Relaxed);
+    }
+}
+
+/// How long a stage may be silent, and how old a frame may get.
+#[derive(Clone, Copy, Debug)]
+pub struct Patience {
+    /// A stage that is silent for longer hangs.
+    pub stage: Duration,
+    /// Older frames are not even looked at.
+    pub max_frame_age: Duration,
+}
+
+/// Runs the stages until the camera ends, a stage fails or somebody asks to stop.
+///
+/// # Errors
+/// When the operating system gives no thread; nothing has moved then.
+pub fn run(stages: Stages, clock: &Clock, stop: &Stop, patience: Patience) -> std::io::Result<Outcome> {
+    let Stages { camera, watch, eyes, mut keeper } = stages;
+    // The stages stop when the keeper does, whoever asked for it.
+    let context = Context { clock: clock.clone(), stop: Stop::new(), signs: Arc::default() };
+    context.alive(&context.signs.capture_alive);
+    context.alive(&context.signs.vision_alive);
+    let (to_vision, pictures) = mailbox::<Picture, ()>(Picture::default(), CAPTURE);
+    let (to_keeper, inbox) = mailbox::<Sighting, Notice>(Sighting::default(), VISION);
+    let from_capture = to_keeper.another(CAPTURE);
+    let threads = [
+        spawn(CAPTURE, {
+            let context = context.clone();
+            move || capture(camera, CameraWatch::new(watch), to_vision, from_capture, &context)
+        })?,
+        spawn(VISION, {
+            let context = context.clone();
+            move || look(eyes, &pictures, to_keeper, patience.max_frame_age, &context)
+        })?,
+    ];
+    // Whatever this stage does wrong, the strike is locked before anything else happens.
+    let kept = catch_unwind(AssertUnwindSafe(|| keep(&mut keeper, &inbox, &context, stop, patience.stage)));
+    let end = kept.unwrap_or_else(|_| {
+        keeper.lock_after_panic(clock.now());
+        End::Failed(StageError::Died { stage: KEEPER })
+    });
+    if let End::Failed(e) = &end {
+        keeper.on_fault(e.fault(), clock.now());
+    }
+    keeper.stop(clock.now());
+    context.stop.ask();
+    drop(inbox);
+    for thread in threads {
+        part(thread, clock);
+    }
+    let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+    let signs = &context.signs;
+    let report = keeper.report();
+    let report = Report {
+        captured: count(&signs.captured),
+        repeated: count(&signs.repeated),
+        overwritten: count(&signs.overwritten),
+        stale: report.stale + count(&signs.stale),
+        ..report
+    };
+    Ok(Outcome { end, report })
+}
+
+fn spawn(name: &'static str, stage: impl FnOnce() + Send + 'static) -> std::io::Result<JoinHandle<()>> {
+    thread::Builder::new().name(name.to_owned()).spawn(stage)
+}
+
+/// Waits for a thread to end; one that hangs is left behind.
+fn part(thread: JoinHandle<()>, clock: &Clock) {
+    let since = clock.now();
+    while !thread.is_finished() {
+        if clock.now().since(since) > FAREWELL {
+            tracing::warn!("the {} stage does not end and is left behind", thread.thread().name().unwrap_or("?"));
+            return;
+        }
+        thread::sleep(Duration::from_millis(2));
+    }
+    // How it ended was told through the mailbox.
+    let _ = thread.join();
+}
+
+/// The capture stage: camera → the pictures' mailbox.
+fn capture(
+    mut camera: Box<dyn Camera>,
+    mut watch: CameraWatch,
+    to_vision: Sender<Picture, ()>,
+    to_keeper: Sender<Sighting, Notice>,
+    context: &Context,
+) {
+    let mut picture = Picture::default();
+    let signs = &context.signs;
+    while !context.stop.asked() {
+        context.alive(&signs.capture_alive);
+        match camera.capture(&mut picture) {
+            Ok(Captured::Picture) => {
+                signs.captured.fetch_add(1, Ordering::Relaxed);
+                let seen = watch.observe(&picture);
+                for change in seen.changes.into_iter().flatten() {
+                    to_keeper.notify(Notice::Flaw(change));
+                }
+                if seen.repeat {
+                    signs.repeated.fetch_add(1, Ordering::Relaxed);
+                    continue;
+                }
+                match to_vision.put(&mut picture) {
+                    Put::Placed => {}
+                    Put::Overwrote => drop(signs.overwritten.fetch_add(1, Ordering::Relaxed)),
+                    Put::NobodyReads => break,
+                }
+            }
+            Ok(Captured::Idle) => {}
+            Ok(Captured::Visit(visit)) => drop(to_keeper.notify(Notice::Visit(visit))),
+            Ok(Captured::End) => break,
+            Err(e) => {
+                to_keeper.notify(Notice::Failed(e.into()));
+                break;
+            }
+        }
+    }
+    to_vision.finish();
+    to_keeper.finish();
+}
+
+/// The vision stage: the pictures' mailbox → the sightings' mailbox.
+fn look(
+    mut eyes: Box<dyn Eyes>,
+    pictures: &Receiver<Picture, ()>,
+    to_keeper: Sender<Sighting, Notice>,
+    max_age: Duration,
+    context: &Context,
+) {
+    let mut picture = Picture::default();
+    while !context.stop.asked() {
+        context.alive(&context.signs.vision_alive);
+        match pictures.take(&mut picture, PATIENCE) {
+            Taken::Fresh => {}
+            Taken::Nothing | Taken::Notice(()) => continue,
+            // Its death was told to the keeper by its other sender.
+            Taken::Died(_) => break,
+            Taken::Finished => {
+                to_keeper.notify(Notice::Played);
+                break;
+            }
+        }
+        if context.clock.now().since(picture.captured) > max_age {
+            context.signs.stale.fetch_add(1, Ordering::Relaxed);
+            continue;
+        }
+        let looked =
+            picture.frame().map_err(StageError::from).and_then(|frame| eyes.look(&frame).map_err(StageError::Vision));
+        match looked {
+            Ok(mut sighting) => {
+                if to_keeper.put(&mut sighting) == Put::NobodyReads {
+                    break;
+                }
+            }
+            Err(e) => {
+                to_keeper.notify(Notice::Failed(e));
+                break;
+            }
+        }
+    }
+    to_keeper.finish();
+}
+
+/// The keeper's loop: sightings, notices and deadlines, until an end.
+fn keep(
+    keeper: &mut Keeper,
+    inbox: &Receiver<Sighting, Notice>,
+    context: &Context,
+    stop: &Stop,
+    stage_patience: Duration,
+) -> End {
+    let clock = &context.clock;
+    let mut sighting = Sighting::default();
+    let mut played = false;
+    loop {
+        let before = clock.now();
+        let until_wake = keeper.next_wake().map_or(PATIENCE, |wake| wake.since(before).min(PATIENCE));
+        let patience = if played { Duration::ZERO } else { until_wake };
+        let taken = inbox.take(&mut sighting, patience);
+        let now = clock.now();
+        keeper.on_tick(now);
+        match taken {
+            Taken::Fresh => keeper.on_sighting(&sighting, now),
+            Taken::Notice(Notice::Visit(visit)) => keeper.on_visit(&visit, now),
+            Taken::Notice(Notice::Flaw(change)) => tell_flaw(keeper, change, now),
+            Taken::Notice(Notice::Failed(e)) => return End::Failed(e),
+            Taken::Notice(Notice::Played) => played = true,
+            Taken::Died(stage) => return End::Failed(StageError::Died { stage }),
+            Taken::Nothing | Taken::Finished if played => {
+                if keeper.at_rest() {
+                    return End::Played;
+                }
+                thread::sleep(until_wake);
+            }
+            Taken::Nothing => {}
+            // Both stages have ended without a word: only a stop does that.
+            Taken::Finished => return End::Stopped,
+        }
+        if stop.asked() {
+            return End::Stopped;
+        }
+        if !played && let Some(hanging) = hanging(&context.signs, now, stage_patience) {
+            return End::Failed(hanging);
+        }
+    }
+}
+
+fn hanging(signs: &Signs, now: Uptime, patience: Duration) -> Option<StageError> {
+    [(CAPTURE, &signs.capture_alive), (VISION, &signs.vision_alive)].into_iter().find_map(|(stage, alive)| {
+        let silent = now.since(Uptime::from_micros(alive.load(Ordering::Relaxed)));
+        (silent > patience).then_some(StageError::Hangs { stage, silent })
+    })
+}

@@ -1,0 +1,282 @@
+//! Options → a run of the daemon, put together as the program does it.
+
+use std::fs::{self, File, TryLockError};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use lintel_shared::bundle;
+use lintel_shared::quality::QualityLimits;
+use lintel_shared::runtime::{BundleError, Fallback, Fetch, Library, LoadedBundle, Options, Provider, Vision};
+use lintel_shared::screen::Screen;
+use lintel_shared::time::Uptime;
+use lintel_shared::wire::{Started, Text};
+
+use crate::camera::CameraError;
+use crate::camera::replay::{Pace, Replay};
+use crate::clock::{Clock, Stop};
+use crate::config::{Config, DisplayKind, ProviderName, RelayKind};
+use crate::display::png::{self, PngDisplay};
+use crate::display::{self, Display, NoDisplay};
+use crate::events::{self, EventError, NoSink, Sink, Tee, WireFile};
+use crate::pipeline::keeper::{Keeper, KeeperError, KeeperParts, Names};
+use crate::pipeline::threads::{self, Patience};
+use crate::pipeline::{End, Outcome, StageError, Stages, lockstep};
+use crate::relay::Relay;
+use crate::relay::sim::{SimRelay, SimSettings};
+use crate::slots::disk::RealDisk;
+use crate::slots::{Installed, SlotError, Slots};
+
+/// What a run is to do.
+#[derive(Clone, Debug)]
+pub struct RunOptions {
+    /// The settings.
+    pub config: Config,
+    /// Install this bundle first; without it the one that is installed runs.
+    pub bundle: Option<PathBuf>,
+    /// The state folder.
+    pub state: PathBuf,
+    /// Write the event stream to this file.
+    pub events: Option<PathBuf>,
+    /// Virtual time instead of real time.
+    pub fast: bool,
+    /// ONNX Runtime may be fetched if it is not found.
+    pub fetch: bool,
+}
+
+/// Why a run did not begin.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The state folder is in use.
+    #[error("{}: another lintel-edge uses this state folder; stop it, or give another --state", .0.display())]
+    InUse(PathBuf),
+    /// The state folder cannot be made or locked.
+    #[error("{}: {source}", path.display())]
+    State {
+        /// The folder or file.
+        path: PathBuf,
+        /// What the operating system said.
+        source: io::Error,
+    },
+    /// No bundle was given, and none is installed.
+    #[error("{}: no bundle is installed here; give one with --bundle DIR", .0.display())]
+    NoBundle(PathBuf),
+    /// The bundle cannot be used. What was installed before still is.
+    #[error("bundle: {0}")]
+    Bundle(#[from] BundleError),
+    /// The bundle cannot be installed.
+    #[error(transparent)]
+    Slot(#[from] SlotError),
+    /// The recordings cannot be played.
+    #[error(transparent)]
+    Camera(#[from] CameraError),
+    /// The event file cannot be made.
+    #[error(transparent)]
+    Events(#[from] EventError),
+    /// A setting is out of its range.
+    #[error(transparent)]
+    Keeper(#[from] KeeperError),
+    /// The operating system gives no thread.
+    #[error("no thread could be started: {0}")]
+    Thread(io::Error),
+}
+
+impl RunError {
+    /// 1: the work failed; 2: what was given is not right.
+    #[must_use]
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::State { .. } | Self::Slot(SlotError::Disk { .. }) | Self::Events(_) | Self::Thread(_) => 1,
+            Self::InUse(_)
+            | Self::NoBundle(_)
+            | Self::Bundle(_)
+            | Self::Slot(_)
+            | Self::Camera(_)
+            | Self::Keeper(_) => 2,
+        }
+    }
+}
+
+/// The exit code of a run that began: 0 played to the end, 1 a stage failed, 2 a recording is damaged, 130 stopped.
+#[must_use]
+pub fn exit_code(end: &End) -> u8 {
+    match end {
+        End::Played => 0,
+        End::Stopped => 130,
+        End::Failed(StageError::Camera(CameraError::Open { .. } | CameraError::Frame { .. })) => 2,
+        End::Failed(_) => 1,
+    }
+}
+
+/// Runs the daemon until its recordings end or somebody asks to stop. `extra` gets every event too.
+///
+/// # Errors
+/// When the run did not begin. One that began ends with an [`Outcome`], whatever became of it.
+pub fn run(
+    options: &RunOptions,
+    extra: Option<Box<dyn Sink>>,
+    clock: &Clock,
+    stop: &Stop,
+) -> Result<Outcome, RunError> {
+    let Config { camera, relay, .. } = &options.config;
+    let pace = if options.fast { Pace::Virtual } else { Pace::RealTime(clock.clone()) };
+    let replay = Replay::new(&camera.recordings, camera.gap_s.duration(), pace)?;
+    let _lock = lock(&options.state)?;
+    let bundle = bundle(options)?;
+    let mut display = open_display(options);
+    // The keeper says it again; but loading takes a moment, and the display would be dark meanwhile.
+    if let Err(e) = display.show(&Screen::Starting) {
+        tracing::warn!("display: {e}");
+    }
+    let started = Started { people: people(&bundle), ..started(&bundle) };
+    let vision = Vision::new(bundle, &inference(options), QualityLimits::default())?;
+    let started = Started { provider: events::text(vision.encoder().provider().name()), ..started };
+    for skipped in vision.encoder().skipped().iter().chain(vision.detector().skipped()) {
+        tracing::warn!("inference provider {} was skipped: {}", skipped.provider, skipped.reason);
+    }
+    let names = Names::new(vision.table().people().iter().map(|person| (person.id, person.name.as_str())));
+    let mut sinks: Vec<Box<dyn Sink>> = extra.into_iter().collect();
+    if let Some(path) = &options.events {
+        sinks.push(Box::new(WireFile::create(path)?));
+    }
+    let mut events: Box<dyn Sink> = if sinks.is_empty() { Box::new(NoSink) } else { Box::new(Tee(sinks)) };
+    if !options.fast {
+        // In real time nothing slow may stand between a deadline and the strike.
+        events = Box::new(events::Detached::spawn(events).map_err(RunError::Thread)?);
+        display = Box::new(display::Detached::spawn(display).map_err(RunError::Thread)?);
+    }
+    let mut keeper = Keeper::new(KeeperParts {
+        vote: options.config.vote_settings(),
+        door: options.config.door_settings(),
+        relay: open_relay(relay.kind),
+        display,
+        events,
+        names,
+    })?;
+    let now = if options.fast { Uptime::ZERO } else { clock.now() };
+    keeper.start(started, now);
+    keeper.ready(now);
+    let stages =
+        Stages { camera: Box::new(replay), watch: options.config.camera_watch(), eyes: Box::new(vision), keeper };
+    if options.fast {
+        return Ok(lockstep::run(stages, stop));
+    }
+    let pipeline = &options.config.pipeline;
+    let patience = Patience {
+        stage: pipeline.stage_timeout_s.duration(),
+        max_frame_age: options.config.vote_settings().max_frame_age,
+    };
+    threads::run(stages, clock, stop, patience).map_err(RunError::Thread)
+}
+
+/// The state folder is this process's alone until the file is dropped.
+fn lock(state: &Path) -> Result<File, RunError> {
+    fs::create_dir_all(state).map_err(|source| RunError::State { path: state.to_owned(), source })?;
+    let path = state.join("lock");
+    let file = File::create(&path).map_err(|source| RunError::State { path: path.clone(), source })?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(RunError::InUse(state.to_owned())),
+        Err(TryLockError::Error(source)) => Err(RunError::State { path, source }),
+    }
+}
+
+/// The bundle that is to run, from its slot.
+fn bundle(options: &RunOptions) -> Result<LoadedBundle, RunError> {
+    let Some(folder) = &options.bundle else {
+        let slots = Slots::new(&options.state, RealDisk);
+        let slot = slots.current()?.ok_or_else(|| RunError::NoBundle(options.state.clone()))?;
+        return Ok(LoadedBundle::load(&slots.dir(slot))?);
+    };
+    let (installed, bundle) = install(folder, &options.state)?;
+    let Installed { slot, changed, .. } = installed;
+    tracing::info!("the bundle {} slot {slot}", if changed { "was installed in" } else { "is already in" });
+    Ok(bundle)
+}
+
+/// Installs the bundle in `folder` under `state`, and gives it as it was loaded from there.
+///
+/// # Errors
+/// When the bundle is not sound or cannot be written; what was current before still is.
+pub fn install(folder: &Path, state: &Path) -> Result<(Installed, LoadedBundle), RunError> {
+    // First as it is, so that a bad bundle writes nothing at all.
+    let mut loaded = LoadedBundle::load(folder)?;
+    let mut files = Vec::new();
+    for name in [bundle::DETECTOR, bundle::ENCODER, bundle::TABLE, bundle::MANIFEST] {
+        let path = folder.join(name);
+        let bytes = fs::read(&path).map_err(|source| BundleError::Read { path, source })?;
+        files.push((name, bytes));
+    }
+    let files: Vec<(&str, &[u8])> = files.iter().map(|(name, bytes)| (*name, bytes.as_slice())).collect();
+    let installed = Slots::new(state, RealDisk).install(&files, |dir| {
+        loaded = LoadedBundle::load(dir).map_err(|e| e.to_string())?;
+        Ok(())
+    })?;
+    Ok((installed, loaded))
+}
+
+/// How the models are run, by the settings.
+#[must_use]
+pub fn inference(options: &RunOptions) -> Options {
+    let inference = &options.config.inference;
+    let provider = |name: &ProviderName| match name {
+        ProviderName::Tensorrt => Provider::TensorRt,
+        ProviderName::Cuda => Provider::Cuda,
+        ProviderName::Cpu => Provider::Cpu,
+    };
+    let path = Some(inference.onnxruntime.clone()).filter(|path| !path.as_os_str().is_empty());
+    Options {
+        library: Library { path, fetch: if options.fetch { Fetch::Allowed } else { Fetch::Never } },
+        providers: inference.providers.iter().map(provider).collect(),
+        fallback: Fallback::Shown,
+        threads: inference.threads.into(),
+    }
+}
+
+/// The relay of that kind. Nothing moves.
+#[must_use]
+pub fn open_relay(kind: RelayKind) -> Box<dyn Relay> {
+    match kind {
+        RelayKind::Sim => Box::new(SimRelay::new(SimSettings::default())),
+    }
+}
+
+/// The display that the settings name; one that cannot be opened is no display, and a warning.
+#[must_use]
+pub fn open_display(options: &RunOptions) -> Box<dyn Display> {
+    let settings = &options.config.display;
+    match settings.kind {
+        DisplayKind::None => Box::new(NoDisplay),
+        DisplayKind::Png => match PngDisplay::new(&options.state.join("display"), settings.size, settings.history) {
+            Ok(display) => Box::new(display),
+            Err(e) => {
+                tracing::warn!("display: {e}; the door goes on without it");
+                Box::new(NoDisplay)
+            }
+        },
+    }
+}
+
+/// One line about the display that the settings name; opens nothing.
+#[must_use]
+pub fn describe_display(options: &RunOptions) -> String {
+    match options.config.display.kind {
+        DisplayKind::None => NoDisplay.describe(),
+        DisplayKind::Png => png::describe(&options.state.join("display"), options.config.display.size),
+    }
+}
+
+fn started(bundle: &LoadedBundle) -> Started {
+    let manifest = &bundle.manifest;
+    Started {
+        software: events::text(env!("CARGO_PKG_VERSION")),
+        pack: events::text(&manifest.pack),
+        revision: manifest.revision,
+        encoder: manifest.encoder,
+        people: 0,
+        provider: Text::new(),
+    }
+}
+
+fn people(bundle: &LoadedBundle) -> u32 {
+    u32::try_from(bundle.table.people().len()).unwrap_or(u32::MAX)
+}

@@ -1,0 +1,96 @@
+//! Frames go round without allocating: the heap is counted over a short and a long run of the same scene.
+
+use std::alloc::System;
+
+use lintel_edge::camera::{Camera, CameraError, Captured, Picture};
+use lintel_edge::clock::Stop;
+use lintel_edge::display::NoDisplay;
+use lintel_edge::events::WireFile;
+use lintel_edge::health::CameraWatchSettings;
+use lintel_edge::pipeline::keeper::{Keeper, KeeperParts, Names};
+use lintel_edge::pipeline::{End, Eyes, Stages, lockstep};
+use lintel_edge::relay::sim::{SimRelay, SimSettings};
+use lintel_shared::detect::Face;
+use lintel_shared::embed::Similarity;
+use lintel_shared::frame::Frame;
+use lintel_shared::geometry::{Point, Rect};
+use lintel_shared::quality::Quality;
+use lintel_shared::table::Scores;
+use lintel_shared::time::Uptime;
+use lintel_shared::verdict::{Opinion, Seen, Sighting};
+use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
+
+#[global_allocator]
+static HEAP: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
+
+/// A stranger who never leaves, at 25 frames a second.
+struct Stranger {
+    frames: u64,
+    next: u64,
+}
+
+impl Camera for Stranger {
+    fn describe(&self) -> String {
+        "a stranger who never leaves".to_owned()
+    }
+
+    fn capture(&mut self, picture: &mut Picture) -> Result<Captured, CameraError> {
+        if self.next == self.frames {
+            return Ok(Captured::End);
+        }
+        picture.pixels.resize(640 * 480 * 3, 100);
+        picture.pixels[..8].copy_from_slice(&self.next.to_le_bytes());
+        (picture.width, picture.height) = (640, 480);
+        picture.captured = Uptime::from_millis(40 * self.next);
+        self.next += 1;
+        Ok(Captured::Picture)
+    }
+}
+
+impl Eyes for Stranger {
+    fn look(&mut self, frame: &Frame<'_>) -> Result<Sighting, String> {
+        let bbox = Rect { x1: 10.0, y1: 10.0, x2: 90.0, y2: 90.0 };
+        let face = Face { bbox, score: 0.9, landmarks: [Point { x: 50.0, y: 50.0 }; 5] };
+        let likeness = Similarity::new(0.1).expect("a cosine");
+        let scores = Scores { best: 0, likeness, lead: 0.0, confidence: 0.1 };
+        let opinion = Some(Opinion::Stranger { scores });
+        let mut sighting = Sighting { captured: frame.captured(), ..Sighting::default() };
+        let seen = Seen { face, quality: Quality::default(), opinion, flaw: None };
+        sighting.seen.push(seen).map_err(|_| "no room".to_owned())?;
+        Ok(sighting)
+    }
+}
+
+/// Allocations and bytes that a run of so many frames leaves behind or takes on the way.
+fn run(frames: u64) -> (usize, isize) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let keeper = Keeper::new(KeeperParts {
+        vote: Default::default(),
+        door: Default::default(),
+        relay: Box::new(SimRelay::new(SimSettings::default())),
+        display: Box::new(NoDisplay),
+        events: Box::new(WireFile::create(&folder.path().join("events")).expect("a file")),
+        names: Names::default(),
+    })
+    .expect("default settings");
+    let region = Region::new(HEAP);
+    let stages = Stages {
+        camera: Box::new(Stranger { frames, next: 0 }),
+        watch: CameraWatchSettings { fault_after: std::time::Duration::from_secs(2), dark_below: 6.0 },
+        eyes: Box::new(Stranger { frames: 0, next: 0 }),
+        keeper,
+    };
+    let outcome = lockstep::run(stages, &Stop::new());
+    assert!(matches!(outcome.end, End::Played));
+    assert_eq!(outcome.report.looked_at, frames);
+    let stats = region.change();
+    let left = stats.bytes_allocated.cast_signed() - stats.bytes_deallocated.cast_signed();
+    (stats.allocations + stats.reallocations, left)
+}
+
+#[test]
+fn a_hundred_times_more_frames_allocate_nothing_more() {
+    let (short, _) = run(100);
+    let (long, _) = run(10_000);
+    assert_eq!(short, long, "allocations of 100 and of 10 000 frames");
+}

@@ -1,0 +1,398 @@
+//! The command line → one verb with its settings. Nothing here does any work.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+use clap_complete::Shell;
+use lintel_shared::runtime::{Fetch, Library, Options};
+
+use crate::train::TEMPLATE;
+use crate::train::calibration::TARGET_FPIR;
+
+/// Photos in, a bundle for the door out.
+///
+/// Lintel recognises the people who may open a door. `lintel` turns folders of photos into a bundle that the daemon
+/// `lintel-edge` runs at the door, and measures what the door would do.
+#[derive(Debug, Parser)]
+#[command(
+    name = "lintel",
+    version,
+    propagate_version = true,
+    subcommand_required = true,
+    arg_required_else_help = true
+)]
+#[command(after_help = "Example:
+  lintel demo                 watch the whole job on procedural people
+  lintel ingest photos --out faces && lintel train faces --out trained
+
+Exit codes: 0 done, 1 the work failed, 2 bad input or usage, 130 Ctrl-C.")]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub verb: Verb,
+    /// What every verb takes.
+    #[command(flatten)]
+    pub everywhere: Everywhere,
+}
+
+/// Settings that every verb takes.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Everywhere")]
+pub struct Everywhere {
+    /// Print the result as one JSON object on stdout, and nothing else but an error
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// Processor threads to use; 0: all there are
+    #[arg(long, global = true, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u16).range(0..=256))]
+    pub threads: u16,
+    /// Use this ONNX Runtime library (libonnxruntime.so, 1.17 or later) instead of finding or fetching one
+    #[arg(long, global = true, value_name = "FILE")]
+    pub onnxruntime: Option<PathBuf>,
+    /// Never fetch anything from a network
+    #[arg(long, global = true)]
+    pub offline: bool,
+}
+
+impl Everywhere {
+    /// How models are opened.
+    #[must_use]
+    pub fn runtime(&self) -> Options {
+        let fetch = if self.offline { Fetch::Never } else { Fetch::default() };
+        Options {
+            library: Library { path: self.onnxruntime.clone(), fetch },
+            threads: self.threads.into(),
+            ..Options::default()
+        }
+    }
+}
+
+/// The verbs, in the order of the work.
+#[derive(Debug, Subcommand)]
+pub enum Verb {
+    /// Make photos and recordings of people who do not exist
+    Render(RenderArgs),
+    /// Find, judge and align the face in every photo
+    Ingest(IngestArgs),
+    /// Teach the text encoder who is who
+    Train(TrainArgs),
+    /// Make the bundle that a door runs
+    Export(ExportArgs),
+    /// Measure on recordings what the door would do
+    Evaluate(EvaluateArgs),
+    /// Make one page to read or to send from what the other verbs wrote
+    Report(ReportArgs),
+    /// Do all of it once, in front of you
+    Demo(DemoArgs),
+    /// Show which ONNX Runtime library is used, fetching it if need be
+    Runtime(RuntimeArgs),
+    /// Print the completions of a shell
+    Completions(CompletionsArgs),
+}
+
+/// The output folder.
+#[derive(Debug, Clone, Args)]
+pub struct Output {
+    /// The folder to make; one that the same verb made before is replaced
+    #[arg(long, value_name = "DIR")]
+    pub out: PathBuf,
+    /// Where another folder is in the way, move it aside to DIR.old-1
+    #[arg(long)]
+    pub force: bool,
+}
+
+/// The model pack.
+#[derive(Debug, Clone, Default, Args)]
+pub struct PackArgs {
+    /// A folder with a model pack (pack.toml, detector, CLIP) instead of the built-in mini pack
+    #[arg(long, value_name = "DIR")]
+    pub pack: Option<PathBuf>,
+}
+
+/// What to render.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "Example:
+  lintel render --out faces --people 10 --strangers 2 --photos 12
+
+Writes DIR/photos/NAME/NN.jpg (for `lintel ingest`) and DIR/recordings/NN-NAME.mjpeg with a .toml beside each \
+(for `lintel evaluate` and `lintel-edge run --replay`; ffplay plays them). Strangers get recordings only.")]
+pub struct RenderArgs {
+    /// Where to.
+    #[command(flatten)]
+    pub output: Output,
+    /// People with photos and a recording
+    #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u32).range(0..=20_000))]
+    pub people: u32,
+    /// People with a recording only
+    #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u32).range(0..=20_000))]
+    pub strangers: u32,
+    /// Photos of each person
+    #[arg(long, value_name = "N", default_value_t = 12, value_parser = clap::value_parser!(u32).range(1..=2000))]
+    pub photos: u32,
+    /// Which people, and in which light: the same number gives the same files
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub seed: u64,
+    /// Length of a recording; 0: none
+    #[arg(long, value_name = "S", default_value_t = 5.0, value_parser = seconds)]
+    pub seconds: f32,
+    /// Frames a second
+    #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=60))]
+    pub fps: u32,
+    /// Size of photos and frames, px
+    #[arg(long, value_name = "WxH", default_value = "640x480", value_parser = size)]
+    pub size: [u32; 2],
+}
+
+/// Which photos.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "Example:
+  lintel ingest photos --out faces
+
+PHOTOS holds one folder per person, named after the person; a name that no folder can have goes into a one-line \
+name.txt in the folder. JPEG, PNG and WebP are read, and turned upright as the camera says. Each photo should show \
+one face: it is rejected, with the reason, for no face, two faces (a second one at least half as large), too small, \
+too blurred, turned too far away, or an unreadable file. Look at DIR/sheet.png before you train.")]
+pub struct IngestArgs {
+    /// The folder with one folder of photos per person
+    #[arg(value_name = "PHOTOS")]
+    pub photos: PathBuf,
+    /// Where to.
+    #[command(flatten)]
+    pub output: Output,
+    /// With what.
+    #[command(flatten)]
+    pub pack: PackArgs,
+}
+
+/// How to train.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "Example:
+  lintel train faces --out trained
+  lintel train faces --out trained --template \"a photo of {name}\" --strangers other-faces
+
+Ctrl-C keeps a checkpoint; the same command goes on from it. The same photos, settings and seed give the same table, \
+bit for bit, on one machine. Writes encoder.onnx, table.lintel, train.json and loss.png.")]
+pub struct TrainArgs {
+    /// A folder that `lintel ingest` made
+    #[arg(value_name = "FACES")]
+    pub faces: PathBuf,
+    /// Where to.
+    #[command(flatten)]
+    pub output: Output,
+    /// With what.
+    #[command(flatten)]
+    pub pack: PackArgs,
+    /// Passes over the training faces [default: the pack's]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub epochs: Option<u32>,
+    /// Highest learning rate [default: the pack's]
+    #[arg(long, value_name = "X", value_parser = positive)]
+    pub lr: Option<f64>,
+    /// Faces in a minibatch
+    #[arg(long, value_name = "N", default_value_t = 16, value_parser = clap::value_parser!(u32).range(2..=4096))]
+    pub batch: u32,
+    /// Decides the 80/20 split and the order of the faces
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub seed: u64,
+    /// What is said of a person; {name} stands for the name
+    #[arg(long, value_name = "TEXT", default_value = TEMPLATE)]
+    pub template: String,
+    /// Ingested faces of people who may not pass, to set the bars by [default: people who do not exist]
+    #[arg(long, value_name = "DIR")]
+    pub strangers: Option<PathBuf>,
+    /// How often a stranger may be named, per look at a face: the bars are set for this
+    #[arg(long, value_name = "RATE", default_value_t = TARGET_FPIR, value_parser = rate)]
+    pub target_fpir: f64,
+    /// The door's rule: bars set from strangers' faces, or the paper's (confidence 0.80)
+    #[arg(long, value_enum, default_value_t = RuleArg::Calibrated)]
+    pub rule: RuleArg,
+    /// Number of this table; a door only goes forward
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub revision: u64,
+    /// Start over where a checkpoint was left
+    #[arg(long)]
+    pub fresh: bool,
+}
+
+/// Which rule the table is to carry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum RuleArg {
+    /// A bar on likeness and one on the lead over the next person, both from strangers' faces.
+    Calibrated,
+    /// Softmax at the logit scale; below 0.80 nobody.
+    Paper,
+}
+
+/// What to export.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "Example:
+  lintel export trained --out bundle
+  lintel-edge check --bundle bundle
+
+Writes manifest.lintel, detector.onnx, encoder.onnx and table.lintel. A door takes the four together or not at all.")]
+pub struct ExportArgs {
+    /// A folder that `lintel train` made
+    #[arg(value_name = "TRAINED")]
+    pub trained: PathBuf,
+    /// Where to.
+    #[command(flatten)]
+    pub output: Output,
+    /// With what; the pack that the training used.
+    #[command(flatten)]
+    pub pack: PackArgs,
+}
+
+/// What to measure.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "Example:
+  lintel evaluate bundle faces/recordings --out evaluation
+
+Plays every recording through the code that runs at the door, in virtual time, and prints what became of each \
+visitor; the paper's deployment accuracy, FPR and FNR; NIST's FPIR and FNIR with 95 % confidence intervals; and the \
+time from the first sharp frame to the verdict. Writes report.json and confusion.png.")]
+pub struct EvaluateArgs {
+    /// A folder that `lintel export` made
+    #[arg(value_name = "BUNDLE")]
+    pub bundle: PathBuf,
+    /// Recordings (NAME.mjpeg with NAME.toml), or folders of them
+    #[arg(value_name = "RECORDINGS", required = true)]
+    pub recordings: Vec<PathBuf>,
+    /// Where to.
+    #[command(flatten)]
+    pub output: Output,
+    /// How long the door takes over one frame: frames that come meanwhile are passed over, as they are there
+    #[arg(long, value_name = "MS", default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=10_000))]
+    pub frame_ms: u32,
+    /// Fail (exit code 1) when the paper's deployment accuracy is below this
+    #[arg(long, value_name = "RATE", value_parser = rate)]
+    pub min_accuracy: Option<f64>,
+}
+
+/// What to put on a page.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "Example:
+  lintel report faces trained evaluation --out report.html
+
+The page stands alone: every picture is in it. It shows people's faces and names; send it with care.")]
+pub struct ReportArgs {
+    /// Folders that `lintel ingest`, `train`, `evaluate` or `demo` made
+    #[arg(value_name = "DIR", required = true)]
+    pub folders: Vec<PathBuf>,
+    /// The file to write
+    #[arg(long, value_name = "FILE", default_value = "report.html")]
+    pub out: PathBuf,
+}
+
+/// What to show.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "Example:
+  lintel demo
+  lintel demo --photos my-photos --out my-demo
+
+Runs render, ingest, train, export, evaluate and `lintel-edge run` on real files under --out, and prints each command \
+before it runs it. Steps that are done are not done again: --fresh starts over. With --photos, the photos that \
+training kept back stand in for a camera, and the strangers are people who do not exist.")]
+pub struct DemoArgs {
+    /// Your own photos, one folder per person [default: people who do not exist]
+    #[arg(long, value_name = "DIR")]
+    pub photos: Option<PathBuf>,
+    /// The folder for everything the demo makes
+    #[arg(long, value_name = "DIR", default_value = "lintel-demo")]
+    pub out: PathBuf,
+    /// With what.
+    #[command(flatten)]
+    pub pack: PackArgs,
+    /// Which people
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub seed: u64,
+    /// People who do not exist, when there are no --photos
+    #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u32).range(2..=1000))]
+    pub people: u32,
+    /// Strangers at the door
+    #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub strangers: u32,
+    /// Do every step again
+    #[arg(long)]
+    pub fresh: bool,
+    /// Play the recordings at the pace at which they were taken, instead of in virtual time
+    #[arg(long)]
+    pub live: bool,
+    /// The daemon's program [default: beside this one, else on the PATH]
+    #[arg(long, value_name = "FILE")]
+    pub edge: Option<PathBuf>,
+}
+
+/// Nothing to choose but what every verb takes.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "Example:
+  lintel runtime
+  lintel runtime --onnxruntime /opt/onnxruntime/lib/libonnxruntime.so
+
+ONNX Runtime is looked for at --onnxruntime, $LINTEL_ONNXRUNTIME, beside this program and in the user's cache; if it \
+is nowhere, the official package `onnxruntime` is fetched once with pip and its library checked by SHA-256.")]
+pub struct RuntimeArgs {}
+
+/// Which shell.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "Example:
+  lintel completions bash > ~/.local/share/bash-completion/completions/lintel")]
+pub struct CompletionsArgs {
+    /// The shell
+    pub shell: Shell,
+}
+
+fn size(text: &str) -> Result<[u32; 2], String> {
+    let parse = || -> Option<[u32; 2]> {
+        let (width, height) = text.split_once(['x', 'X'])?;
+        Some([width.parse().ok()?, height.parse().ok()?])
+    };
+    parse()
+        .filter(|sides| sides.iter().all(|side| (64..=4096).contains(side)))
+        .ok_or_else(|| "wanted WIDTHxHEIGHT, 64 to 4096 px each, as in 640x480".into())
+}
+
+fn seconds(text: &str) -> Result<f32, String> {
+    let value = text.parse().ok().filter(|value: &f32| (0.0..=600.0).contains(value));
+    value.ok_or_else(|| "wanted 0 to 600 seconds".into())
+}
+
+fn positive(text: &str) -> Result<f64, String> {
+    let value = text.parse().ok().filter(|value: &f64| value.is_finite() && *value > 0.0 && *value <= 1.0);
+    value.ok_or_else(|| "wanted a number above 0, at most 1".into())
+}
+
+fn rate(text: &str) -> Result<f64, String> {
+    let value = text.parse().ok().filter(|value: &f64| (0.0..=1.0).contains(value));
+    value.ok_or_else(|| "wanted a rate from 0 to 1".into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_sound_and_every_verb_shows_an_example() {
+        let command = Cli::command();
+        command.clone().debug_assert();
+        for verb in command.get_subcommands() {
+            let help = verb.get_after_help().map(ToString::to_string).unwrap_or_default();
+            assert!(help.starts_with("Example:\n  lintel "), "{}", verb.get_name());
+        }
+    }
+
+    #[test]
+    fn numbers_out_of_range_are_refused() {
+        fn check(args: &[&str], fine: bool) {
+            let parsed = Cli::try_parse_from(["lintel"].iter().chain(args));
+            assert_eq!(parsed.is_ok(), fine, "{args:?}");
+        }
+        check(&["render", "--out", "x", "--size", "640x480"], true);
+        check(&["render", "--out", "x", "--size", "640"], false);
+        check(&["render", "--out", "x", "--size", "99999x10"], false);
+        check(&["render", "--out", "x", "--seconds", "NaN"], false);
+        check(&["train", "f", "--out", "x", "--lr", "-1"], false);
+        check(&["train", "f", "--out", "x", "--target-fpir", "2"], false);
+        check(&["train", "f", "--out", "x", "--batch", "1"], false);
+        check(&["evaluate", "b", "--out", "x"], false);
+    }
+}

@@ -1,0 +1,80 @@
+//! `lintel export`: a trained folder and its pack → a bundle.
+
+use lintel_shared::quality::QualityLimits;
+use lintel_shared::runtime::{Options, Vision};
+use serde_json::json;
+use sha2::{Digest, Sha256};
+
+use crate::cli::ExportArgs;
+use crate::commands::{existing_folder, runtime::find};
+use crate::console::Console;
+use crate::export::{BundleParts, with_u8_input, write_bundle};
+use crate::failure::{Failure, reason};
+use crate::ingest::hex;
+use crate::interrupt;
+use crate::outdir::{Kind, OutDir, refuse_nested};
+use crate::packs::Pack;
+use crate::trained::TrainedFolder;
+
+/// Runs the verb.
+///
+/// # Errors
+/// [`Failure`]; the output folder is then as it was.
+pub fn run(args: &ExportArgs, runtime: &Options, console: &Console) -> Result<(), Failure> {
+    existing_folder(&args.trained)?;
+    refuse_nested(&args.output.out, &args.trained)?;
+    let trained = TrainedFolder::open(&args.trained)?;
+    let pack = Pack::open(args.pack.pack.as_deref()).map_err(Failure::input)?;
+    if trained.report.detector_sha256 != hex(&Sha256::digest(&pack.detector)) {
+        return Err(Failure::input(format!(
+            "{} was trained with pack {}, and pack {} has another detector; give the same --pack",
+            args.trained.display(),
+            trained.report.pack,
+            pack.about.name
+        )));
+    }
+    let size = pack.about.detector_input.map(|[width, height]| (width, height));
+    let detector = with_u8_input(&pack.detector, size).map_err(Failure::input)?;
+    let out = OutDir::take(&args.output.out, Kind::Bundle, args.output.force, &[])?;
+    find(runtime)?;
+    let parts = BundleParts {
+        pack: &pack.about.name,
+        detector: &detector,
+        encoder: &trained.encoder,
+        table: &trained.table,
+        created: seconds_since_1970(),
+    };
+    let manifest = write_bundle(out.path(), &parts).map_err(|error| match error {
+        crate::export::BundleError::Write { path, source } => {
+            Failure::work(format!("cannot write {}: {}", path.display(), reason(&source)))
+        }
+        other => Failure::input(other),
+    })?;
+    // Opened as a door opens it: what does not load here would not load there.
+    Vision::open(out.path(), runtime, QualityLimits::default()).map_err(Failure::work)?;
+    interrupt::check()?;
+    let done = out.finish()?;
+
+    let bytes: u64 = manifest.files.iter().map(|file| file.bytes).sum();
+    console.say(format!(
+        "wrote {}: {} people, encoder {}, {:.1} MB",
+        done.display(),
+        trained.table.len(),
+        manifest.encoder,
+        bytes as f64 / 1e6
+    ));
+    console.result(&json!({
+        "out": done,
+        "pack": manifest.pack,
+        "revision": manifest.revision,
+        "people": trained.table.len(),
+        "encoder": manifest.encoder.to_string(),
+        "bytes": bytes,
+    }));
+    Ok(())
+}
+
+#[allow(clippy::disallowed_methods, reason = "a bundle says when it was made; nothing is decided by it")]
+fn seconds_since_1970() -> u64 {
+    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |age| age.as_secs())
+}

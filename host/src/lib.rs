@@ -1,0 +1,43 @@
+//! Photos in, a bundle for the door out: the parts of the workstation program `lintel`.
+//!
+//! `main.rs` is one match on the verb; each verb is a module of [`commands`], which parse nothing and draw nothing
+//! themselves: they branch, the other modules compute.
+
+pub mod cli;
+pub mod commands;
+
+// What every command stands on.
+pub mod console;
+pub mod failure;
+pub mod interrupt;
+pub mod outdir;
+
+// People who do not exist.
+pub mod rendered;
+pub mod slides;
+
+// Photos → aligned crops.
+pub mod contact_sheet;
+pub mod ingest;
+pub mod people;
+pub mod photos;
+
+// Weights → trained table → bundle.
+pub mod export;
+pub mod onnx;
+pub mod packs;
+pub mod strangers;
+pub mod text_encoder;
+pub mod tokenizer;
+pub mod train;
+pub mod trained;
+pub mod weights;
+
+// Recordings → figures → pages.
+pub mod evaluate;
+pub mod picture;
+pub mod plots;
+pub mod report;
+pub mod statistics;
+pub mod visit_sheet;
+pub mod visits;

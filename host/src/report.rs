@@ -1,0 +1,262 @@
+//! Folders that the other verbs wrote → one HTML page that stands alone.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use htmlize::{escape_attribute, escape_text};
+use lintel_shared::table::Rule;
+
+use crate::evaluate;
+use crate::failure::{Failure, reason};
+use crate::ingest::People;
+use crate::outdir::Kind;
+use crate::trained::{LOSS_FILE, TrainReport};
+use crate::visits::Visits;
+
+/// Why a page cannot be made.
+#[derive(Debug, thiserror::Error)]
+pub enum ReportError {
+    /// None of the verbs made this folder.
+    #[error("{} is not a folder of `lintel ingest`, `train`, `evaluate` or `demo`", .0.display())]
+    Unknown(PathBuf),
+    /// A file of it cannot be read.
+    #[error("cannot read {}: {reason}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
+}
+
+impl From<ReportError> for Failure {
+    fn from(error: ReportError) -> Self {
+        Self::input(error)
+    }
+}
+
+/// One page over all folders, in the order given.
+///
+/// # Errors
+/// [`ReportError`] for the first folder that cannot be shown.
+pub fn page(folders: &[PathBuf]) -> Result<String, ReportError> {
+    let mut body = String::new();
+    for folder in folders {
+        for part in parts(folder)? {
+            body.push_str(&part);
+        }
+    }
+    Ok(format!(
+        "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\
+         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\
+         <title>Lintel report</title><style>{STYLE}</style></head>\n<body><h1>Lintel report</h1>\n{body}</body></html>\n"
+    ))
+}
+
+const STYLE: &str = "body{font:15px/1.5 system-ui,sans-serif;color:#22262e;background:#fafaf8;margin:2rem auto;\
+max-width:1440px;padding:0 1rem}h1{font-size:1.6rem}h2{font-size:1.2rem;margin-top:2.5rem;border-top:1px solid #dadce0;\
+padding-top:1rem}img{max-width:100%;height:auto;border:1px solid #dadce0}table{border-collapse:collapse;margin:1rem 0}\
+td,th{text-align:left;padding:.25rem .9rem .25rem 0;border-bottom:1px solid #dadce0;vertical-align:top}\
+.bad{color:#be342c;font-weight:600}.good{color:#188056}.faint{color:#8c929c}";
+
+/// Everything that is to be shown of one folder; the demo's holds several.
+fn parts(folder: &Path) -> Result<Vec<String>, ReportError> {
+    let has = |folder: &Path, kind: Kind| folder.join(kind.marker()).is_file();
+    let mut parts = Vec::new();
+    if has(folder, Kind::Ingest) {
+        parts.push(ingested(folder)?);
+    }
+    if has(folder, Kind::Train) {
+        parts.push(trained(folder)?);
+    }
+    if has(folder, Kind::Evaluation) {
+        parts.push(evaluated(folder)?);
+    }
+    if has(folder, Kind::Visits) {
+        parts.push(visited(folder)?);
+    }
+    if parts.is_empty() {
+        let inside = ["faces", "trained", "evaluation", "visits"].map(|name| folder.join(name));
+        for folder in inside.iter().filter(|folder| folder.is_dir()) {
+            parts.append(&mut self::parts(folder)?);
+        }
+    }
+    if parts.is_empty() { Err(ReportError::Unknown(folder.into())) } else { Ok(parts) }
+}
+
+fn ingested(folder: &Path) -> Result<String, ReportError> {
+    let people =
+        People::open(folder).map_err(|error| ReportError::Read { path: folder.into(), reason: error.to_string() })?;
+    let mut text = heading("Faces", folder);
+    let mut rows = Vec::new();
+    for person in &people.people {
+        for rejected in &person.rejected {
+            rows.push(vec![
+                escape_text(&person.name).into_owned(),
+                escape_text(&rejected.source).into_owned(),
+                format!("<span class=bad>{}</span>", rejected.reason.text()),
+                escape_text(&rejected.detail).into_owned(),
+            ]);
+        }
+    }
+    let mut sheets: Vec<PathBuf> = entries(folder)?
+        .into_iter()
+        .filter(|path| {
+            path.file_name().is_some_and(|name| {
+                let name = name.to_string_lossy();
+                name.starts_with("sheet") && name.ends_with(".png")
+            })
+        })
+        .collect();
+    // `sheet.png` is the first page, though a dot sorts after a dash.
+    sheets.sort_by_key(|path| (path.as_os_str().len(), path.clone()));
+    for sheet in sheets {
+        text.push_str(&picture(&sheet, "the faces of each person")?);
+    }
+    if !rows.is_empty() {
+        text.push_str(&table(&["person", "photo", "rejected", "why"], &rows));
+    }
+    Ok(text)
+}
+
+fn trained(folder: &Path) -> Result<String, ReportError> {
+    let report = TrainReport::open(folder)
+        .map_err(|error| ReportError::Read { path: folder.into(), reason: error.to_string() })?;
+    let mut text = heading("Training", folder);
+    text.push_str(&picture(&folder.join(LOSS_FILE), "loss by epoch")?);
+    let mut rows = vec![
+        row("pack", &report.pack),
+        row("people", &report.people.to_string()),
+        row("faces trained on", &report.trained_on.to_string()),
+        row("faces held out", &report.held_out.len().to_string()),
+        row("template", &report.settings.template),
+        row("seed", &report.settings.seed.to_string()),
+        row("rule", &rule(report.rule)),
+    ];
+    if let Some(last) = report.curve.last() {
+        rows.push(row("held-out faces recognised", &format!("{:.1} %", last.held_out_accuracy * 100.0)));
+    }
+    if let Some(calibration) = &report.calibration {
+        rows.push(row(
+            "strangers named at a look",
+            &format!(
+                "{:.2} % of {}, 95 %: at most {:.2} %; target {:.2} %",
+                calibration.observed_fpir * 100.0,
+                calibration.strangers,
+                calibration.fpir_upper * 100.0,
+                calibration.target_fpir * 100.0
+            ),
+        ));
+    }
+    rows.push(row("encoder", &report.encoder));
+    text.push_str(&table(&["", ""], &rows));
+    Ok(text)
+}
+
+fn evaluated(folder: &Path) -> Result<String, ReportError> {
+    let report: evaluate::Report = json(&folder.join(Kind::Evaluation.marker()))?;
+    let figures = &report.figures;
+    let mut text = heading("At the door, measured", folder);
+    let mut rows = vec![
+        row("deployment accuracy", &figures.deployment_accuracy.text()),
+        row("FPR as the paper has it (enrolled, not named right)", &figures.paper_fpr.text()),
+        row("FNR as the paper has it (strangers, not rejected)", &figures.paper_fnr.text()),
+        row("FPIR (a stranger is named)", &figures.fpir.text()),
+        row("FNIR (an enrolled person is not named, or misnamed)", &figures.fnir.text()),
+        row("single frames, FPIR", &figures.frame_fpir.text()),
+        row("single frames, FNIR", &figures.frame_fnir.text()),
+    ];
+    if let (Some(p50), Some(p95)) = (figures.verdict_ms_p50, figures.verdict_ms_p95) {
+        rows.push(row("first sharp frame to verdict", &format!("median {p50:.0} ms, 95 % within {p95:.0} ms")));
+    }
+    rows.push(row("rule", &rule(report.rule)));
+    text.push_str(&table(&["", ""], &rows));
+    text.push_str(&picture(&folder.join("confusion.png"), "who was taken for whom")?);
+    let rows: Vec<Vec<String>> = report
+        .participants
+        .iter()
+        .map(|participant| {
+            let class = if participant.outcome.is_right() { "good" } else { "bad" };
+            vec![
+                escape_text(&participant.label).into_owned(),
+                format!("<span class={class}>{}</span>", participant.outcome.text()),
+                escape_text(participant.named.as_deref().unwrap_or("-")).into_owned(),
+                participant.verdict_ms.map_or_else(|| "-".into(), |ms| format!("{ms:.0} ms")),
+            ]
+        })
+        .collect();
+    text.push_str(&table(&["who came", "outcome", "named", "verdict after"], &rows));
+    Ok(text)
+}
+
+fn visited(folder: &Path) -> Result<String, ReportError> {
+    let visits: Visits = json(&folder.join(Kind::Visits.marker()))?;
+    let mut text = heading("At the door, seen", folder);
+    text.push_str(&picture(&folder.join("sheet.png"), "frame, display and door of each visit")?);
+    let rows: Vec<Vec<String>> =
+        visits.visits.iter().map(|visit| visit.cells().map(|cell| escape_text(&cell).into_owned()).into()).collect();
+    text.push_str(&table(&Visits::HEAD, &rows));
+    Ok(text)
+}
+
+fn rule(rule: Rule) -> String {
+    match rule {
+        Rule::Paper { confidence } => format!("the paper's: confidence at least {confidence:.2}"),
+        Rule::Calibrated { likeness, lead } => format!("likeness at least {likeness:.3} and lead at least {lead:.3}"),
+    }
+}
+
+fn heading(title: &str, folder: &Path) -> String {
+    let path = folder.display().to_string();
+    format!("<h2>{title} <span class=faint>{}</span></h2>\n", escape_text(&path))
+}
+
+fn row(what: &str, value: &str) -> Vec<String> {
+    vec![what.to_owned(), escape_text(value).into_owned()]
+}
+
+/// Cells are HTML already.
+fn table(head: &[&str], rows: &[Vec<String>]) -> String {
+    let mut text = String::from("<table>");
+    if head.iter().any(|cell| !cell.is_empty()) {
+        text.push_str("<tr>");
+        for cell in head {
+            text.push_str(&format!("<th>{cell}</th>"));
+        }
+        text.push_str("</tr>");
+    }
+    for row in rows {
+        text.push_str("<tr>");
+        for cell in row {
+            text.push_str(&format!("<td>{cell}</td>"));
+        }
+        text.push_str("</tr>\n");
+    }
+    text.push_str("</table>\n");
+    text
+}
+
+fn picture(path: &Path, alt: &str) -> Result<String, ReportError> {
+    let bytes = fs::read(path).map_err(|error| unreadable(path, reason(&error)))?;
+    Ok(format!(
+        "<p><img alt=\"{}\" src=\"data:image/png;base64,{}\"></p>\n",
+        escape_attribute(alt),
+        STANDARD.encode(bytes)
+    ))
+}
+
+fn json<T: serde::de::DeserializeOwned>(path: &Path) -> Result<T, ReportError> {
+    let bytes = fs::read(path).map_err(|error| unreadable(path, reason(&error)))?;
+    serde_json::from_slice(&bytes).map_err(|error| unreadable(path, error.to_string()))
+}
+
+fn entries(folder: &Path) -> Result<Vec<PathBuf>, ReportError> {
+    let failed = |error: std::io::Error| unreadable(folder, reason(&error));
+    fs::read_dir(folder).map_err(failed)?.map(|entry| Ok(entry.map_err(failed)?.path())).collect()
+}
+
+fn unreadable(path: &Path, reason: String) -> ReportError {
+    ReportError::Read { path: path.into(), reason }
+}

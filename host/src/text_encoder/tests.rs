@@ -1,0 +1,99 @@
+//! Properties of the text encoder; its numbers are checked against the reference in `tests/reference`.
+
+use super::*;
+
+const CONFIG: TextConfig = TextConfig { vocabulary: 20, context: 12, width: 128, layers: 2, dim: 32 };
+
+fn prompts(rows: &[&[u32]]) -> Prompts {
+    let rows: Vec<Vec<u32>> = rows.iter().map(|r| r.to_vec()).collect();
+    Prompts::new(&rows, &CONFIG).expect("prompts")
+}
+
+fn values(tensor: Tensor<2>) -> Vec<f32> {
+    tensor.into_data().try_to_vec().expect("f32")
+}
+
+#[test]
+fn weights_survive_a_round_trip() {
+    let tensors = random_tensors(&CONFIG, 7);
+    let encoder = TextEncoder::from_tensors(&tensors, &Device::flex()).expect("an encoder");
+    assert_eq!(encoder.to_tensors(), tensors);
+    assert_eq!(encoder.config(), CONFIG);
+    assert_eq!(TextConfig::from_tensors(&tensors).expect("a config"), CONFIG);
+}
+
+#[test]
+fn a_seed_is_one_encoder() {
+    assert_eq!(random_tensors(&CONFIG, 1), random_tensors(&CONFIG, 1));
+    assert_ne!(random_tensors(&CONFIG, 1), random_tensors(&CONFIG, 2));
+}
+
+#[test]
+fn a_prompt_does_not_see_its_neighbours() {
+    let encoder = TextEncoder::random(&CONFIG, 3, &Device::flex());
+    let alone = values(encoder.forward(&prompts(&[&[18, 4, 5, 19]])));
+    let together = values(encoder.forward(&prompts(&[&[18, 4, 5, 19], &[18, 1, 2, 3, 4, 5, 6, 19]])));
+    let difference = alone.iter().zip(&together).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+    assert!(difference < 1e-5, "{difference}");
+    for row in together.chunks_exact(CONFIG.dim) {
+        assert!((row.iter().map(|v| v * v).sum::<f32>() - 1.0).abs() < 1e-5);
+    }
+}
+
+#[test]
+fn the_logit_scale_is_clipped() {
+    let check = |log: f32, factor: f32, clipped_log: f32| {
+        let mut tensors = random_tensors(&CONFIG, 1);
+        tensors.insert("logit_scale", NamedTensor::scalar(log));
+        let encoder = TextEncoder::from_tensors(&tensors, &Device::flex().autodiff()).expect("an encoder");
+        let got = encoder.logit_scale().into_scalar::<f32>();
+        assert!((got - factor).abs() < 1e-3 * factor, "{got} {factor}");
+        let clipped = encoder.with_clipped_logit_scale();
+        assert!((clipped.log_logit_scale() - clipped_log).abs() < 1e-6);
+        assert!(clipped.logit_scale_param().val().is_require_grad());
+    };
+    check(2.0, 2.0_f32.exp(), 2.0);
+    check(5.0, 100.0, 100.0_f32.ln());
+}
+
+#[test]
+fn every_weight_learns() {
+    let device = Device::flex().autodiff();
+    let encoder = TextEncoder::random(&CONFIG, 3, &device);
+    let rows = encoder.forward(&prompts(&[&[18, 4, 5, 19], &[18, 6, 19]]));
+    let target = Tensor::<2>::ones([2, CONFIG.dim], &device);
+    let loss = (rows * target).sum() * encoder.logit_scale().sum();
+    let gradients = burn::optim::GradientsParams::from_grads(loss.backward(), &encoder);
+    for (name, tensor) in random_tensors(&CONFIG, 3).iter() {
+        let id = param_id(name);
+        let found = match tensor.shape.len() {
+            2 => gradients.get::<2>(id).is_some(),
+            _ => gradients.get::<1>(id).is_some(),
+        };
+        assert!(found, "{name} has no gradient");
+    }
+}
+
+#[test]
+fn weights_of_another_form_are_refused() {
+    let check = |name: &str, tensor: Option<NamedTensor>, expected: &str| {
+        let mut tensors = random_tensors(&CONFIG, 1).filtered(|n| n != name);
+        if let Some(tensor) = tensor {
+            tensors.insert(name, tensor);
+        }
+        let error = TextEncoder::from_tensors(&tensors, &Device::flex()).expect_err(expected).to_string();
+        assert_eq!(error, expected);
+    };
+    check("ln_final.bias", None, "tensor ln_final.bias is missing");
+    check("ln_final.bias", Some(NamedTensor::new(vec![2], vec![0.0; 2])), "tensor ln_final.bias is [2], wanted [128]");
+    check(
+        "transformer.resblocks.0.attn.in_proj_weight",
+        None,
+        "tensor transformer.resblocks.0.attn.in_proj_weight is missing",
+    );
+    check(
+        "token_embedding.weight",
+        Some(NamedTensor::new(vec![2, 65], vec![0.0; 130])),
+        "tensor token_embedding.weight is [2, 65], wanted a width that is a multiple of 64",
+    );
+}

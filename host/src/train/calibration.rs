@@ -1,0 +1,313 @@
+//! Scores of strangers and of enrolled people → the two bars of the door's rule.
+//!
+//! A stranger is named when likeness *and* lead reach their bars. Among the pairs of bars that keep the share of
+//! strangers named (FPIR) at or below the target, the pair is taken that recognises most held-out photos of enrolled
+//! people. What the data can't show is refused: with n strangers, none of whom is named, the true rate may still be as
+//! high as the Clopper–Pearson bound for 0 of n, and a target below that is no claim that n strangers can carry.
+
+use lintel_shared::embed::Embedding;
+use lintel_shared::table::{Calibration, Rule, Scores, Table, TableError};
+
+use crate::statistics::clopper_pearson;
+
+/// The share of strangers' frames that may be named, if nothing else is asked for.
+pub const TARGET_FPIR: f64 = 0.01;
+/// The confidence of the bounds.
+pub const CONFIDENCE: f64 = 0.95;
+/// The most likeness bars that are tried.
+const MAX_CANDIDATES: usize = 1024;
+
+/// A photo of an enrolled person that training didn't see.
+#[derive(Clone, Debug)]
+pub struct Genuine {
+    /// The person's row in the table.
+    pub row: usize,
+    /// What the encoder made of the photo.
+    pub embedding: Embedding,
+}
+
+/// Why no bars can be set.
+#[derive(Debug, thiserror::Error)]
+pub enum CalibrationError {
+    /// The target is no rate that can be aimed at.
+    #[error("the target FPIR is {got}, wanted more than 0 and less than 1")]
+    Target {
+        /// The value.
+        got: f64,
+    },
+    /// There are too few strangers for the target.
+    #[error(
+        "{got} strangers can't show an FPIR of {target}: at least {wanted} are needed, or a target of {possible:.4}"
+    )]
+    TooFewStrangers {
+        /// Strangers at hand.
+        got: usize,
+        /// The target asked for.
+        target: f64,
+        /// Strangers that could show it.
+        wanted: usize,
+        /// The smallest target that the strangers at hand can show.
+        possible: f64,
+    },
+    /// There is nobody to recognise.
+    #[error("there are no held-out photos of enrolled people, wanted at least 1")]
+    NoGenuine,
+    /// An embedding doesn't belong to the table.
+    #[error(transparent)]
+    Table(#[from] TableError),
+}
+
+/// How many strangers are needed, so that an FPIR of `target` can be shown at all: if none of them is named, the
+/// upper end of the 95 % Clopper–Pearson interval is at most the target.
+#[must_use]
+pub fn strangers_needed(target: f64) -> usize {
+    // 0 of n: the upper end is 1 − (α/2)^(1/n).
+    let n = ((1.0 - CONFIDENCE) / 2.0).ln() / (-target).ln_1p();
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "positive, saturates")]
+    let n = n.ceil() as usize;
+    n
+}
+
+/// Sets the bars for `target`, a share of strangers' photos.
+///
+/// # Errors
+/// [`CalibrationError`].
+pub fn calibrate(
+    table: &Table,
+    genuine: &[Genuine],
+    strangers: &[Embedding],
+    target: f64,
+) -> Result<(Rule, Calibration), CalibrationError> {
+    if !(target > 0.0 && target < 1.0) {
+        return Err(CalibrationError::Target { got: target });
+    }
+    let wanted = strangers_needed(target);
+    if strangers.len() < wanted {
+        let possible = clopper_pearson(0, strangers.len() as u64, CONFIDENCE).high;
+        return Err(CalibrationError::TooFewStrangers { got: strangers.len(), target, wanted, possible });
+    }
+    if genuine.is_empty() {
+        return Err(CalibrationError::NoGenuine);
+    }
+    let strangers = strangers.iter().map(|e| table.score(e).map(Point::of)).collect::<Result<Vec<_>, _>>()?;
+    let mut right = Vec::with_capacity(genuine.len());
+    for photo in genuine {
+        let scores = table.score(&photo.embedding)?;
+        if scores.best as usize == photo.row {
+            right.push(Point::of(scores));
+        }
+    }
+    #[expect(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a count")]
+    let allowed = (strangers.len() as f64 * target).floor() as usize;
+    let bars = best_bars(&strangers, &right, allowed);
+    Ok((
+        Rule::Calibrated { likeness: bars.likeness, lead: bars.lead },
+        figures(bars, &strangers, &right, genuine.len(), target),
+    ))
+}
+
+/// A pair of scores, or of bars.
+#[derive(Copy, Clone, Debug, PartialEq)]
+struct Point {
+    likeness: f32,
+    lead: f32,
+}
+
+impl Point {
+    fn of(scores: Scores) -> Self {
+        Self { likeness: scores.likeness.get(), lead: scores.lead }
+    }
+
+    fn passes(self, bars: Point) -> bool {
+        self.likeness >= bars.likeness && self.lead >= bars.lead
+    }
+}
+
+/// The bars that let at most `allowed` strangers pass and the most of `genuine`, as far from both as they can be.
+fn best_bars(strangers: &[Point], genuine: &[Point], allowed: usize) -> Point {
+    let mut best: Option<(usize, Point)> = None;
+    for likeness in likeness_candidates(strangers) {
+        let bars = Point { likeness, lead: lowest_lead(strangers, likeness, allowed) };
+        let passing = genuine.iter().filter(|g| g.passes(bars)).count();
+        if best.is_none_or(|(most, _)| passing > most) {
+            best = Some((passing, bars));
+        }
+    }
+    let (_, lowest) = best.expect("the lowest likeness is always a candidate");
+    raised(lowest, genuine)
+}
+
+/// Bars on likeness worth trying, descending: just above strangers' own, and none at all.
+fn likeness_candidates(strangers: &[Point]) -> Vec<f32> {
+    let mut candidates: Vec<f32> = strangers.iter().map(|s| s.likeness.next_up().clamp(-1.0, 1.0)).collect();
+    candidates.sort_by(|a, b| b.total_cmp(a));
+    candidates.dedup();
+    let every = candidates.len().div_ceil(MAX_CANDIDATES).max(1);
+    let mut candidates: Vec<f32> = candidates.into_iter().step_by(every).collect();
+    candidates.push(-1.0);
+    candidates
+}
+
+/// The lowest bar on the lead that lets at most `allowed` strangers pass who reach `likeness`.
+fn lowest_lead(strangers: &[Point], likeness: f32, allowed: usize) -> f32 {
+    let mut leads: Vec<f32> = strangers.iter().filter(|s| s.likeness >= likeness).map(|s| s.lead).collect();
+    if leads.len() <= allowed {
+        return 0.0;
+    }
+    let (_, lead, _) = leads.select_nth_unstable_by(allowed, |a, b| b.total_cmp(a));
+    lead.next_up().clamp(0.0, 2.0)
+}
+
+/// Each bar moved half way up to the lowest enrolled score that passes it: nobody more is rejected, and a stranger a
+/// little above those that were seen is still one.
+fn raised(lowest: Point, genuine: &[Point]) -> Point {
+    let passing = || genuine.iter().filter(|g| g.passes(lowest));
+    let half_way = |bar: f32, scores: &mut dyn Iterator<Item = f32>| {
+        scores.min_by(f32::total_cmp).map_or(bar, |least| f32::midpoint(bar, least))
+    };
+    Point {
+        likeness: half_way(lowest.likeness, &mut passing().map(|g| g.likeness)),
+        lead: half_way(lowest.lead, &mut passing().map(|g| g.lead)),
+    }
+}
+
+#[expect(clippy::cast_precision_loss, clippy::cast_possible_truncation, reason = "rates of counts, stored as f32")]
+fn figures(bars: Point, strangers: &[Point], right: &[Point], genuine: usize, target: f64) -> Calibration {
+    let named = strangers.iter().filter(|s| s.passes(bars)).count();
+    let recognised = right.iter().filter(|g| g.passes(bars)).count();
+    let trials = strangers.len();
+    let upper = clopper_pearson(named as u64, trials as u64, CONFIDENCE).high;
+    Calibration {
+        target_fpir: target as f32,
+        strangers: u32::try_from(trials).unwrap_or(u32::MAX),
+        observed_fpir: (named as f64 / trials as f64) as f32,
+        fpir_upper: upper as f32,
+        fnir: 1.0 - (recognised as f64 / genuine as f64) as f32,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use lintel_shared::embed::EncoderId;
+    use lintel_shared::table::{Person, PersonId, TableParts};
+    use proptest::prelude::*;
+
+    const ID: EncoderId = EncoderId([1; 32]);
+
+    fn point(likeness: f32, lead: f32) -> Point {
+        Point { likeness, lead }
+    }
+
+    fn named(points: &[Point], bars: Point) -> usize {
+        points.iter().filter(|p| p.passes(bars)).count()
+    }
+
+    #[test]
+    fn bars_stand_between_strangers_and_people() {
+        let check = |strangers: &[Point], genuine: &[Point], allowed: usize, expected: (usize, usize)| {
+            let bars = best_bars(strangers, genuine, allowed);
+            assert_eq!((named(strangers, bars), named(genuine, bars)), expected, "{bars:?}");
+        };
+        let people = [point(0.8, 0.5), point(0.7, 0.4), point(0.9, 0.6)];
+        check(&[point(0.2, 0.1), point(0.3, 0.05)], &people, 0, (0, 3));
+        // As like as a person, but without the lead; and the other way round.
+        check(&[point(0.85, 0.1)], &people, 0, (0, 3));
+        check(&[point(0.1, 0.9)], &people, 0, (0, 3));
+        check(&[point(0.85, 0.1), point(0.1, 0.9)], &people, 0, (0, 3));
+        // One who is a person's double costs that person, unless one may pass.
+        check(&[point(0.75, 0.45)], &people, 0, (0, 2));
+        check(&[point(0.75, 0.45)], &people, 1, (1, 3));
+        check(&[], &people, 0, (0, 3));
+        check(&[point(0.5, 0.5)], &[], 0, (0, 0));
+    }
+
+    #[test]
+    fn bars_keep_their_distance() {
+        let bars = best_bars(&[point(0.2, 0.3)], &[point(0.8, 0.3)], 0);
+        assert!(bars.likeness > 0.4 && bars.likeness < 0.6, "{bars:?}");
+    }
+
+    proptest! {
+        #[test]
+        fn no_more_strangers_pass_than_are_allowed(
+            strangers in prop::collection::vec((-1.0_f32..=1.0, 0.0_f32..2.0), 0..60),
+            genuine in prop::collection::vec((-1.0_f32..=1.0, 0.0_f32..2.0), 0..30),
+            allowed in 0_usize..5,
+        ) {
+            let points = |list: &[(f32, f32)]| list.iter().map(|&(s, l)| point(s, l)).collect::<Vec<_>>();
+            let (strangers, genuine) = (points(&strangers), points(&genuine));
+            let bars = best_bars(&strangers, &genuine, allowed);
+            prop_assert!(named(&strangers, bars) <= allowed);
+            // No other pair of bars at the strangers' own scores does better by people.
+            for likeness in likeness_candidates(&strangers) {
+                let other = point(likeness, lowest_lead(&strangers, likeness, allowed));
+                prop_assert!(named(&genuine, other) <= named(&genuine, bars));
+            }
+        }
+    }
+
+    #[test]
+    fn a_claim_needs_its_strangers() {
+        let check = |target: f64, expected: usize| {
+            let needed = strangers_needed(target);
+            assert_eq!(needed, expected);
+            assert!(clopper_pearson(0, needed as u64, CONFIDENCE).high <= target);
+            assert!(clopper_pearson(0, needed as u64 * 9 / 10, CONFIDENCE).high > target);
+        };
+        check(0.01, 368);
+        check(0.1, 36);
+        check(0.001, 3688);
+    }
+
+    fn table() -> Table {
+        let person = |id: u32, name: &str| Person { id: PersonId(id), name: name.to_owned() };
+        Table::new(TableParts {
+            encoder: ID,
+            revision: 1,
+            template: "{name}".to_owned(),
+            logit_scale: 100.0,
+            people: vec![person(0, "Ada"), person(1, "Bo")],
+            classes: vec![1.0, 0.0, 0.0, 0.0, 1.0, 0.0],
+            dim: 3,
+            rule: Rule::PAPER,
+            calibration: None,
+        })
+        .expect("a table")
+    }
+
+    fn embedding(values: [f32; 3]) -> Embedding {
+        Embedding::new(&values, ID).expect("an embedding")
+    }
+
+    #[test]
+    fn the_table_gets_bars_and_figures() {
+        let genuine = [
+            Genuine { row: 0, embedding: embedding([1.0, 0.1, 0.1]) },
+            Genuine { row: 1, embedding: embedding([0.1, 1.0, 0.1]) },
+            // Taken for the other: no bar can help.
+            Genuine { row: 1, embedding: embedding([1.0, 0.0, 0.0]) },
+        ];
+        let strangers: Vec<Embedding> = (0..40_u8).map(|i| embedding([0.3, f32::from(i) / 100.0, 1.0])).collect();
+        let (rule, calibration) = calibrate(&table(), &genuine, &strangers, 0.1).expect("bars");
+        let Rule::Calibrated { likeness, lead } = rule else { panic!("{rule:?}") };
+        assert!(likeness > 0.35 && likeness < 0.99 && lead < 0.9, "{rule:?}");
+        assert_eq!((calibration.strangers, calibration.observed_fpir), (40, 0.0));
+        assert!(calibration.fpir_upper > 0.08 && calibration.fpir_upper <= 0.1, "{calibration:?}");
+        assert!((calibration.fnir - 1.0 / 3.0).abs() < 1e-6, "{calibration:?}");
+    }
+
+    #[test]
+    fn claims_that_the_data_cannot_carry_are_refused() {
+        let genuine = [Genuine { row: 0, embedding: embedding([1.0, 0.0, 0.0]) }];
+        let strangers = vec![embedding([0.0, 0.0, 1.0]); 10];
+        let check = |genuine: &[Genuine], target: f64, expected: &str| {
+            let error = calibrate(&table(), genuine, &strangers, target).expect_err(expected).to_string();
+            assert!(error.contains(expected), "{error}");
+        };
+        check(&genuine, 0.01, "10 strangers can't show an FPIR of 0.01: at least 368 are needed, or a target of 0.308");
+        check(&genuine, 0.0, "the target FPIR is 0");
+        check(&genuine, f64::NAN, "the target FPIR is NaN");
+        check(&[], 0.5, "no held-out photos");
+    }
+}

@@ -1,0 +1,259 @@
+//! The state of a run and its steps.
+
+use std::collections::BTreeMap;
+
+use burn::module::ParamGroup;
+use burn::optim::{AdamWConfig, GradientsParams, ModuleOptimizer};
+use burn::tensor::{Bytes, Device, Tensor, TensorData};
+use sha2::{Digest as _, Sha256};
+
+use super::checkpoint::{CheckpointError, State};
+use super::data::{Split, split};
+use super::loss::loss;
+use super::schedule::{cosine, order};
+use super::{EpochFigures, Features, LogitScale, PLACEHOLDER, Settings, Step, Task, TrainError, Trained};
+use crate::text_encoder::{MAX_LOGIT_SCALE, Prompts, TextConfig, TextEncoder, param_id};
+use crate::weights::{NamedTensors, Precision};
+
+/// AdamW's ε; burn's own default of 1e-5 would drown the small gradients of unit features.
+const EPSILON: f32 = 1e-8;
+
+pub(super) struct Learner<'a> {
+    features: &'a Features,
+    settings: &'a Settings,
+    split: Split,
+    people: usize,
+    prompts: Prompts,
+    device: Device,
+    encoder: TextEncoder,
+    optimizer: ModuleOptimizer,
+    fingerprint: [u8; 32],
+    /// Steps that are done.
+    done: u64,
+    epoch_loss: f64,
+    /// The order of the current epoch, made when its first step is taken.
+    order: Option<(u32, Vec<usize>)>,
+    curve: Vec<EpochFigures>,
+}
+
+impl<'a> Learner<'a> {
+    pub(super) fn new(task: &Task<'a>) -> Result<Self, TrainError> {
+        check(task.settings)?;
+        let config = TextConfig::from_tensors(task.clip)?;
+        if task.features.dim() != config.dim {
+            return Err(TrainError::Dim { got: task.features.dim(), wanted: config.dim });
+        }
+        let people = task.names.len();
+        let split = split(task.features, people, task.settings.held_out, task.settings.seed)?;
+        let rows = prompt_rows(task)?;
+        let prompts = Prompts::new(&rows, &config)?;
+        let device = Device::flex().autodiff();
+        let text = text_tower(task.clip);
+        let fingerprint = fingerprint(task, &rows, &text);
+        Ok(Self {
+            features: task.features,
+            settings: task.settings,
+            split,
+            people,
+            prompts,
+            encoder: load(&text, task.settings, &device)?,
+            optimizer: optimizer(&text, task.settings),
+            device,
+            fingerprint,
+            done: 0,
+            epoch_loss: 0.0,
+            order: None,
+            curve: Vec::new(),
+        })
+    }
+
+    /// A hash of everything that decides the result.
+    pub(super) fn fingerprint(&self) -> [u8; 32] {
+        self.fingerprint
+    }
+
+    pub(super) fn state(&self) -> Result<State, CheckpointError> {
+        let weights = self.encoder.to_tensors().to_safetensors(Precision::F32).map_err(CheckpointError::content)?;
+        let optimizer = self.optimizer.into_bytes().map_err(CheckpointError::content)?;
+        Ok(State {
+            done: self.done,
+            epoch_loss: self.epoch_loss,
+            curve: self.curve.clone(),
+            weights,
+            optimizer: optimizer.to_vec(),
+        })
+    }
+
+    pub(super) fn restore(&mut self, state: State) -> Result<(), TrainError> {
+        if state.done > self.total() {
+            let what = format!("{} steps are done, the run has {}", state.done, self.total());
+            return Err(CheckpointError::Content { what }.into());
+        }
+        let weights = NamedTensors::from_safetensors(&state.weights)?;
+        self.encoder = load(&weights, self.settings, &self.device)?;
+        let moments = Bytes::from_bytes_vec(state.optimizer);
+        self.optimizer = optimizer(&weights, self.settings).from_bytes(moments).map_err(CheckpointError::content)?;
+        (self.done, self.epoch_loss, self.curve) = (state.done, state.epoch_loss, state.curve);
+        Ok(())
+    }
+
+    pub(super) fn is_finished(&self) -> bool {
+        self.done == self.total()
+    }
+
+    /// Whether the last step was the last of its epoch.
+    pub(super) fn is_between_epochs(&self) -> bool {
+        self.done.is_multiple_of(self.steps_per_epoch())
+    }
+
+    /// One step of AdamW on the next photos.
+    pub(super) fn step(&mut self) -> Result<Step, TrainError> {
+        let per_epoch = self.steps_per_epoch();
+        let epoch = u32::try_from(self.done / per_epoch).expect("epochs are counted in u32");
+        let within = usize::try_from(self.done % per_epoch).expect("steps of an epoch are fewer than photos");
+        let order = match self.order.take() {
+            Some((of, order)) if of == epoch => order,
+            _ => order(&self.split.train, self.settings.seed, epoch),
+        };
+        let first = within * self.settings.batch;
+        let photos = &order[first..order.len().min(first + self.settings.batch)];
+        let (features, labels) = self.batch(photos);
+        self.order = Some((epoch, order));
+
+        let learning_rate = cosine(self.settings.learning_rate, self.done, self.total());
+        let classes = self.encoder.forward(&self.prompts);
+        let loss = loss(features, classes, self.encoder.logit_scale(), &labels, self.settings.likeness);
+        let value = loss.clone().into_scalar::<f32>();
+        if !value.is_finite() {
+            return Err(TrainError::Diverged { step: self.done + 1, loss: value });
+        }
+        let gradients = GradientsParams::from_grads(loss.backward(), &self.encoder);
+        let stepped = self.optimizer.step(learning_rate, self.encoder.clone(), gradients);
+        self.encoder = stepped.with_clipped_logit_scale();
+        self.done += 1;
+        self.epoch_loss += f64::from(value);
+        Ok(Step { done: self.done, total: self.total(), epoch: epoch + 1, loss: value, learning_rate })
+    }
+
+    /// Adds the finished epoch to the curve.
+    pub(super) fn close_epoch(&mut self) {
+        let (features, labels) = self.batch(&self.split.held_out);
+        let encoder = self.encoder.clone();
+        let classes = encoder.forward(&self.prompts).detach();
+        let scores = features.clone().matmul(classes.clone().transpose());
+        let best = scores.argmax(1).into_data();
+        let right = best.iter::<i64>().zip(&labels).filter(|&(b, &l)| b == i64::from(l)).count();
+        let scale = encoder.logit_scale().detach();
+        let loss = loss(features, classes, scale, &labels, self.settings.likeness).into_scalar::<f32>();
+        #[expect(clippy::cast_precision_loss, clippy::cast_possible_truncation, reason = "means of small counts")]
+        self.curve.push(EpochFigures {
+            epoch: u32::try_from(self.curve.len() + 1).expect("epochs are counted in u32"),
+            loss: (self.epoch_loss / self.steps_per_epoch() as f64) as f32,
+            held_out_loss: loss,
+            held_out_accuracy: right as f32 / labels.len() as f32,
+        });
+        self.epoch_loss = 0.0;
+    }
+
+    pub(super) fn into_trained(self) -> Trained {
+        let rows = self.encoder.forward(&self.prompts).into_data();
+        Trained {
+            classes: rows.try_to_vec::<f32>().expect("embeddings are f32"),
+            dim: self.features.dim(),
+            logit_scale: self.encoder.log_logit_scale().exp().min(MAX_LOGIT_SCALE),
+            curve: self.curve,
+            split: self.split,
+        }
+    }
+
+    fn steps_per_epoch(&self) -> u64 {
+        self.split.train.len().div_ceil(self.settings.batch) as u64
+    }
+
+    fn total(&self) -> u64 {
+        u64::from(self.settings.epochs) * self.steps_per_epoch()
+    }
+
+    /// Features `[B, D]` and labels of some photos.
+    fn batch(&self, photos: &[usize]) -> (Tensor<2>, Vec<u32>) {
+        let values: Vec<f32> = photos.iter().flat_map(|&row| self.features.row(row)).copied().collect();
+        let labels: Vec<u32> = photos.iter().map(|&row| self.features.people()[row]).collect();
+        debug_assert!(labels.iter().all(|&label| (label as usize) < self.people));
+        let data = TensorData::new(values, [photos.len(), self.features.dim()]);
+        (Tensor::from_data(data, &self.device), labels)
+    }
+}
+
+fn check(settings: &Settings) -> Result<(), TrainError> {
+    let refuse = |setting, got: String, wanted| Err(TrainError::Setting { setting, got, wanted });
+    if !settings.template.contains(PLACEHOLDER) {
+        return refuse("the template", format!("{:?}", settings.template), "a text with {name} in it");
+    }
+    if settings.epochs == 0 {
+        return refuse("the number of epochs", settings.epochs.to_string(), "at least 1");
+    }
+    if settings.batch == 0 {
+        return refuse("the batch", settings.batch.to_string(), "at least 1");
+    }
+    if !(settings.learning_rate > 0.0 && settings.learning_rate <= 1.0) {
+        return refuse("the learning rate", settings.learning_rate.to_string(), "more than 0, at most 1");
+    }
+    if !(0.0..=1000.0).contains(&settings.likeness) {
+        return refuse("the weight of the likeness", settings.likeness.to_string(), "0 to 1000");
+    }
+    if !(0.0..=1.0).contains(&settings.weight_decay) {
+        return refuse("the weight decay", settings.weight_decay.to_string(), "0 to 1");
+    }
+    Ok(())
+}
+
+/// Each person's prompt as token ids, no two alike.
+fn prompt_rows(task: &Task) -> Result<Vec<Vec<u32>>, TrainError> {
+    let mut rows: Vec<Vec<u32>> = Vec::with_capacity(task.names.len());
+    let mut seen = BTreeMap::new();
+    for (second, name) in task.names.iter().enumerate() {
+        let row = task.tokenizer.encode(&task.settings.template.replace(PLACEHOLDER, name))?;
+        if let Some(first) = seen.insert(row.clone(), second) {
+            return Err(TrainError::SamePrompt { first, second, context: task.tokenizer.context() });
+        }
+        rows.push(row);
+    }
+    Ok(rows)
+}
+
+/// The text tower's tensors of a whole CLIP.
+fn text_tower(clip: &NamedTensors) -> NamedTensors {
+    clip.filtered(|name| !name.starts_with("visual."))
+}
+
+fn load(text: &NamedTensors, settings: &Settings, device: &Device) -> Result<TextEncoder, TrainError> {
+    let encoder = TextEncoder::from_tensors(text, device)?;
+    Ok(match settings.logit_scale {
+        LogitScale::Trained => encoder,
+        LogitScale::Frozen => encoder.with_frozen_logit_scale(),
+    })
+}
+
+/// AdamW that lets only matrices decay.
+fn optimizer(text: &NamedTensors, settings: &Settings) -> ModuleOptimizer {
+    let adamw = |decay| AdamWConfig::new().with_epsilon(EPSILON).with_weight_decay(decay).build();
+    let vectors = text.iter().filter(|(_, t)| t.shape.len() < 2).map(|(name, _)| param_id(name)).collect();
+    ModuleOptimizer::from(adamw(settings.weight_decay)).with_group(ParamGroup::from_ids(vectors), adamw(0.0), None)
+}
+
+fn fingerprint(task: &Task, prompts: &[Vec<u32>], text: &NamedTensors) -> [u8; 32] {
+    let mut hash = Sha256::new();
+    hash.update(serde_json::to_vec(task.settings).expect("settings are plain values"));
+    for row in prompts {
+        hash.update((row.len() as u64).to_le_bytes());
+        row.iter().for_each(|token| hash.update(token.to_le_bytes()));
+    }
+    hash.update((task.features.dim() as u64).to_le_bytes());
+    task.features.people().iter().for_each(|person| hash.update(person.to_le_bytes()));
+    task.features.values().iter().for_each(|value| hash.update(value.to_le_bytes()));
+    for (name, tensor) in text.iter() {
+        hash.update(name.as_bytes());
+        tensor.values.iter().for_each(|value| hash.update(value.to_le_bytes()));
+    }
+    hash.finalize().into()
+}

@@ -1,0 +1,145 @@
+//! What `lintel train` leaves behind: `train.json`, and the checks that its files belong together.
+
+use std::path::{Path, PathBuf};
+
+use lintel_shared::bundle::{ENCODER, TABLE};
+use lintel_shared::embed::EncoderId;
+use lintel_shared::table::{Calibration, Rule, Table, TableError};
+use serde::{Deserialize, Serialize};
+
+use crate::failure::{Failure, reason};
+use crate::train::{EpochFigures, Settings};
+
+/// The index of a trained folder.
+pub const TRAIN_FILE: &str = "train.json";
+/// The loss curve.
+pub const LOSS_FILE: &str = "loss.png";
+/// Bumped when the meaning of [`TRAIN_FILE`] changes.
+pub const TRAIN_FORMAT: u32 = 1;
+
+/// `train.json`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TrainReport {
+    /// [`TRAIN_FORMAT`].
+    pub format: u32,
+    /// The model pack's name.
+    pub pack: String,
+    /// SHA-256 of the detector that cut the faces, hex.
+    pub detector_sha256: String,
+    /// SHA-256 of `encoder.onnx`, hex.
+    pub encoder: String,
+    /// How it was trained.
+    pub settings: Settings,
+    /// People in the table.
+    pub people: u32,
+    /// Faces that were trained on.
+    pub trained_on: u32,
+    /// Photos that training did not see.
+    pub held_out: Vec<HeldOut>,
+    /// Loss and accuracy by epoch.
+    pub curve: Vec<EpochFigures>,
+    /// The table's rule.
+    pub rule: Rule,
+    /// How the rule's bars were set; absent for the paper's rule.
+    pub calibration: Option<Calibration>,
+}
+
+/// A photo that training did not see.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct HeldOut {
+    /// Whose.
+    pub name: String,
+    /// File name of the photo.
+    pub source: String,
+}
+
+/// Why a trained folder cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum TrainedError {
+    /// A file is missing or unreadable.
+    #[error("{} is not a folder of `lintel train`: {file}: {reason}", folder.display())]
+    NotTrained {
+        /// The folder.
+        folder: PathBuf,
+        /// The file in it.
+        file: &'static str,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The table does not open.
+    #[error("{}: {source}", file.display())]
+    Table {
+        /// The file.
+        file: PathBuf,
+        /// What is wrong with it.
+        source: TableError,
+    },
+    /// The table belongs to another encoder.
+    #[error("the table in {} is for encoder {wanted}, the encoder there is {got}; train again", folder.display())]
+    Encoder {
+        /// The folder.
+        folder: PathBuf,
+        /// The encoder that the table was trained against.
+        wanted: EncoderId,
+        /// The encoder that is there.
+        got: EncoderId,
+    },
+}
+
+impl From<TrainedError> for Failure {
+    fn from(error: TrainedError) -> Self {
+        Self::input(error)
+    }
+}
+
+/// A trained folder, checked.
+#[derive(Debug)]
+pub struct TrainedFolder {
+    /// `train.json`.
+    pub report: TrainReport,
+    /// The image encoder's ONNX file.
+    pub encoder: Vec<u8>,
+    /// The identity table.
+    pub table: Table,
+}
+
+impl TrainedFolder {
+    /// Reads the folder and checks that the table is for this encoder.
+    ///
+    /// # Errors
+    /// [`TrainedError`].
+    pub fn open(folder: &Path) -> Result<Self, TrainedError> {
+        let report = TrainReport::open(folder)?;
+        let read = |file: &'static str| {
+            std::fs::read(folder.join(file)).map_err(|error| TrainedError::NotTrained {
+                folder: folder.into(),
+                file,
+                reason: reason(&error),
+            })
+        };
+        let encoder = read(ENCODER)?;
+        let table = Table::from_bytes(&read(TABLE)?)
+            .map_err(|source| TrainedError::Table { file: folder.join(TABLE), source })?;
+        let (got, wanted) = (EncoderId::of(&encoder), table.encoder());
+        if got != wanted {
+            return Err(TrainedError::Encoder { folder: folder.into(), wanted, got });
+        }
+        Ok(Self { report, encoder, table })
+    }
+}
+
+impl TrainReport {
+    /// Reads `train.json` alone.
+    ///
+    /// # Errors
+    /// [`TrainedError::NotTrained`].
+    pub fn open(folder: &Path) -> Result<Self, TrainedError> {
+        let not = |reason: String| TrainedError::NotTrained { folder: folder.into(), file: TRAIN_FILE, reason };
+        let bytes = std::fs::read(folder.join(TRAIN_FILE)).map_err(|error| not(reason(&error)))?;
+        let report: Self = serde_json::from_slice(&bytes).map_err(|error| not(error.to_string()))?;
+        if report.format != TRAIN_FORMAT {
+            return Err(not(format!("it has format {}, wanted {TRAIN_FORMAT}", report.format)));
+        }
+        Ok(report)
+    }
+}

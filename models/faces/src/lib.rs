@@ -1,0 +1,40 @@
+//! A seed → pictures of people who do not exist, with the truth about every face.
+//!
+//! Everything is a pure function of its seeds: the same call gives the same bytes. Rendering is single-threaded; callers
+//! who want more run several pictures at once.
+//!
+//! Conventions: pixels grow to the right and down, (0, 0) is the corner of the first pixel; head space is in cm, x to
+//! the image's right, y up, z out of the face; see [`Pose`] for the signs of angles.
+
+#![allow(clippy::cast_precision_loss)]
+
+mod background;
+mod camera;
+mod canvas;
+mod clothes;
+mod eyes;
+mod figure;
+mod glasses;
+mod hair;
+mod head;
+mod light;
+mod mesh;
+mod person;
+mod photo;
+mod population;
+mod raster;
+mod recording;
+mod render;
+mod rng;
+mod scene;
+mod shade;
+mod skin;
+
+pub use background::Background;
+pub use camera::{Camera, jpeg};
+pub use light::Light;
+pub use person::{Beard, Brows, Eyes, Glasses, Hair, Person, Shape, Skin, Style, Traits};
+pub use photo::{crowd, crowd_scene, photo, photo_scene};
+pub use recording::Approach;
+pub use render::render;
+pub use scene::{Expression, Gaze, Occluder, Picture, Placement, Pose, Scene, Truth};

@@ -1,0 +1,156 @@
+//! People's seeds → aligned crops (RGB8, 112×112), rendered once and cached in a folder.
+
+use std::fs;
+use std::io::{BufWriter, Write};
+use std::path::Path;
+
+use anyhow::{Result, anyhow, ensure};
+use lintel_faces::{Camera, Light, Picture, Pose, photo_scene, render};
+use lintel_shared::align::{CROP, CROP_BYTES, crop_transform, warp};
+use lintel_shared::frame::Frame;
+use lintel_shared::geometry::Point;
+use lintel_shared::time::Uptime;
+use rayon::prelude::*;
+
+use crate::augment::{CACHED, CACHED_BYTES};
+use crate::rng::Rng;
+use crate::schedule::bar;
+
+/// First seed of the people the encoder trains on. Everything shown or judged uses seeds below.
+pub const TRAIN_PEOPLE: u64 = 1_000_000;
+/// First seed of the people it is judged on.
+pub const HELD_OUT_PEOPLE: u64 = 900_000;
+/// Standard deviation of a detector's landmark error, of the inter-ocular distance.
+const LANDMARK_ERROR: f32 = 0.025;
+
+/// Crops of `people` people, `each` per person, one person after the other.
+pub struct Crops {
+    pixels: Vec<u8>,
+    each: usize,
+}
+
+/// One crop of one person: any light, pose, expression, camera and size that the door may see.
+pub fn crop(person: u64, number: u64) -> Result<Vec<u8>> {
+    let mut rng = Rng::new(person.wrapping_mul(1009) ^ (number << 40) ^ 0xC409);
+    let width = rng.log_range(55.0, 150.0);
+    let side = (width * 2.1) as u32;
+    let mut scene = photo_scene(person, number, [side, side]);
+    let face = &mut scene.faces[0];
+    face.face_width_px = width;
+    face.centre_px = [side as f32 / 2.0; 2];
+    face.distance_cm = rng.range(50.0, 300.0);
+    face.pose = Pose {
+        yaw: (rng.normal() * 14.0).clamp(-42.0, 42.0),
+        pitch: (rng.normal() * 7.0).clamp(-22.0, 22.0),
+        roll: (rng.normal() * 6.0).clamp(-18.0, 18.0),
+    };
+    scene.light = Light::indoor(rng.next(), rng.range(0.2, 0.9));
+    scene.camera = Camera::everyday(rng.next(), rng.range(0.1, 0.7));
+    let picture = render(&scene);
+    aligned(&picture, &mut rng)
+}
+
+fn aligned(picture: &Picture, rng: &mut Rng) -> Result<Vec<u8>> {
+    let truth = picture.truth.first().ok_or_else(|| anyhow!("a portrait without a face"))?;
+    let [a, b, ..] = truth.landmarks;
+    let apart = ((a[0] - b[0]).powi(2) + (a[1] - b[1]).powi(2)).sqrt().max(4.0);
+    // `lintel-faces` puts (0, 0) at a pixel's corner, the product at its centre.
+    let landmarks = truth.landmarks.map(|[x, y]| Point {
+        x: x - 0.5 + rng.normal() * LANDMARK_ERROR * apart,
+        y: y - 0.5 + rng.normal() * LANDMARK_ERROR * apart,
+    });
+    let frame = Frame::rgb8(&picture.rgb, picture.width, picture.height, Uptime::ZERO)?;
+    let transform = crop_transform(&landmarks)?;
+    let mut full = vec![0u8; CROP_BYTES];
+    warp(&frame, &transform, &mut full);
+    Ok(halved(&full))
+}
+
+/// 224×224 → 112×112 by averaging 2×2 pixels, which is what the exported encoder does first.
+pub fn halved(full: &[u8]) -> Vec<u8> {
+    let row = CROP as usize * 3;
+    let mut out = Vec::with_capacity(CACHED_BYTES);
+    for y in 0..CACHED {
+        for x in 0..CACHED {
+            for c in 0..3 {
+                let at = 2 * y * row + 6 * x + c;
+                let sum: u32 = [0, 3, row, row + 3].iter().map(|o| u32::from(full[at + o])).sum();
+                out.push(((sum + 2) / 4) as u8);
+            }
+        }
+    }
+    out
+}
+
+/// Renders `each` crops of the people `first..first + people` into `file`, unless it is there.
+pub fn render_all(file: &Path, first: u64, people: usize, each: usize) -> Result<()> {
+    let wanted = (people * each * CACHED_BYTES) as u64;
+    if fs::metadata(file).is_ok_and(|found| found.len() == wanted) {
+        return Ok(());
+    }
+    let partial = file.with_extension("partial");
+    let mut out = BufWriter::new(fs::File::create(&partial)?);
+    let progress = bar(people, 0, "crops");
+    let seeds: Vec<u64> = (0..people as u64).map(|i| first + i).collect();
+    for chunk in seeds.chunks(16) {
+        let rows: Vec<Vec<Vec<u8>>> = chunk
+            .par_iter()
+            .map(|&person| (0..each as u64).map(|n| crop(person, n)).collect::<Result<_>>())
+            .collect::<Result<_>>()?;
+        for crop in rows.iter().flatten() {
+            out.write_all(crop)?;
+        }
+        progress.inc(chunk.len() as u64);
+    }
+    out.flush()?;
+    fs::rename(partial, file)?;
+    progress.finish();
+    Ok(())
+}
+
+impl Crops {
+    /// Reads what `render_all` wrote.
+    pub fn load(file: &Path, each: usize) -> Result<Self> {
+        let pixels = fs::read(file)?;
+        ensure!(
+            !pixels.is_empty() && pixels.len() % (each * CACHED_BYTES) == 0,
+            "{} holds {} bytes, not {each} crops per person",
+            file.display(),
+            pixels.len()
+        );
+        Ok(Self { pixels, each })
+    }
+
+    /// How many people.
+    pub fn people(&self) -> usize {
+        self.pixels.len() / CACHED_BYTES / self.each
+    }
+
+    /// Crops per person.
+    pub fn each(&self) -> usize {
+        self.each
+    }
+
+    /// Crops in all.
+    pub fn len(&self) -> usize {
+        self.pixels.len() / CACHED_BYTES
+    }
+
+    /// Crop `index`; its person is `index / each`.
+    pub fn get(&self, index: usize) -> &[u8] {
+        &self.pixels[index * CACHED_BYTES..(index + 1) * CACHED_BYTES]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn halving_averages_four_pixels() {
+        let mut full = vec![10u8; CROP_BYTES];
+        full[0] = 50;
+        let half = halved(&full);
+        assert_eq!((half.len(), half[0], half[1]), (CACHED_BYTES, 20, 10));
+    }
+}

@@ -1,0 +1,130 @@
+//! Cached frames → trained detector weights.
+
+use std::path::Path;
+use std::sync::mpsc::{Receiver, sync_channel};
+use std::thread;
+
+use anyhow::{Result, ensure};
+use burn::optim::{AdamWConfig, GradientsParams};
+use burn::prelude::*;
+
+use crate::assign::anchors;
+use crate::detector_loss::{Parts, Target, loss};
+use crate::frames::{Frames, render};
+use crate::log::Log;
+use crate::rng::Rng;
+use crate::schedule::{Checkpoint, Schedule, bar};
+use crate::scrfd::{DetectorConfig, Scrfd};
+
+/// The shape of the shipped detector.
+pub const SHAPE: DetectorConfig = DetectorConfig { stages: [8, 16, 24, 48, 64], blocks: [0, 1, 1], neck: 24 };
+/// View side, batch, and the share of steps that use it: small views are cheap, large ones hold large faces.
+const VIEWS: [(usize, usize, f32); 2] = [(192, 24, 0.65), (352, 8, 0.35)];
+const SEED: u64 = 71;
+const SAVE_EVERY: usize = 250;
+
+/// How long to train on how much.
+#[derive(Clone, Debug, clap::Args)]
+pub struct DetectorArgs {
+    /// Frames to render.
+    #[arg(long, default_value_t = 3400)]
+    pub frames: usize,
+    /// Optimiser steps.
+    #[arg(long, default_value_t = 11_000)]
+    pub detector_steps: usize,
+}
+
+struct Batch {
+    side: usize,
+    pixels: Vec<f32>,
+    targets: Vec<Vec<Target>>,
+}
+
+/// Trains in `work`, going on where an earlier run stopped, and returns the network on the plain device.
+pub fn train(work: &Path, args: &DetectorArgs, log: &Log) -> Result<Scrfd> {
+    let folder = work.join("frames");
+    render(&folder, args.frames)?;
+    let device = Device::flex().autodiff();
+    device.seed(SEED);
+    let checkpoint = Checkpoint::new(work, "detector");
+    let mut net = Scrfd::new(&SHAPE, &device);
+    let mut optimizer = AdamWConfig::new().with_epsilon(1e-8).with_weight_decay(0.02).init();
+    let start = checkpoint.step().min(args.detector_steps);
+    if start > 0 {
+        (net, optimizer) = checkpoint.load("net", net, optimizer)?;
+    }
+    let schedule = Schedule { peak: 3e-3, warmup: 200, steps: args.detector_steps };
+    if start < args.detector_steps {
+        let batches = prefetch(Frames::load(&folder)?, start, args.detector_steps);
+        let progress = bar(args.detector_steps, start, "detector");
+        let mut mean = Parts::default();
+        for step in start..args.detector_steps {
+            let batch = batches.recv()?;
+            let side = batch.side;
+            let images = Tensor::<1>::from_floats(&batch.pixels[..], &device);
+            let levels = net.forward(images.reshape([batch.targets.len(), 3, side, side]));
+            let (value, parts) = loss(levels, &anchors(side, side), &batch.targets);
+            ensure!(
+                (parts.score + parts.boxes + parts.landmarks).is_finite(),
+                "the detector's loss is not finite at step {step}"
+            );
+            let gradients = GradientsParams::from_grads(value.backward(), &net);
+            net = optimizer.step(schedule.rate(step), net, gradients);
+            mean.blend(&parts);
+            progress.inc(1);
+            progress.set_message(format!(
+                "score {:.3} box {:.3} landmarks {:.3} overlap {:.3}",
+                mean.score, mean.boxes, mean.landmarks, mean.overlap
+            ));
+            if (step + 1) % SAVE_EVERY == 0 || step + 1 == args.detector_steps {
+                checkpoint.save("net", &net, &optimizer)?;
+                checkpoint.commit(step + 1)?;
+                log.line(&format!(
+                    "detector step {} score {:.4} box {:.4} landmarks {:.4} overlap {:.4}",
+                    step + 1,
+                    mean.score,
+                    mean.boxes,
+                    mean.landmarks,
+                    mean.overlap
+                ))?;
+            }
+        }
+        progress.finish();
+    }
+    trained(work)
+}
+
+/// The trained network on the plain device.
+pub fn trained(work: &Path) -> Result<Scrfd> {
+    Checkpoint::new(work, "detector").weights("net", Scrfd::new(&SHAPE, &Device::flex()))
+}
+
+impl Parts {
+    /// A running mean over some fifty steps.
+    fn blend(&mut self, new: &Parts) {
+        let mix = |old: &mut f32, new: f32| *old = if *old == 0.0 { new } else { 0.98 * *old + 0.02 * new };
+        mix(&mut self.score, new.score);
+        mix(&mut self.boxes, new.boxes);
+        mix(&mut self.landmarks, new.landmarks);
+        mix(&mut self.overlap, new.overlap);
+    }
+}
+
+/// Cuts the views of each step on a thread of its own; a step's views depend on its number alone.
+fn prefetch(frames: Frames, from: usize, to: usize) -> Receiver<Batch> {
+    let (send, receive) = sync_channel(3);
+    thread::spawn(move || {
+        for step in from..to {
+            let mut rng = Rng::new(SEED << 32 | step as u64);
+            let (side, count, _) = if rng.chance(VIEWS[0].2) { VIEWS[0] } else { VIEWS[1] };
+            let mut pixels = vec![0.0; count * 3 * side * side];
+            let targets =
+                pixels.chunks_exact_mut(3 * side * side).map(|out| frames.view(side, &mut rng, out)).collect();
+            let batch = Batch { side, pixels, targets };
+            if send.send(batch).is_err() {
+                return;
+            }
+        }
+    });
+    receive
+}

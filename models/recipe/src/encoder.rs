@@ -1,0 +1,210 @@
+//! Cached crops → trained image-encoder weights.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, sync_channel};
+use std::thread;
+
+use anyhow::{Result, ensure};
+use burn::optim::{AdamWConfig, GradientsParams};
+use burn::prelude::*;
+
+use crate::augment::{plain, varied};
+use crate::crops::{Crops, HELD_OUT_PEOPLE, TRAIN_PEOPLE, render_all};
+use crate::layers::values;
+use crate::log::Log;
+use crate::margin::{Margin, unit};
+use crate::resnet::{ImageConfig, ImageEncoder};
+use crate::rng::Rng;
+use crate::schedule::{Checkpoint, Schedule, bar};
+use crate::verification::{open_set, verify};
+
+/// The shape of the shipped encoder; R = 32·side. At R = 64 a face is 56 pixels wide, a step costs a quarter of one at
+/// R = 128, and so many more people and epochs fit into the hours that a recipe may take.
+pub const SHAPE: ImageConfig = ImageConfig { width: 16, layers: [2, 2, 2, 2], side: 2, dim: 256 };
+/// Crops of each person held out.
+pub const HELD_OUT_EACH: usize = 10;
+const SEED: u64 = 72;
+const BATCH: usize = 64;
+const SCALE: f32 = 30.0;
+const MARGIN: f32 = 0.35;
+/// Share of the steps over which the margin grows to its full size: a margin from the start keeps a fresh net from
+/// learning.
+const RAMP: f32 = 0.25;
+const NAME: &str = "encoder";
+const SAVE_EVERY: usize = 250;
+
+/// How long to train on how much.
+#[derive(Clone, Debug, clap::Args)]
+pub struct EncoderArgs {
+    /// People to render for training.
+    #[arg(long, default_value_t = 4000)]
+    pub people: usize,
+    /// Crops of each.
+    #[arg(long, default_value_t = 10)]
+    pub each: usize,
+    /// People held out.
+    #[arg(long, default_value_t = 200)]
+    pub held_out: usize,
+    /// Optimiser steps.
+    #[arg(long, default_value_t = 12_000)]
+    pub encoder_steps: usize,
+}
+
+/// Where the two sets of crops lie.
+pub fn crop_files(work: &Path) -> [PathBuf; 2] {
+    [work.join("people.rgb"), work.join("held-out.rgb")]
+}
+
+/// Renders both sets of crops.
+pub fn render_crops(work: &Path, args: &EncoderArgs) -> Result<()> {
+    let [people, held_out] = crop_files(work);
+    render_all(&held_out, HELD_OUT_PEOPLE, args.held_out, HELD_OUT_EACH)?;
+    render_all(&people, TRAIN_PEOPLE, args.people, args.each)
+}
+
+struct Batch {
+    pixels: Vec<f32>,
+    labels: Vec<u32>,
+}
+
+/// Trains in `work`, going on where an earlier run stopped, and returns the network on the plain device.
+pub fn train(work: &Path, args: &EncoderArgs, log: &Log) -> Result<ImageEncoder> {
+    render_crops(work, args)?;
+    let [people, held_out] = crop_files(work);
+    let people = Arc::new(Crops::load(&people, args.each)?);
+    let held_out = Crops::load(&held_out, HELD_OUT_EACH)?;
+    let device = Device::flex().autodiff();
+    device.seed(SEED);
+    let mut net = ImageEncoder::new(&SHAPE, &device);
+    let mut head = Margin::new(people.people(), SHAPE.dim, &device);
+    let optimizer = || AdamWConfig::new().with_epsilon(1e-8).with_weight_decay(0.03).init();
+    let (mut net_optimizer, mut head_optimizer) = (optimizer(), optimizer());
+    let checkpoint = Checkpoint::new(work, NAME);
+    let steps = args.encoder_steps;
+    let start = checkpoint.step().min(steps);
+    if start > 0 {
+        (net, net_optimizer) = checkpoint.load("net", net, net_optimizer)?;
+        (head, head_optimizer) = checkpoint.load("head", head, head_optimizer)?;
+    }
+    let schedule = Schedule { peak: 2e-3, warmup: (steps / 20).max(1), steps };
+    let input = 32 * SHAPE.side;
+    let batches = prefetch(people, input, start, steps);
+    let progress = bar(steps, start, NAME);
+    let (mut mean_loss, mut mean_right) = (0.0f32, 0.0f32);
+    for step in start..steps {
+        let batch = batches.recv()?;
+        let images = Tensor::<1>::from_floats(&batch.pixels[..], &device);
+        let features = net.forward(images.reshape([batch.labels.len(), 3, input, input]));
+        let grown = (step as f32 / (RAMP * steps as f32)).min(1.0);
+        let (loss, cosines) = head.loss(features, &batch.labels, SCALE, MARGIN * grown);
+        let value = values(loss.clone().detach()).values[0];
+        ensure!(value.is_finite(), "the encoder's loss is not finite at step {step}");
+        let right = right(cosines, &batch.labels);
+        let mix = if step == start { 1.0 } else { 0.02 };
+        mean_loss += (value - mean_loss) * mix;
+        mean_right += (right - mean_right) * mix;
+        let mut gradients = loss.backward();
+        let for_net = GradientsParams::from_module(&mut gradients, &net);
+        let for_head = GradientsParams::from_module(&mut gradients, &head);
+        let rate = schedule.rate(step);
+        net = net_optimizer.step(rate, net, for_net);
+        head = head_optimizer.step(rate, head, for_head);
+        progress.inc(1);
+        progress.set_message(format!("loss {mean_loss:.3} right {mean_right:.3}"));
+        let end = step + 1 == steps;
+        if (step + 1) % SAVE_EVERY == 0 || end {
+            checkpoint.save("net", &net, &net_optimizer)?;
+            checkpoint.save("head", &head, &head_optimizer)?;
+            checkpoint.commit(step + 1)?;
+            let count = if end { held_out.people() } else { held_out.people().min(60) };
+            log.line(&format!(
+                "{NAME} step {} loss {mean_loss:.4} right {mean_right:.4} {}",
+                step + 1,
+                judge(&net.valid(), &held_out, count)
+            ))?;
+        }
+    }
+    progress.finish();
+    trained(work)
+}
+
+/// The trained network on the plain device.
+pub fn trained(work: &Path) -> Result<ImageEncoder> {
+    Checkpoint::new(work, NAME).weights("net", ImageEncoder::new(&SHAPE, &Device::flex()))
+}
+
+/// Share of rows whose true class has the largest cosine.
+fn right(cosines: Tensor<2>, labels: &[u32]) -> f32 {
+    let best = cosines.argmax(1).into_data().try_to_vec_as::<i64>().unwrap_or_default();
+    let hits = best.iter().zip(labels).filter(|(b, l)| **b == i64::from(**l)).count();
+    hits as f32 / labels.len() as f32
+}
+
+/// Unit features of the first `people` people's crops, as the product would see them.
+pub fn features(net: &ImageEncoder, crops: &Crops, people: usize) -> Vec<f32> {
+    let input = 32 * SHAPE.side;
+    let size = 3 * input * input;
+    let device = Device::flex();
+    let mut all = Vec::new();
+    let count = people * crops.each();
+    for start in (0..count).step_by(BATCH) {
+        let n = BATCH.min(count - start);
+        let mut pixels = vec![0.0; n * size];
+        for (i, out) in pixels.chunks_exact_mut(size).enumerate() {
+            plain(crops.get(start + i), input, out);
+        }
+        let images = Tensor::<1>::from_floats(&pixels[..], &device).reshape([n, 3, input, input]);
+        all.extend(values(unit(net.forward(images))).values);
+    }
+    all
+}
+
+/// One line of what the network reaches on people it has not seen.
+pub fn judge(net: &ImageEncoder, held_out: &Crops, people: usize) -> String {
+    let rows = features(net, held_out, people);
+    let found = verify(&rows, SHAPE.dim, held_out.each());
+    let door = open_set(&rows, SHAPE.dim, held_out.each(), found.bar.max(0.0) * 1.1, 50);
+    format!(
+        "held out: TPR {:.4} at FPR 1e-3 (bar {:.3}), same {:.3}, different {:.3}; 10 enrolled + 4 strangers: named {:.4}, \
+         accepted {:.4}, by vote {:.4} and {:.4}",
+        found.tpr_at_1e3,
+        found.bar,
+        found.same,
+        found.different,
+        door.named,
+        door.accepted,
+        door.named_by_vote,
+        door.accepted_by_vote
+    )
+}
+
+/// Varies and packs the crops of each step on a thread of its own; a step's batch depends on its number alone.
+fn prefetch(crops: Arc<Crops>, input: usize, from: usize, to: usize) -> Receiver<Batch> {
+    let (send, receive) = sync_channel(4);
+    thread::spawn(move || {
+        let size = 3 * input * input;
+        let per_epoch = crops.len() / BATCH;
+        let mut order: Vec<usize> = Vec::new();
+        let mut epoch = usize::MAX;
+        for step in from..to {
+            if step / per_epoch != epoch {
+                epoch = step / per_epoch;
+                order = (0..crops.len()).collect();
+                Rng::new(SEED << 32 | epoch as u64).shuffle(&mut order);
+            }
+            let mut rng = Rng::new((SEED + 1) << 32 | step as u64);
+            let at = step % per_epoch * BATCH;
+            let picked = &order[at..at + BATCH];
+            let mut pixels = vec![0.0; BATCH * size];
+            for (out, &index) in pixels.chunks_exact_mut(size).zip(picked) {
+                varied(crops.get(index), input, &mut rng, out);
+            }
+            let labels = picked.iter().map(|index| (index / crops.each()) as u32).collect();
+            if send.send(Batch { pixels, labels }).is_err() {
+                return;
+            }
+        }
+    });
+    receive
+}

@@ -1,0 +1,141 @@
+//! Procedural people → the mini pack: a detector, a small CLIP and its vocabulary, trained from seeds alone.
+//!
+//! Every step keeps its state in the working folder and goes on where it stopped. Seeds of people: 700 000.. set the
+//! check's bar, 800 000.. are its enrolled people and strangers, 900 000.. are held out from the encoder, 1 000 000..
+//! train it. Seeds of crowds: 1 000 000.. train the detector, 2 000 000.. judge it.
+
+mod assign;
+mod augment;
+mod check;
+mod crops;
+mod detector;
+mod detector_loss;
+mod detector_onnx;
+mod encoder;
+mod frames;
+mod layers;
+mod log;
+mod margin;
+mod names;
+mod pack;
+mod resnet;
+mod rng;
+mod schedule;
+mod scrfd;
+mod text;
+mod verification;
+mod vocabulary;
+
+use std::path::PathBuf;
+use std::time::Instant;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+use crate::log::Log;
+
+#[derive(Parser)]
+#[command(about = "Trains the mini pack on procedural people")]
+struct Cli {
+    /// Where crops, frames and checkpoints go: some 4 GB.
+    #[arg(long, global = true, default_value = "work/recipe")]
+    work: PathBuf,
+    /// The pack's folder.
+    #[arg(long, global = true, default_value = "models/mini")]
+    out: PathBuf,
+    #[command(subcommand)]
+    step: Step,
+}
+
+#[derive(Subcommand)]
+enum Step {
+    /// Everything, one step after the other.
+    All(Settings),
+    /// Renders the crops that the encoder learns from.
+    Crops(encoder::EncoderArgs),
+    /// Trains the image encoder.
+    Encoder(encoder::EncoderArgs),
+    /// Learns the vocabulary and trains the text encoder.
+    Text(Settings),
+    /// Trains the detector.
+    Detector(detector::DetectorArgs),
+    /// Writes the trained weights as a pack.
+    Pack,
+    /// Measures the pack.
+    Check(check::CheckArgs),
+}
+
+/// The settings of all steps.
+#[derive(Clone, Debug, clap::Args)]
+struct Settings {
+    #[command(flatten)]
+    encoder: encoder::EncoderArgs,
+    #[command(flatten)]
+    text: text::TextArgs,
+    #[command(flatten)]
+    detector: detector::DetectorArgs,
+    #[command(flatten)]
+    check: check::CheckArgs,
+}
+
+fn main() -> Result<()> {
+    let cli = Cli::parse();
+    std::fs::create_dir_all(&cli.work)?;
+    let recipe = Recipe { log: Log::new(&cli.work), work: cli.work, out: cli.out };
+    match cli.step {
+        Step::All(settings) => recipe.all(&settings),
+        Step::Crops(args) => encoder::render_crops(&recipe.work, &args),
+        Step::Encoder(args) => recipe.encoder(&args),
+        Step::Text(settings) => recipe.text(&settings),
+        Step::Detector(args) => recipe.detector(&args),
+        Step::Pack => pack::write(&recipe.work, &recipe.out),
+        Step::Check(args) => recipe.check(&args),
+    }
+}
+
+struct Recipe {
+    work: PathBuf,
+    out: PathBuf,
+    log: Log,
+}
+
+impl Recipe {
+    fn all(&self, settings: &Settings) -> Result<()> {
+        self.detector(&settings.detector)?;
+        self.encoder(&settings.encoder)?;
+        self.text(settings)?;
+        pack::write(&self.work, &self.out)?;
+        self.check(&settings.check)
+    }
+
+    fn encoder(&self, args: &encoder::EncoderArgs) -> Result<()> {
+        self.timed(&format!("encoder {args:?}"), || encoder::train(&self.work, args, &self.log).map(drop))
+    }
+
+    fn text(&self, settings: &Settings) -> Result<()> {
+        self.timed(&format!("text {:?}", settings.text), || {
+            text::train(&self.work, &settings.text, settings.encoder.each, &self.log).map(drop)
+        })
+    }
+
+    fn detector(&self, args: &detector::DetectorArgs) -> Result<()> {
+        self.timed(&format!("detector {args:?}"), || detector::train(&self.work, args, &self.log).map(drop))
+    }
+
+    fn check(&self, args: &check::CheckArgs) -> Result<()> {
+        self.timed(&format!("check {args:?}"), || {
+            let report = check::check(&self.out, args)?;
+            report.lines().try_for_each(|line| self.log.line(line))
+        })?;
+        pack::copy_log(&self.work, &self.out)
+    }
+
+    /// Runs one step between two lines of the log.
+    #[expect(clippy::disallowed_methods, reason = "the log says how long the steps took")]
+    fn timed(&self, what: &str, step: impl FnOnce() -> Result<()>) -> Result<()> {
+        self.log.line(&format!("> {what}"))?;
+        let start = Instant::now();
+        step()?;
+        self.log.line(&format!("< {:.0} s", start.elapsed().as_secs_f32()))
+    }
+}

@@ -1,0 +1,57 @@
+//! Trained networks → the files of a model pack.
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use lintel::text_encoder::MAX_LOGIT_SCALE;
+use lintel::weights::{NamedTensor, Precision};
+
+use crate::log::{FILE, Log};
+use crate::{detector, detector_onnx, encoder, frames, text};
+
+/// `pack.toml`.
+const ABOUT: &str = r#"name = "mini"
+licence = "MIT OR Apache-2.0"
+notice = "Trained on procedural people alone: it has never seen a real face. For trying Lintel out and for its tests; a real door needs the full-size pack."
+detector = "detector.onnx"
+clip = "clip.safetensors"
+vocabulary = "bpe.txt"
+"#;
+
+/// The pack is made from nothing but this project's own code.
+const LICENSE: &str = "The files of this folder were made by the Lintel authors with models/recipe, from pictures of\n\
+procedural people that models/faces renders. No photographs, data sets or weights of others went into them.\n\
+\n\
+They may be used under the MIT licence or the Apache License, Version 2.0, at your option.\n";
+
+/// Writes what `work` holds, part by part, into the pack's folder.
+pub fn write(work: &Path, out: &Path) -> Result<()> {
+    fs::create_dir_all(out)?;
+    write_detector(work, out)?;
+    let mut tensors = encoder::trained(work)?.named();
+    let mut text = text::trained(work)?.to_tensors();
+    // Behind the bound that the forward pass clips at there is no gradient; what is stored keeps to it too.
+    let scale = text.get("logit_scale")?.values[0].min(MAX_LOGIT_SCALE.ln());
+    text.insert("logit_scale", NamedTensor::scalar(scale));
+    tensors.extend(text);
+    let bytes = tensors.to_safetensors(Precision::F16)?;
+    fs::write(out.join("clip.safetensors"), bytes).context("writing the weights")?;
+    fs::copy(text::vocabulary_file(work), out.join("bpe.txt")).context("writing the vocabulary")?;
+    fs::write(out.join("pack.toml"), ABOUT)?;
+    fs::write(out.join("LICENSE"), LICENSE)?;
+    copy_log(work, out)
+}
+
+/// Puts the log as it stands beside the weights.
+pub fn copy_log(work: &Path, out: &Path) -> Result<()> {
+    fs::copy(Log::new(work).path(), out.join(FILE)).context("copying the log")?;
+    Ok(())
+}
+
+/// Writes the detector alone.
+pub fn write_detector(work: &Path, out: &Path) -> Result<()> {
+    fs::create_dir_all(out)?;
+    let file = detector_onnx::export(&detector::trained(work)?, frames::WIDTH, frames::HEIGHT);
+    fs::write(out.join("detector.onnx"), file).context("writing the detector")
+}

@@ -1,0 +1,33 @@
+//! What both ends of Lintel must agree on: the way of a frame, from pixels to a relay command.
+//!
+//! ```text
+//! frame ─▶ detect ─▶ align ─▶ embed ─▶ table ─▶ verdict ─▶ door
+//!                                                   └────▶ screen
+//! ```
+//!
+//! Without features this crate needs no standard library, does no I/O, reads no clock and logs nothing: time comes
+//! in as an argument, commands go out as return values. The feature `runtime` adds what a real system needs around
+//! that: ONNX Runtime sessions and recordings on disk.
+#![cfg_attr(not(feature = "std"), no_std)]
+
+extern crate alloc;
+
+pub mod align;
+pub mod bundle;
+pub mod detect;
+pub mod door;
+pub mod embed;
+pub mod envelope;
+pub mod frame;
+pub mod geometry;
+pub mod quality;
+pub mod screen;
+pub mod table;
+pub mod time;
+pub mod verdict;
+pub mod wire;
+
+#[cfg(feature = "runtime")]
+pub mod recording;
+#[cfg(feature = "runtime")]
+pub mod runtime;

@@ -1,0 +1,21 @@
+//! The models at work: a bundle on disk, ONNX Runtime, frames → sightings. Feature `runtime`.
+//!
+//! This is the only place in Lintel that knows ONNX Runtime. It is loaded at run time; [`library`] finds it.
+
+pub mod detector;
+pub mod encoder;
+mod error;
+pub mod library;
+pub mod load;
+pub mod session;
+mod timing;
+pub mod vision;
+
+pub use detector::Detector;
+pub use encoder::Encoder;
+pub use error::RuntimeError;
+pub use library::{Fetch, Library, LibraryError};
+pub use load::{BundleError, LoadedBundle};
+pub use session::{Fallback, Options, Provider, Skipped};
+pub use timing::Timings;
+pub use vision::Vision;

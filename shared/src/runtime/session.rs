@@ -1,0 +1,195 @@
+//! Bytes of an `.onnx` file → a session of ONNX Runtime, on the first provider that works. All sessions begin here.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use ort::environment::Environment;
+use ort::ep::ExecutionProviderDispatch;
+use ort::logging::{LogLevel, LoggerFunction};
+use ort::session::Session;
+use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
+
+use super::error::{RuntimeError, one_line};
+use super::library::{self, Library, LibraryError};
+
+/// Most threads that are taken when the options leave it open.
+const MAX_DEFAULT_THREADS: usize = 4;
+
+/// What computes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Provider {
+    /// NVIDIA TensorRT.
+    TensorRt,
+    /// NVIDIA CUDA.
+    Cuda,
+    /// The processor; always there.
+    Cpu,
+}
+
+impl Provider {
+    /// All, the fastest first.
+    pub const ALL: [Self; 3] = [Self::TensorRt, Self::Cuda, Self::Cpu];
+
+    /// Its name in configurations and on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::TensorRt => "tensorrt",
+            Self::Cuda => "cuda",
+            Self::Cpu => "cpu",
+        }
+    }
+
+    fn dispatch(self) -> Option<ExecutionProviderDispatch> {
+        match self {
+            Self::TensorRt => Some(ort::ep::TensorRT::default().build().error_on_failure()),
+            Self::Cuda => Some(ort::ep::CUDA::default().build().error_on_failure()),
+            Self::Cpu => None,
+        }
+    }
+}
+
+impl fmt::Display for Provider {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for Provider {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, String> {
+        let known = Self::ALL.into_iter().find(|provider| provider.name() == name);
+        known.ok_or_else(|| format!("inference provider is {name:?}, wanted tensorrt, cuda or cpu"))
+    }
+}
+
+/// What to do when the first provider does not work.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Fallback {
+    /// Take the next one, and say so.
+    #[default]
+    Shown,
+    /// Give up.
+    Refused,
+}
+
+/// How sessions are opened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// Where ONNX Runtime is. What the process opens first decides; it is loaded once.
+    pub library: Library,
+    /// What is to compute, in order of preference.
+    pub providers: Vec<Provider>,
+    /// What to do when the first of them does not work.
+    pub fallback: Fallback,
+    /// Threads of one model; 0: as many as there are processors, up to 4.
+    pub threads: usize,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { library: Library::default(), providers: vec![Provider::Cpu], fallback: Fallback::default(), threads: 0 }
+    }
+}
+
+impl Options {
+    fn intra_threads(&self) -> usize {
+        let processors = || std::thread::available_parallelism().map_or(1, usize::from);
+        if self.threads == 0 { processors().min(MAX_DEFAULT_THREADS) } else { self.threads }
+    }
+}
+
+/// A provider that was asked for and did not work.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Skipped {
+    /// Which one.
+    pub provider: Provider,
+    /// ONNX Runtime's words.
+    pub reason: String,
+}
+
+/// A session, and who computes in it.
+#[derive(Debug)]
+pub struct Opened {
+    /// The session.
+    pub session: Session,
+    /// The first provider that worked.
+    pub provider: Provider,
+    /// Those before it in the configured order, which did not.
+    pub skipped: Vec<Skipped>,
+}
+
+/// Opens the model in `onnx`. `doing` is what errors say could not be done: "open the detector".
+pub fn open(doing: &'static str, onnx: &[u8], options: &Options) -> Result<Opened, RuntimeError> {
+    let environment = environment(&options.library)?;
+    let mut skipped = Vec::new();
+    for &provider in &options.providers {
+        let builder = builder(&environment, options).map_err(RuntimeError::onnx("set up a session"))?;
+        let registered = match provider.dispatch() {
+            Some(dispatch) => builder.with_execution_providers([dispatch]),
+            None => Ok(builder),
+        };
+        match registered.map_err(|error| error.to_string()) {
+            Ok(mut builder) => match builder.commit_from_memory(onnx) {
+                Ok(session) => return Ok(Opened { session, provider, skipped }),
+                // The processor runs every model that is valid: what it refuses is the model's fault.
+                Err(error) if provider == Provider::Cpu => return Err(RuntimeError::onnx(doing)(error)),
+                Err(error) => skipped.push(Skipped { provider, reason: one_line(&error.to_string()) }),
+            },
+            Err(reason) => skipped.push(Skipped { provider, reason: one_line(&reason) }),
+        }
+        if let (Fallback::Refused, Some(Skipped { provider, reason })) = (options.fallback, skipped.last()) {
+            return Err(RuntimeError::Provider { provider: *provider, reason: reason.clone() });
+        }
+    }
+    match skipped.pop() {
+        Some(Skipped { provider, reason }) => Err(RuntimeError::Provider { provider, reason }),
+        None => Err(RuntimeError::NoProvider),
+    }
+}
+
+fn builder(environment: &Environment, options: &Options) -> ort::Result<SessionBuilder> {
+    let builder = Session::builder(environment)?
+        .with_optimization_level(GraphOptimizationLevel::All)?
+        .with_intra_threads(options.intra_threads())?
+        .with_inter_threads(1)?
+        // Threads that spin between frames take the processor from capture and decoding.
+        .with_intra_op_spinning(false)?
+        .with_inter_op_spinning(false)?
+        .with_log_level(LogLevel::Warning)?;
+    Ok(builder)
+}
+
+/// ONNX Runtime's own environment: one per process, made at the first use and never dropped.
+fn environment(library: &Library) -> Result<Environment, RuntimeError> {
+    static ENVIRONMENT: Mutex<Option<Environment>> = Mutex::new(None);
+    // Nothing that is half done is ever stored, so a panic elsewhere left it as it was.
+    let mut environment = ENVIRONMENT.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(environment) = &*environment {
+        return Ok(environment.clone());
+    }
+    let path = library::find(library)?;
+    let loaded = ort::init_from(&path).map_err(unusable(path))?;
+    // Its log is for those who ask for it: every error comes back as a value as well.
+    let logger: LoggerFunction = Arc::new(|level, category, _id, _place, message| {
+        tracing::debug!(target: "onnxruntime", ?level, category, "{message}");
+    });
+    let made = loaded.with_name("lintel").with_telemetry(false).with_logger(logger).build();
+    let made = made.map_err(RuntimeError::onnx("start"))?;
+    made.set_log_level(LogLevel::Warning);
+    Ok(environment.insert(made).clone())
+}
+
+fn unusable(path: PathBuf) -> impl FnOnce(ort::LoadDynamicError) -> LibraryError {
+    move |error| LibraryError::Unusable { path, reason: one_line(&error.to_string()) }
+}
+
+/// The shape of a model's end, for messages: `u8 [1, 480, 640, 3]`.
+pub(super) fn describe(value: &ort::value::ValueType) -> String {
+    match (value.tensor_type(), value.tensor_shape()) {
+        (Some(element), Some(shape)) => format!("{} {shape}", element.to_string().to_lowercase()),
+        _ => "not a tensor".into(),
+    }
+}

@@ -1,0 +1,123 @@
+//! The bytes of `table.lintel`, pinned: what was written once must be readable for ever, and mean the same.
+
+use lintel_shared::embed::EncoderId;
+use lintel_shared::envelope::{self, EnvelopeError};
+use lintel_shared::table::{
+    Calibration, MAGIC, MAX_FILE_BYTES, Person, PersonId, Rule, Table, TableError, TableParts, VERSION,
+};
+use sha2::{Digest, Sha256};
+
+fn person(id: u32, name: &str) -> Person {
+    Person { id: PersonId(id), name: name.into() }
+}
+
+fn parts() -> TableParts {
+    TableParts {
+        encoder: EncoderId([0xe1; 32]),
+        revision: 300,
+        template: "a photo of {name}".into(),
+        logit_scale: 100.0,
+        people: vec![person(1, "Ada"), person(200, "Zoë")],
+        classes: vec![1.0, 0.0, 0.6, -0.8],
+        dim: 2,
+        rule: Rule::Calibrated { likeness: 0.5, lead: 0.25 },
+        calibration: Some(Calibration {
+            target_fpir: 0.01,
+            strangers: 1000,
+            observed_fpir: 0.005,
+            fpir_upper: 0.0125,
+            fnir: 0.125,
+        }),
+    }
+}
+
+/// Everything but the hash at the end.
+#[rustfmt::skip]
+const GOLDEN: &[u8] = &[
+    // magic
+    0x4c, 0x49, 0x4e, 0x54, 0x45, 0x4c, 0x74, 0x62,
+    // version 1
+    0x01, 0x00,
+    // body length 115
+    0x73, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00,
+    // encoder
+    0xe1, 0xe1, 0xe1, 0xe1, 0xe1, 0xe1, 0xe1, 0xe1, 0xe1, 0xe1, 0xe1, 0xe1, 0xe1, 0xe1, 0xe1, 0xe1,
+    0xe1, 0xe1, 0xe1, 0xe1, 0xe1, 0xe1, 0xe1, 0xe1, 0xe1, 0xe1, 0xe1, 0xe1, 0xe1, 0xe1, 0xe1, 0xe1,
+    // revision 300
+    0xac, 0x02,
+    // template, 17 bytes
+    0x11, 0x61, 0x20, 0x70, 0x68, 0x6f, 0x74, 0x6f, 0x20, 0x6f, 0x66, 0x20, 0x7b, 0x6e, 0x61, 0x6d,
+    0x65, 0x7d,
+    // logit scale 100
+    0x00, 0x00, 0xc8, 0x42,
+    // dimension 2
+    0x02,
+    // rule: calibrated, likeness 0.5, lead 0.25
+    0x01, 0x00, 0x00, 0x00, 0x3f, 0x00, 0x00, 0x80, 0x3e,
+    // calibration: some; 0.01, 1000 strangers, 0.005, 0.0125, 0.125
+    0x01, 0x0a, 0xd7, 0x23, 0x3c, 0xe8, 0x07, 0x0a, 0xd7, 0xa3, 0x3b, 0xcd, 0xcc, 0x4c, 0x3c, 0x00,
+    0x00, 0x00, 0x3e,
+    // two people: 1 Ada, 200 Zoë
+    0x02, 0x01, 0x03, 0x41, 0x64, 0x61, 0xc8, 0x01, 0x04, 0x5a, 0x6f, 0xc3, 0xab,
+    // class matrix, 16 bytes: 1, 0, 0.6, -0.8
+    0x10, 0x00, 0x00, 0x80, 0x3f, 0x00, 0x00, 0x00, 0x00, 0x9a, 0x99, 0x19, 0x3f, 0xcd, 0xcc, 0x4c,
+    0xbf,
+];
+
+fn with_hash(bytes: &[u8]) -> Vec<u8> {
+    [bytes, &Sha256::digest(bytes)].concat()
+}
+
+#[test]
+fn bytes_are_pinned() {
+    let table = Table::new(parts()).expect("valid parts");
+    assert_eq!(table.to_bytes(), with_hash(GOLDEN));
+    assert_eq!(Table::from_bytes(&with_hash(GOLDEN)), Ok(table));
+}
+
+#[test]
+fn unfit_files_say_what_is_wrong() {
+    let sealed = |body: &[u8]| envelope::seal(MAGIC, VERSION, body);
+    let body = &GOLDEN[18..];
+    let check = |file: &[u8], expected: &str| {
+        assert_eq!(Table::from_bytes(file).map_err(|error| error.to_string()), Err(expected.to_string()));
+    };
+    check(b"", "identity table: file has 0 bytes, at least 50 are needed");
+    check(&with_hash(&GOLDEN[..60]), "identity table: file has 92 bytes, its header announces 165");
+    check(&sealed(&body[..40]), "identity table: the content is not a version 1 table");
+    check(&sealed(&[body, &[0]].concat()), "identity table: the content is not a version 1 table");
+    check(&envelope::seal(MAGIC, 2, body), "identity table: file has version 2, this program reads version 1");
+    let mut flipped = with_hash(GOLDEN);
+    flipped[40] ^= 1;
+    check(&flipped, "identity table: file is damaged: its SHA-256 does not match its content");
+}
+
+#[test]
+fn announced_sizes_take_no_memory() {
+    // (where in the body, what is written there, the error)
+    let check = |at: usize, bytes: &[u8], expected: TableError| {
+        let mut body = GOLDEN[18..].to_vec();
+        body.splice(at..at + 1, bytes.iter().copied());
+        assert_eq!(Table::from_bytes(&envelope::seal(MAGIC, VERSION, &body)), Err(expected), "at {at}");
+    };
+    let huge = [0xff, 0xff, 0xff, 0xff, 0x0f];
+    let (dim, people, classes) = (GOLDEN_DIM, GOLDEN_PEOPLE, GOLDEN_CLASSES);
+    check(dim, &huge, TableError::Dim { got: 0xffff_ffff });
+    check(dim, &[3], TableError::Classes { got: 4, wanted: 6 });
+    check(people, &huge, TableError::Body);
+    check(people, &[0xa1, 0x9c, 0x01], TableError::Body);
+    check(classes, &huge, TableError::Body);
+}
+
+#[test]
+fn too_long_a_file_is_not_even_hashed() {
+    let file = vec![0; MAX_FILE_BYTES + 1];
+    let wanted = MAX_FILE_BYTES as u64;
+    let expected = TableError::File(EnvelopeError::TooLong { got: wanted + 1, wanted });
+    assert_eq!(Table::from_bytes(&file), Err(expected));
+}
+
+/// Offsets in the body of [`GOLDEN`].
+const GOLDEN_DIM: usize = 56;
+const GOLDEN_PEOPLE: usize = 85;
+const GOLDEN_CLASSES: usize = 98;

@@ -1,0 +1,23 @@
+//! Any bytes → `Table::from_bytes`, with the hash as it is and with a right one: no panic, and what is read is written
+//! back as it came.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use lintel_shared::embed::Embedding;
+use lintel_shared::envelope;
+use lintel_shared::table::{MAGIC, Table, VERSION};
+
+fuzz_target!(|bytes: &[u8]| {
+    let _ = Table::from_bytes(bytes);
+    let Ok(table) = Table::from_bytes(&envelope::seal(MAGIC, VERSION, bytes)) else { return };
+    assert_eq!(Table::from_bytes(&table.to_bytes()).as_ref(), Ok(&table));
+    let mut raw = vec![0.5; table.dim()];
+    raw[0] = 1.0;
+    let face = Embedding::new(&raw, table.encoder()).expect("has a direction");
+    let scores = table.score(&face).expect("same encoder and width");
+    assert!((0.0..=1.0).contains(&scores.confidence) && (0.0..=2.0).contains(&scores.lead), "{scores:?}");
+    let _ = table.opinion(&scores);
+    if let Some(person) = table.people().first() {
+        assert_eq!(table.without(person.id).expect("is there").len() + 1, table.len());
+    }
+});

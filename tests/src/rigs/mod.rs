@@ -1,0 +1,3 @@
+//! A scenario → what was observed. One module for each kind of door.
+
+pub mod sim;

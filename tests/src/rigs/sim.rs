@@ -1,0 +1,143 @@
+//! A scenario → what the daemon's own stages do with it, in this process and in virtual time.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::Result;
+use lintel_edge::camera::replay::{Pace, Replay};
+use lintel_edge::clock::Stop;
+use lintel_edge::config::{Config, Size};
+use lintel_edge::display::card::slug;
+use lintel_edge::display::png::PngDisplay;
+use lintel_edge::display::{Display, DisplayError};
+use lintel_edge::events::{Memory, text};
+use lintel_edge::pipeline::keeper::{Keeper, KeeperParts, Names};
+use lintel_edge::pipeline::{End, Eyes, Stages, lockstep};
+use lintel_edge::relay::sim::{SimRelay, SimSettings};
+use lintel_edge::run::install;
+use lintel_shared::door::Strike;
+use lintel_shared::quality::QualityLimits;
+use lintel_shared::runtime::{Options, Vision};
+use lintel_shared::screen::Screen;
+use lintel_shared::table::PersonId;
+use lintel_shared::time::Uptime;
+use lintel_shared::verdict::Verdict;
+use lintel_shared::wire::{Event, EventKind, Started};
+
+use crate::recordings::recording;
+use crate::scenario::{Observed, ObservedRelease, Scenario};
+use crate::world::{self, World};
+
+/// A display whose cable is pulled.
+struct Unplugged;
+
+impl Display for Unplugged {
+    fn describe(&self) -> String {
+        "a display whose cable is pulled".to_owned()
+    }
+
+    fn show(&mut self, _: &Screen) -> Result<(), DisplayError> {
+        Err(DisplayError { what: "display".to_owned(), why: "no answer".to_owned() })
+    }
+}
+
+/// What a run left: its events, and its end in words.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Run {
+    /// Everything that happened.
+    pub events: Vec<Event>,
+    /// `None`: the recordings ended.
+    pub error: Option<String>,
+    /// Number of everybody in the table, and who that is in the scenario: `enrolled N`.
+    pub people: Vec<(PersonId, u32)>,
+}
+
+/// Plays a scenario; `state` is an empty folder for the daemon.
+///
+/// # Errors
+/// When the rig itself fails: a bundle that cannot be installed, recordings that cannot be made.
+pub fn play(scenario: &Scenario, world: &World, state: &Path) -> Result<Run> {
+    let (_, bundle) = install(&world.bundle(), state)?;
+    let started = Started {
+        software: text(env!("CARGO_PKG_VERSION")),
+        pack: text(&bundle.manifest.pack),
+        revision: bundle.manifest.revision,
+        encoder: bundle.manifest.encoder,
+        people: u32::try_from(bundle.table.people().len())?,
+        provider: text("cpu"),
+    };
+    let vision = Vision::new(bundle, &Options::default(), QualityLimits::default())?;
+    play_with(scenario, world, state, started, vision)
+}
+
+fn play_with(scenario: &Scenario, world: &World, state: &Path, started: Started, vision: Vision) -> Result<Run> {
+    let number = |name: &str| (1..=world::ENROLLED).find(|number| world::name(*number) == name);
+    let people = vision.table().people().iter().filter_map(|person| Some((person.id, number(&person.name)?))).collect();
+    let recordings =
+        scenario.visits.iter().map(|visit| recording(visit, &world.kept())).collect::<Result<Vec<PathBuf>>>()?;
+    let camera = Replay::new(&recordings, Duration::try_from_secs_f64(scenario.gap_s)?, Pace::Virtual)?;
+    let display: Box<dyn Display> = if scenario.display.missing {
+        Box::new(Unplugged)
+    } else {
+        Box::new(PngDisplay::new(&state.join("display"), Size::Colour240x240, 1000)?)
+    };
+    let relay = SimRelay::new(SimSettings { welds_after: scenario.relay.welds_after, ..SimSettings::default() });
+    let memory = Memory::default();
+    let config = Config::default();
+    let mut keeper = Keeper::new(KeeperParts {
+        vote: config.vote_settings(),
+        door: config.door_settings(),
+        relay: Box::new(relay),
+        display,
+        events: Box::new(memory.clone()),
+        names: Names::new(vision.table().people().iter().map(|person| (person.id, person.name.as_str()))),
+    })?;
+    keeper.start(started, Uptime::ZERO);
+    keeper.ready(Uptime::ZERO);
+    let eyes: Box<dyn Eyes> = Box::new(vision);
+    let stages = Stages { camera: Box::new(camera), watch: config.camera_watch(), eyes, keeper };
+    let outcome = lockstep::run(stages, &Stop::new());
+    let error = match outcome.end {
+        End::Played => None,
+        End::Stopped => Some("stopped".to_owned()),
+        End::Failed(e) => Some(e.to_string()),
+    };
+    Ok(Run { events: memory.events(), error, people })
+}
+
+/// What a scenario looks at, out of everything that happened.
+#[must_use]
+pub fn observe(run: &Run) -> Observed {
+    let mut observed = Observed { error: run.error.clone(), ..Observed::default() };
+    let (mut visit, mut began, mut known, mut released) = (0, Uptime::ZERO, 0, Uptime::ZERO);
+    let seconds = |from: Uptime, to: Uptime| to.since(from).as_secs_f64();
+    for Event { at, kind } in &run.events {
+        match kind {
+            EventKind::Visit { .. } => (visit, began) = (visit + 1, *at),
+            EventKind::Decision(decision) => {
+                if let Verdict::Known(person) = decision.verdict {
+                    known = run.people.iter().find(|(id, _)| *id == person).map_or(0, |(_, number)| *number);
+                }
+            }
+            EventKind::Relay(Strike::Released) => {
+                released = *at;
+                let release = ObservedRelease { visit, person: known, at_s: seconds(began, *at), for_s: None };
+                observed.releases.push(release);
+            }
+            EventKind::Relay(Strike::Locked) => {
+                if let Some(release) = observed.releases.last_mut() {
+                    release.for_s = Some(seconds(released, *at));
+                }
+            }
+            EventKind::Fault(fault) => observed.faults.push(fault.to_string()),
+            EventKind::Screen(screen) => observed.screens.push(slug(screen).to_owned()),
+            EventKind::Started(_)
+            | EventKind::Sighting(_)
+            | EventKind::Door(_)
+            | EventKind::Contact(_)
+            | EventKind::FaultCleared(_)
+            | EventKind::Stopped => {}
+        }
+    }
+    observed
+}

@@ -1,0 +1,155 @@
+//! The workstation's own commands → one trained bundle for all scenarios, made once.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result, anyhow};
+use lintel::cli::{ExportArgs, IngestArgs, Output, PackArgs, RenderArgs, RuleArg, TrainArgs};
+use lintel::commands::{export, ingest, render, train};
+use lintel::console::Console;
+use lintel::rendered;
+use lintel::train::TEMPLATE;
+use lintel::train::calibration::TARGET_FPIR;
+use lintel_shared::runtime::Options;
+use sha2::{Digest as _, Sha256};
+
+/// Whose faces the world is made of.
+const SEED: u64 = 2_026;
+/// People who are enrolled: `enrolled 1` to `enrolled 6`.
+pub const ENROLLED: u32 = 6;
+/// Photos of each.
+const PHOTOS: u32 = 12;
+
+/// The trained bundle, and who is in it.
+#[derive(Clone, Debug)]
+pub struct World {
+    folder: PathBuf,
+}
+
+impl World {
+    /// The world under the folder `cache`: the one that is there if it was made from what is there now, or a new one.
+    ///
+    /// Several processes may ask at once; one makes it, the others wait.
+    ///
+    /// # Errors
+    /// When one of the commands fails, or the cache cannot be written.
+    pub fn open(cache: &Path) -> Result<Self> {
+        let worlds = cache.join("worlds");
+        fs::create_dir_all(&worlds).with_context(|| worlds.display().to_string())?;
+        let lock = File::create(worlds.join("lock"))?;
+        lock.lock()?;
+        let folder = worlds.join(fingerprint()?);
+        if folder.join("bundle").is_dir() {
+            return Ok(Self { folder });
+        }
+        // Worlds of before a change are of no use to anybody.
+        for entry in fs::read_dir(&worlds)? {
+            let path = entry?.path();
+            if path.is_dir() {
+                fs::remove_dir_all(&path)?;
+            }
+        }
+        eprintln!("training a bundle for the scenarios (kept in {} until the code changes)", worlds.display());
+        make(&folder)?;
+        Ok(Self { folder })
+    }
+
+    /// The bundle's folder.
+    #[must_use]
+    pub fn bundle(&self) -> PathBuf {
+        self.folder.join("bundle")
+    }
+
+    /// A folder for what is made for this world and kept with it.
+    #[must_use]
+    pub fn kept(&self) -> PathBuf {
+        self.folder.join("recordings")
+    }
+}
+
+/// The renderer's number of enrolled person `number`, from 1.
+#[must_use]
+pub fn enrolled(number: u32) -> u64 {
+    rendered::visitor(SEED, number - 1)
+}
+
+/// The renderer's number of stranger `number`, from 1.
+#[must_use]
+pub fn stranger(number: u32) -> u64 {
+    rendered::visitor(SEED, ENROLLED + number - 1)
+}
+
+/// Name of enrolled person `number`, from 1.
+#[must_use]
+pub fn name(number: u32) -> String {
+    rendered::name(SEED, number - 1)
+}
+
+fn make(folder: &Path) -> Result<()> {
+    let console = Console::silent();
+    let runtime = Options::default();
+    let output = |name: &str| Output { out: folder.join(name), force: false };
+    let step = |name: &'static str| move |e: lintel::failure::Failure| anyhow!("lintel {name}: {e}");
+    let rendering = RenderArgs {
+        output: output("rendered"),
+        people: ENROLLED,
+        strangers: 0,
+        photos: PHOTOS,
+        seed: SEED,
+        seconds: 0.0,
+        fps: 10,
+        size: [640, 480],
+    };
+    fs::create_dir_all(folder)?;
+    render::run(&rendering, &console).map_err(step("render"))?;
+    let pack = PackArgs::default();
+    let photos = folder.join("rendered/photos");
+    let ingesting = IngestArgs { photos, output: output("faces"), pack: pack.clone() };
+    ingest::run(&ingesting, &runtime, &console).map_err(step("ingest"))?;
+    let training = TrainArgs {
+        faces: folder.join("faces"),
+        output: output("trained"),
+        pack: pack.clone(),
+        epochs: None,
+        lr: None,
+        batch: 16,
+        seed: 1,
+        template: TEMPLATE.into(),
+        strangers: None,
+        target_fpir: TARGET_FPIR,
+        rule: RuleArg::Calibrated,
+        revision: 1,
+        fresh: true,
+    };
+    train::run(&training, &runtime, &console).map_err(step("train"))?;
+    let exporting = ExportArgs { trained: folder.join("trained"), output: output("bundle"), pack };
+    export::run(&exporting, &runtime, &console).map_err(step("export"))
+}
+
+/// A hash of everything that a world is made from: the code and the pack.
+fn fingerprint() -> Result<String> {
+    let project = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let mut hash = Sha256::new();
+    for part in ["shared/src", "host/src", "models/faces/src", "models/mini", "tests/src"] {
+        add(&mut hash, &project.join(part))?;
+    }
+    Ok(hash.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect())
+}
+
+fn add(hash: &mut Sha256, folder: &Path) -> Result<()> {
+    let mut entries = fs::read_dir(folder)
+        .with_context(|| folder.display().to_string())?
+        .map(|entry| entry.map(|entry| entry.path()))
+        .collect::<Result<Vec<_>, _>>()?;
+    entries.sort();
+    for path in entries {
+        if path.is_dir() {
+            add(hash, &path)?;
+        } else {
+            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            hash.update(name.as_bytes());
+            hash.update(fs::read(&path)?);
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,151 @@
+//! Rendered people, judged by detectors that never saw one: the published SCRFD models.
+//!
+//! And the other way round: the mini pack's detector, judged by the truth about people whom it was not trained on.
+
+use std::path::{Path, PathBuf};
+
+use lintel::packs::Pack;
+use lintel_faces::{Picture, Pose, Truth, crowd_scene, photo_scene, render};
+use lintel_shared::detect::Face;
+use lintel_shared::frame::Frame;
+use lintel_shared::geometry::Rect;
+use lintel_shared::runtime::{Detector, Options};
+use lintel_shared::time::Uptime;
+
+/// Seeds of people whom nothing was trained on.
+const PEOPLE: u64 = (1 << 63) + 77_000;
+/// Boxes that overlap by so much are of one face.
+const SAME_FACE: f32 = 0.4;
+
+/// What a detector made of faces whose truth is known.
+#[derive(Debug, Default)]
+struct Judgement {
+    faces: usize,
+    found: usize,
+    false_faces: usize,
+    /// By landmark found, as a share of the inter-ocular distance.
+    errors: Vec<f32>,
+}
+
+impl Judgement {
+    fn add(&mut self, truth: &[Truth], wanted: impl Fn(&Truth) -> bool, faces: &[Face]) {
+        let overlap = |truth: &Truth, face: &Face| {
+            let [x1, y1, x2, y2] = truth.bbox;
+            Rect { x1, y1, x2, y2 }.iou(&face.bbox)
+        };
+        for truth in truth.iter().filter(|truth| wanted(truth)) {
+            self.faces += 1;
+            let best = faces.iter().max_by(|a, b| overlap(truth, a).total_cmp(&overlap(truth, b)));
+            let Some(face) = best.filter(|face| overlap(truth, face) >= SAME_FACE) else { continue };
+            self.found += 1;
+            let [left, right, ..] = truth.landmarks;
+            let inter_ocular = (left[0] - right[0]).hypot(left[1] - right[1]);
+            let error = |(t, f): (&[f32; 2], &lintel_shared::geometry::Point)| (t[0] - f.x).hypot(t[1] - f.y);
+            self.errors.extend(truth.landmarks.iter().zip(&face.landmarks).map(|pair| error(pair) / inter_ocular));
+        }
+        // A face that is really there is no false face, however little of it is seen.
+        let real = |face: &&Face| truth.iter().any(|truth| overlap(truth, face) > 0.1);
+        self.false_faces += faces.iter().filter(|face| !real(face)).count();
+    }
+
+    fn rate(&self) -> f64 {
+        self.found as f64 / self.faces as f64
+    }
+
+    fn median_error(&mut self) -> f32 {
+        self.errors.sort_by(f32::total_cmp);
+        self.errors[self.errors.len() / 2]
+    }
+}
+
+fn detect(detector: &mut Detector, picture: &Picture) -> Vec<Face> {
+    let frame = Frame::rgb8(&picture.rgb, picture.width, picture.height, Uptime::ZERO).expect("a rendered frame");
+    detector.detect(&frame).expect("inference").to_vec()
+}
+
+/// A value that depends on `i` alone, even in −1..=1.
+fn spread(i: u64) -> f32 {
+    let turns = (i as f64 * 0.618_033_988_75).fract();
+    (turns * 2.0 - 1.0) as f32
+}
+
+/// One face within ±30° yaw, in everyday light, 90 to 200 px wide. On smaller ones SCRFD's own landmarks drift upwards by a tenth
+/// of the inter-ocular distance and more.
+fn portrait(i: u64) -> Picture {
+    let mut scene = photo_scene(PEOPLE + i, i, [640, 480]);
+    let yaw = spread(i) * 30.0;
+    scene.faces[0].pose = Pose { yaw, ..scene.faces[0].pose };
+    scene.faces[0].face_width_px = 90.0 + 55.0 * (1.0 + spread(i * 7 + 3));
+    render(&scene)
+}
+
+fn model(name: &str, test: &str) -> Option<PathBuf> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/models").join(name);
+    if !path.is_file() {
+        eprintln!("SKIPPED {test}: ../shared/models/{name} is absent");
+        return None;
+    }
+    Some(path)
+}
+
+fn check_published(name: &str) {
+    let Some(path) = model(name, "the published detectors find rendered people") else { return };
+    let onnx = std::fs::read(path).expect("a readable model");
+    let mut detector = Detector::open(&onnx, &Options::default()).expect("a published detector");
+    let mut judgement = Judgement::default();
+    for i in 0..150 {
+        let picture = portrait(i);
+        judgement.add(&picture.truth, |_| true, &detect(&mut detector, &picture));
+    }
+    let (rate, median) = (judgement.rate(), judgement.median_error());
+    eprintln!("{name}: {} of {} found, landmarks within {median:.3} (median)", judgement.found, judgement.faces);
+    assert!(rate >= 0.99, "{name} finds {rate:.3} of rendered people, wanted 0.99");
+    assert!(median <= 0.06, "{name} sees landmarks {median:.3} of the inter-ocular distance away, wanted 0.06");
+}
+
+#[test]
+fn scrfd_500m_finds_rendered_people() {
+    check_published("scrfd_500m_kps.onnx");
+}
+
+#[test]
+fn scrfd_2_5g_finds_rendered_people() {
+    check_published("scrfd_2.5g_kps.onnx");
+}
+
+#[test]
+fn the_mini_detector_finds_people_it_never_saw() {
+    let pack = Pack::open(None).expect("the embedded pack");
+    let mut detector = Detector::open(&pack.detector, &Options::default()).expect("the embedded detector");
+    let mut judgement = Judgement::default();
+    for i in 0..120 {
+        let mut scene = crowd_scene(PEOPLE + i, [640, 480], 4, 44.0);
+        scene.occluders.clear();
+        let picture = render(&scene);
+        let large = |truth: &Truth| truth.bbox[2] - truth.bbox[0] >= 40.0 && truth.visible >= 0.8;
+        judgement.add(&picture.truth, large, &detect(&mut detector, &picture));
+    }
+    let (rate, median) = (judgement.rate(), judgement.median_error());
+    eprintln!("mini: {} of {} found, landmarks within {median:.3} (median)", judgement.found, judgement.faces);
+    assert!(rate >= 0.98, "{rate:.3} of unseen people are found, wanted 0.98");
+    assert!(median <= 0.08, "landmarks are {median:.3} of the inter-ocular distance away, wanted 0.08");
+}
+
+#[test]
+fn the_mini_detector_sees_nobody_where_nobody_is() {
+    let pack = Pack::open(None).expect("the embedded pack");
+    let mut detector = Detector::open(&pack.detector, &Options::default()).expect("the embedded detector");
+    let mut judgement = Judgement::default();
+    for i in 0..400 {
+        let mut scene = crowd_scene(PEOPLE + 10_000 + i, [640, 480], 1, 40.0);
+        scene.faces.clear();
+        scene.occluders.clear();
+        judgement.add(&[], |_| true, &detect(&mut detector, &render(&scene)));
+    }
+    eprintln!("mini: {} false faces on 400 frames without anybody", judgement.false_faces);
+    assert!(
+        judgement.false_faces < 2,
+        "{} false faces on 400 background frames, wanted < 1 in 200",
+        judgement.false_faces
+    );
+}
