@@ -78,7 +78,7 @@ pub fn run(args: &TrainArgs, runtime: &Options, console: &Console) -> Result<(),
                 .collect();
             let (rule, calibration) =
                 calibrate(&table, &genuine, &strangers, args.target_fpir).map_err(Failure::input)?;
-            let calibrated = self::table(args, &settings, &encoder, &names, &trained, rule, Some(calibration.clone()))?;
+            let calibrated = self::table(args, &settings, &encoder, &names, &trained, rule, Some(calibration))?;
             (calibrated, Some(calibration))
         }
     };

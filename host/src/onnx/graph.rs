@@ -111,7 +111,6 @@ impl GraphBuilder {
     }
 
     /// A constant list of integers, as shapes and axes are given.
-    #[expect(clippy::missing_panics_doc, reason = "said on the type")]
     pub fn constant_ints(&mut self, name: &str, values: &[i64]) -> Value {
         let raw = values.iter().flat_map(|v| v.to_le_bytes()).collect();
         self.initializer(name, ElementType::I64, &[values.len()], raw)

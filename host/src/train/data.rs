@@ -59,8 +59,7 @@ impl Features {
         }
         for (row, feature) in values.chunks_exact(dim).enumerate() {
             let length = feature.iter().map(|v| v * v).sum::<f32>().sqrt();
-            // Written so that NaN is refused.
-            if !((length - 1.0).abs() <= UNIT_SLACK) {
+            if length.is_nan() || (length - 1.0).abs() > UNIT_SLACK {
                 return Err(FeaturesError::NotUnit { row, length });
             }
         }
