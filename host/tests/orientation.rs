@@ -95,7 +95,7 @@ fn orientations_that_do_not_exist_are_passed_over() {
 
 #[test]
 fn no_cut_jpeg_is_taken_for_a_whole_one() {
-    let noisy = RgbImage::from_fn(160, 120, |x, y| Rgb([(x * 7 ^ y * 13) as u8, (x * y) as u8, (x + 3 * y) as u8]));
+    let noisy = RgbImage::from_fn(160, 120, |x, y| Rgb([((x * 7) ^ (y * 13)) as u8, (x * y) as u8, (x + 3 * y) as u8]));
     let whole = jpeg(&noisy, &exif(1));
     assert!(decode(&whole).is_ok());
     for length in (0..whole.len()).step_by(37).chain([whole.len() - 2, whole.len() - 1]) {
