@@ -83,6 +83,8 @@ pub enum Verb {
     Report(ReportArgs),
     /// Do all of it once, in front of you
     Demo(DemoArgs),
+    /// Bring the full-size models, and check them
+    Packs(PacksArgs),
     /// Show which ONNX Runtime library is used, fetching it if need be
     Runtime(RuntimeArgs),
     /// Print the completions of a shell
@@ -103,9 +105,12 @@ pub struct Output {
 /// The model pack.
 #[derive(Debug, Clone, Default, Args)]
 pub struct PackArgs {
-    /// A folder with a model pack (pack.toml, detector, CLIP) instead of the built-in mini pack
-    #[arg(long, value_name = "DIR")]
+    /// An installed model pack (`lintel packs list`), or a folder with one, instead of the built-in mini pack
+    #[arg(long, value_name = "NAME|DIR")]
     pub pack: Option<PathBuf>,
+    /// Accept the limits that the pack's licences set; needed once, where nobody can be asked
+    #[arg(long)]
+    pub accept_licence: bool,
 }
 
 /// What to render.
@@ -226,9 +231,11 @@ pub enum RuleArg {
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "Example:
   lintel export trained --out bundle
+  lintel export trained --out bundle --pack rn50 --detector-size 640x480
   lintel-edge check --bundle bundle
 
-Writes manifest.lintel, detector.onnx, encoder.onnx and table.lintel. A door takes the four together or not at all.")]
+The detector's size decides how small a face it still finds and what a frame costs: half the sides, a quarter of the \
+time. Writes manifest.lintel, detector.onnx, encoder.onnx and table.lintel. A door takes the four together or not at all.")]
 pub struct ExportArgs {
     /// A folder that `lintel train` made
     #[arg(value_name = "TRAINED")]
@@ -239,6 +246,9 @@ pub struct ExportArgs {
     /// With what; the pack that the training used.
     #[command(flatten)]
     pub pack: PackArgs,
+    /// What the detector looks at, px: multiples of 32, e.g. 320x320, 640x480 [default: the pack's]
+    #[arg(long, value_name = "WxH", value_parser = detector_size)]
+    pub detector_size: Option<[u32; 2]>,
 }
 
 /// What to measure.
@@ -321,6 +331,61 @@ pub struct DemoArgs {
     pub edge: Option<PathBuf>,
 }
 
+/// What to do with packs.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "Example:
+  lintel packs list
+  lintel packs fetch rn50
+  lintel packs add rn50 --from /media/stick
+  lintel train faces --out trained --pack rn50
+
+A pack is a detector, an image encoder and a text encoder. Files are known by their SHA-256, which this program \
+carries; a file that has another one never gets its name. Packs are kept in the user's data folder \
+($XDG_DATA_HOME/lintel/packs). The full-size models come with limits that are their makers': they are shown before the \
+first use, and accepted once.")]
+pub struct PacksArgs {
+    /// What to do.
+    #[command(subcommand)]
+    pub action: PacksAction,
+}
+
+/// What can be done with packs.
+#[derive(Debug, Clone, Subcommand)]
+pub enum PacksAction {
+    /// Show the packs that are known, what they are for, their files, hashes, licences and limits
+    List,
+    /// Bring a pack from where it is published; goes on where it was interrupted
+    Fetch {
+        /// The pack's name
+        #[arg(value_name = "NAME")]
+        name: String,
+        /// Fetch from this address instead: URL/RN50.pt and so on, in http or https
+        #[arg(long, value_name = "URL")]
+        mirror: Option<String>,
+        /// Accept the limits that the pack's licences set, without being asked
+        #[arg(long)]
+        accept_licence: bool,
+    },
+    /// Bring a pack from a folder, with no network: files are known by their hashes, whatever they are called
+    Add {
+        /// The pack's name
+        #[arg(value_name = "NAME", default_value = "rn50")]
+        name: String,
+        /// The folder to look in, and in the folders in it
+        #[arg(long, value_name = "DIR")]
+        from: PathBuf,
+        /// Accept the limits that the pack's licences set, without being asked
+        #[arg(long)]
+        accept_licence: bool,
+    },
+    /// Hash the files of installed packs again
+    Verify {
+        /// The packs [default: all that are installed]
+        #[arg(value_name = "NAME")]
+        names: Vec<String>,
+    },
+}
+
 /// Nothing to choose but what every verb takes.
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "Example:
@@ -348,6 +413,16 @@ fn size(text: &str) -> Result<[u32; 2], String> {
     parse()
         .filter(|sides| sides.iter().all(|side| (64..=4096).contains(side)))
         .ok_or_else(|| "wanted WIDTHxHEIGHT, 64 to 4096 px each, as in 640x480".into())
+}
+
+fn detector_size(text: &str) -> Result<[u32; 2], String> {
+    let parse = || -> Option<[u32; 2]> {
+        let (width, height) = text.split_once(['x', 'X'])?;
+        Some([width.parse().ok()?, height.parse().ok()?])
+    };
+    parse()
+        .filter(|sides| sides.iter().all(|side| (32..=4096).contains(side) && side.is_multiple_of(32)))
+        .ok_or_else(|| "wanted WIDTHxHEIGHT, multiples of 32 from 32 to 4096 px, as in 640x480".into())
 }
 
 fn seconds(text: &str) -> Result<f32, String> {

@@ -37,6 +37,7 @@ fn run(cli: &Cli) -> Result<(), Failure> {
         Verb::Evaluate(args) => commands::evaluate::run(args, &runtime, &console),
         Verb::Report(args) => commands::report::run(args, &console),
         Verb::Demo(args) => commands::demo::run(args, &cli.everywhere, &console),
+        Verb::Packs(args) => commands::packs::run(args, &cli.everywhere, &console),
         Verb::Runtime(_) => commands::runtime::run(&runtime, &console),
         Verb::Completions(args) => commands::completions::run(args),
     }

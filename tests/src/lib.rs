@@ -4,7 +4,13 @@
 //! [`rigs::sim`] in this process in virtual time. The people are procedural; the bundle that knows some of them is trained
 //! once by [`world`] and kept until anything that it is made from changes.
 
+pub mod clip_shapes;
+mod engine;
+pub mod formula;
 pub mod recordings;
 pub mod rigs;
 pub mod scenario;
+pub mod torch_archive;
 pub mod world;
+
+pub use engine::{embed_tokens, run_bytes};

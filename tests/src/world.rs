@@ -122,7 +122,7 @@ fn make(folder: &Path) -> Result<()> {
         fresh: true,
     };
     train::run(&training, &runtime, &console).map_err(step("train"))?;
-    let exporting = ExportArgs { trained: folder.join("trained"), output: output("bundle"), pack };
+    let exporting = ExportArgs { trained: folder.join("trained"), output: output("bundle"), pack, detector_size: None };
     export::run(&exporting, &runtime, &console).map_err(step("export"))
 }
 

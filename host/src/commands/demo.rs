@@ -104,8 +104,12 @@ pub fn run(args: &DemoArgs, everywhere: &Everywhere, console: &Console) -> Resul
     steps.step(&line, &places.trained, Kind::Train, || commands::train::run(&train, &runtime, inner))?;
 
     let line = format!("lintel export {} --out {}{pack}", shown(&places.trained), shown(&places.bundle));
-    let export =
-        ExportArgs { trained: places.trained.clone(), output: output(&places.bundle), pack: args.pack.clone() };
+    let export = ExportArgs {
+        trained: places.trained.clone(),
+        output: output(&places.bundle),
+        pack: args.pack.clone(),
+        detector_size: None,
+    };
     steps.step(&line, &places.bundle, Kind::Bundle, || commands::export::run(&export, &runtime, inner))?;
 
     let mut recordings = vec![places.rendered.join("recordings")];

@@ -1,12 +1,12 @@
 //! `lintel export`: a trained folder and its pack → a bundle.
 
 use lintel_shared::quality::QualityLimits;
-use lintel_shared::runtime::{Options, Vision};
+use lintel_shared::runtime::{Detector, Options, Vision};
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
 use crate::cli::ExportArgs;
-use crate::commands::{existing_folder, runtime::find};
+use crate::commands::{existing_folder, packs, runtime::find};
 use crate::console::Console;
 use crate::export::{BundleParts, with_u8_input, write_bundle};
 use crate::failure::{Failure, reason};
@@ -24,7 +24,7 @@ pub fn run(args: &ExportArgs, runtime: &Options, console: &Console) -> Result<()
     existing_folder(&args.trained)?;
     refuse_nested(&args.output.out, &args.trained)?;
     let trained = TrainedFolder::open(&args.trained)?;
-    let pack = Pack::open(args.pack.pack.as_deref()).map_err(Failure::input)?;
+    let pack = packs::open(&args.pack, console)?;
     if trained.report.detector_sha256 != hex(&Sha256::digest(&pack.detector)) {
         return Err(Failure::input(format!(
             "{} was trained with pack {}, and pack {} has another detector; give the same --pack",
@@ -33,10 +33,18 @@ pub fn run(args: &ExportArgs, runtime: &Options, console: &Console) -> Result<()
             pack.about.name
         )));
     }
-    let size = pack.about.detector_input.map(|[width, height]| (width, height));
-    let detector = with_u8_input(&pack.detector, size).map_err(Failure::input)?;
+    let detector = detector(args, &pack)?;
     let out = OutDir::take(&args.output.out, Kind::Bundle, args.output.force, &[])?;
     find(runtime)?;
+    if let Some([width, height]) = args.detector_size {
+        // Only a run tells whether a graph works at another size than it was written for.
+        Detector::open(&detector, runtime).map_err(|error| {
+            Failure::input(format!(
+                "the detector of pack {} cannot be made {width}x{height}: {error}; leave --detector-size out",
+                pack.about.name
+            ))
+        })?;
+    }
     let parts = BundleParts {
         pack: &pack.about.name,
         detector: &detector,
@@ -72,6 +80,18 @@ pub fn run(args: &ExportArgs, runtime: &Options, console: &Console) -> Result<()
         "bytes": bytes,
     }));
     Ok(())
+}
+
+/// The pack's detector in the form of bundles. The pack's own word on its size is for a detector of free size.
+fn detector(args: &ExportArgs, pack: &Pack) -> Result<Vec<u8>, Failure> {
+    let asked = args.detector_size.map(|[width, height]| (width, height));
+    let own = || with_u8_input(&pack.detector, None);
+    match (asked, pack.about.detector_input) {
+        (None, Some([width, height])) => own().or_else(|_| with_u8_input(&pack.detector, Some((width, height)))),
+        (None, None) => own(),
+        (asked, _) => with_u8_input(&pack.detector, asked),
+    }
+    .map_err(Failure::input)
 }
 
 #[allow(clippy::disallowed_methods, reason = "a bundle says when it was made; nothing is decided by it")]

@@ -8,14 +8,13 @@ use serde_json::json;
 use sha2::{Digest, Sha256};
 
 use crate::cli::IngestArgs;
-use crate::commands::{existing_folder, runtime::find};
+use crate::commands::{existing_folder, packs, runtime::find};
 use crate::console::Console;
 use crate::contact_sheet;
 use crate::failure::Failure;
 use crate::ingest::{People, Reason, hex, ingest};
 use crate::interrupt;
 use crate::outdir::{Kind, OutDir, refuse_nested};
-use crate::packs::Pack;
 use crate::photos::walk;
 
 /// Runs the verb.
@@ -26,7 +25,7 @@ pub fn run(args: &IngestArgs, runtime: &Options, console: &Console) -> Result<()
     existing_folder(&args.photos)?;
     refuse_nested(&args.output.out, &args.photos)?;
     let folders = walk(&args.photos)?;
-    let pack = Pack::open(args.pack.pack.as_deref()).map_err(Failure::input)?;
+    let pack = packs::open(&args.pack, console)?;
     let out = OutDir::take(&args.output.out, Kind::Ingest, args.output.force, &[])?;
     find(runtime)?;
     let mut detector = Detector::open(&pack.detector, runtime).map_err(Failure::work)?;

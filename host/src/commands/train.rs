@@ -13,7 +13,7 @@ use serde_json::json;
 use sha2::{Digest, Sha256};
 
 use crate::cli::{RuleArg, TrainArgs};
-use crate::commands::{existing_folder, runtime::find};
+use crate::commands::{existing_folder, packs, runtime::find};
 use crate::console::{Console, Progress};
 use crate::export::encoder_onnx;
 use crate::failure::{Failure, reason};
@@ -43,7 +43,7 @@ pub fn run(args: &TrainArgs, runtime: &Options, console: &Console) -> Result<(),
         refuse_nested(&args.output.out, strangers)?;
     }
     let people = People::open(&args.faces)?;
-    let pack = Pack::open(args.pack.pack.as_deref()).map_err(Failure::input)?;
+    let pack = packs::open(&args.pack, console)?;
     check_detector(&people, &pack, args)?;
     let settings = settings(args, &pack);
     let keep: &[&str] = if args.fresh { &[] } else { &[CHECKPOINT] };

@@ -1,8 +1,10 @@
 //! A published SCRFD detector → the form that bundles hold: input u8 `[1, H, W, 3]` RGB, fixed size.
 //!
 //! The published files take f32 `[1, 3, H, W]`, pixels as (x − 127.5) / 128. Here these steps become the first nodes
-//! of the graph, so that a door has no second implementation of them.
+//! of the graph, so that a door has no second implementation of them. A size that an exporter froze is thawed by
+//! [`resize`](super::resize).
 
+use super::resize::resize;
 use crate::onnx::proto::{GraphProto, NodeProto, TensorProto};
 use crate::onnx::{Dim, ElementType, OnnxError, dims_of, int, ints, read, value_info, write};
 
@@ -19,8 +21,9 @@ const MAX_SIDE: usize = 8192;
 
 /// Puts the conversion of pixels in front of a detector and fixes its input size.
 ///
-/// `size` is (width, height) in pixels for a detector whose size is free; with one whose size is fixed it must agree.
-/// A detector that already takes u8 `[1, H, W, 3]` is returned as it is.
+/// `size` is (width, height) in pixels, multiples of 32; without it the detector keeps its own, which must then be fixed. A
+/// detector that already takes u8 `[1, H, W, 3]` of that size is returned as it is. Whether a detector of a fixed size works at
+/// another one is only known once it has run: open the result before it is trusted.
 ///
 /// # Errors
 /// [`OnnxError`] when the bytes are no model, or the model has another input than SCRFD's.
@@ -31,18 +34,28 @@ pub fn with_u8_input(detector: &[u8], size: Option<(u32, u32)>) -> Result<Vec<u8
     let (element, dims) = dims_of(&graph.input[index])?;
     match (element, dims.as_slice()) {
         (ElementType::U8, &[_, height, width, Some(3)]) => {
-            fixed_size([width, height], size)?;
-            return Ok(detector.to_vec());
+            let (width, height) = fixed_size([width, height], size)?;
+            if dims == [Some(1), Some(height), Some(width), Some(3)] {
+                return Ok(detector.to_vec());
+            }
+            let name = graph.input[index].name.clone();
+            graph.input[index] = value_info(&name, ElementType::U8, &frame_dims(width, height));
+            resize(graph, (dims[2], dims[1]), (width, height));
         }
         (ElementType::F32, &[batch, Some(3) | None, height, width]) if batch.is_none_or(|b| b == 1) => {
-            let (width, height) = fixed_size([width, height], size)?;
-            prefix(graph, index, width, height)?;
+            let (to_width, to_height) = fixed_size([width, height], size)?;
+            prefix(graph, index, to_width, to_height)?;
+            resize(graph, (width, height), (to_width, to_height));
         }
         _ => {
             return Err(form(format!("input is {element:?} {dims:?}, wanted F32 [1, 3, H, W] or U8 [1, H, W, 3]")));
         }
     }
     Ok(write(&model))
+}
+
+fn frame_dims(width: usize, height: usize) -> [Dim; 4] {
+    [Dim::Fixed(1), Dim::Fixed(height), Dim::Fixed(width), Dim::Fixed(3)]
 }
 
 /// Index of the one input that is fed; old files list their weights as inputs too.
@@ -55,19 +68,15 @@ fn only_input(graph: &GraphProto) -> Result<usize, OnnxError> {
     }
 }
 
-/// The size that a detector has, or is to have.
+/// The size that a detector is to have: the one asked for, or its own.
 fn fixed_size(dims: [Option<usize>; 2], asked: Option<(u32, u32)>) -> Result<(usize, usize), OnnxError> {
     let asked = asked.map(|(w, h)| [w as usize, h as usize]);
     let mut size = [0; 2];
     for (i, side) in ["width", "height"].into_iter().enumerate() {
-        size[i] = match (dims[i], asked.map(|a| a[i])) {
-            (Some(has), Some(wanted)) if has != wanted => {
-                return Err(form(format!("input has a fixed {side} of {has}, {wanted} was asked for")));
-            }
-            (Some(has), _) => has,
-            (None, Some(wanted)) => wanted,
-            (None, None) => return Err(form(format!("input has a free {side} and none was asked for"))),
-        };
+        size[i] = asked
+            .map(|a| a[i])
+            .or(dims[i])
+            .ok_or_else(|| form(format!("input has a free {side} and none was asked for")))?;
         if size[i] == 0 || size[i] % COARSEST_STRIDE != 0 || size[i] > MAX_SIDE {
             return Err(form(format!(
                 "input has a {side} of {}, wanted a multiple of {COARSEST_STRIDE} up to {MAX_SIDE}",
@@ -87,11 +96,8 @@ fn prefix(graph: &mut GraphProto, index: usize, width: usize, height: usize) -> 
     if let Some(name) = names.iter().chain(&[INPUT]).find(|name| taken(name)) {
         return Err(form(format!("already has a value called {name}")));
     }
-    let dims = [Dim::Fixed(1), Dim::Fixed(height), Dim::Fixed(width), Dim::Fixed(3)];
-    let frame = value_info(INPUT, ElementType::U8, &dims);
+    let frame = value_info(INPUT, ElementType::U8, &frame_dims(width, height));
     let old = std::mem::replace(&mut graph.input[index], frame).name;
-    // Shapes in between were written for the size the file came with, where that was free.
-    graph.value_info.retain(|info| info.name != old);
 
     let [planes, float, centred, mean, scale] = names;
     graph.initializer.extend([scalar(mean, PIXEL_MEAN), scalar(scale, PIXEL_SCALE)]);

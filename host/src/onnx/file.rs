@@ -103,6 +103,26 @@ pub fn f32_values(tensor: &TensorProto) -> Result<Vec<f32>, OnnxError> {
     Ok(values)
 }
 
+/// The values of a constant of type i64, wherever the file keeps them.
+///
+/// # Errors
+/// [`OnnxError::Tensor`] for another type, values in another file, or a count that the shape contradicts.
+pub fn i64_values(tensor: &TensorProto) -> Result<Vec<i64>, OnnxError> {
+    let wrong = |what: String| OnnxError::Tensor { name: tensor.name.clone(), what };
+    if tensor.data_type() != ElementType::I64 {
+        return Err(wrong(format!("holds {:?}, wanted I64", tensor.data_type())));
+    }
+    let wanted = element_count(tensor)?;
+    let values = match &tensor.raw_data {
+        Some(raw) => raw.as_chunks().0.iter().map(|&b| i64::from_le_bytes(b)).collect(),
+        None => tensor.int64_data.clone(),
+    };
+    if values.len() != wanted {
+        return Err(wrong(format!("has {} values, its shape {:?} wants {wanted}", values.len(), tensor.dims)));
+    }
+    Ok(values)
+}
+
 fn element_count(tensor: &TensorProto) -> Result<usize, OnnxError> {
     tensor.dims.iter().try_fold(1usize, |n, &d| usize::try_from(d).ok().and_then(|d| n.checked_mul(d))).ok_or_else(
         || OnnxError::Tensor {

@@ -238,6 +238,38 @@ impl GraphBuilder {
         self.node("Slice", name, &[x, &starts, &ends, &axes], vec![])
     }
 
+    /// `x[.., 0..end, ..]` along each of `axes`; `ends` `[axes]` i64 is known at run time only.
+    pub fn slice_to(&mut self, name: &str, x: &Value, axes: &[i64], ends: &Value) -> Value {
+        let starts = self.constant_ints(&format!("{name}.start"), &vec![0; axes.len()]);
+        let axes = self.constant_ints(&format!("{name}.axes"), axes);
+        self.node("Slice", name, &[x, &starts, ends, &axes], vec![])
+    }
+
+    /// The size of dimension `axis`, as `[1]` i64.
+    pub fn dimension(&mut self, name: &str, x: &Value, axis: i64) -> Value {
+        self.node("Shape", name, &[x], vec![int("end", axis + 1), int("start", axis)])
+    }
+
+    /// The parts of `x` along `axis` that `indices` name: the axis is replaced by the indices' shape.
+    pub fn gather(&mut self, name: &str, x: &Value, indices: &Value, axis: i64) -> Value {
+        self.node("Gather", name, &[x, indices], vec![int("axis", axis)])
+    }
+
+    /// `x[n, indices[n]]` for each n of the first `batch_dims` dimensions.
+    pub fn gather_nd(&mut self, name: &str, x: &Value, indices: &Value, batch_dims: i64) -> Value {
+        self.node("GatherND", name, &[x, indices], vec![int("batch_dims", batch_dims)])
+    }
+
+    /// The index of the first greatest value along `axis`, which stays as size 1: i64.
+    pub fn arg_max(&mut self, name: &str, x: &Value, axis: i64) -> Value {
+        self.node("ArgMax", name, &[x], vec![int("axis", axis), int("keepdims", 1)])
+    }
+
+    /// (x − mean) / √(variance + ε) · weight + bias along the last dimension.
+    pub fn layer_norm(&mut self, name: &str, x: &Value, weight: &Value, bias: &Value, epsilon: f32) -> Value {
+        self.node("LayerNormalization", name, &[x, weight, bias], vec![int("axis", -1), float("epsilon", epsilon)])
+    }
+
     /// Zeros around the last two dimensions: top, left, bottom, right.
     pub fn pad(&mut self, name: &str, x: &Value, pad: [usize; 4]) -> Value {
         let [top, left, bottom, right] = pad.map(as_i64);

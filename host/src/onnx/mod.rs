@@ -8,6 +8,6 @@ mod file;
 mod graph;
 pub mod proto;
 
-pub use file::{MAX_FILE_BYTES, OnnxError, dims_of, f32_values, read, write};
+pub use file::{MAX_FILE_BYTES, OnnxError, dims_of, f32_values, i64_values, read, write};
 pub use graph::{Dim, GraphBuilder, OPSET, Value, Window, float, int, ints, text, value_info};
 pub use proto::ElementType;

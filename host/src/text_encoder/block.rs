@@ -11,11 +11,11 @@ use super::{HEAD_WIDTH, Loader, named};
 use crate::weights::{NamedTensors, WeightsError};
 
 /// QuickGELU's slope: x · σ(1.702 x), the approximation of GELU that OpenAI's weights were trained with.
-const QUICK_GELU: f32 = 1.702;
+pub(crate) const QUICK_GELU: f32 = 1.702;
 /// What is added to the score of a later token: e to this is 0 in f32, and the gradient stays a number.
-const MASKED: f32 = -1e9;
+pub(crate) const MASKED: f32 = -1e9;
 /// PyTorch's default, which CLIP keeps.
-const NORM_EPSILON: f64 = 1e-5;
+pub(crate) const NORM_EPSILON: f64 = 1e-5;
 
 /// x + attention(norm(x)), then x + mlp(norm(x)).
 #[derive(Module, Debug)]

@@ -15,6 +15,7 @@ use burn::nn::LayerNorm;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 
 use self::block::{Block, layer_norm};
+pub(crate) use self::block::{MASKED, NORM_EPSILON, QUICK_GELU};
 use crate::weights::{NamedTensor, NamedTensors, WeightsError};
 
 pub use init::random_tensors;

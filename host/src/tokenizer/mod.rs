@@ -89,6 +89,21 @@ impl Tokenizer {
         Ok(Self { byte_pairs, vocabulary, context })
     }
 
+    /// A tokenizer from OpenAI's merges, which are part of the program.
+    ///
+    /// # Errors
+    /// [`TokenizerError`] when `vocabulary` is not theirs.
+    pub fn with_openais_merges(vocabulary: usize, context: usize) -> Result<Self, TokenizerError> {
+        let openai = Self::openai();
+        if context < MIN_CONTEXT {
+            return Err(TokenizerError::Sizes { vocabulary, context });
+        }
+        if vocabulary != openai.vocabulary {
+            return Err(TokenizerError::Vocabulary { got: openai.vocabulary, wanted: vocabulary });
+        }
+        Ok(Self { context, ..openai })
+    }
+
     /// The vocabulary of OpenAI's CLIP: 49 408 tokens, a context of 77.
     #[must_use]
     pub fn openai() -> Self {

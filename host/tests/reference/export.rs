@@ -100,7 +100,7 @@ fn weights_that_contradict_each_other_are_refused() {
     );
 }
 
-fn shared(parts: &[&str]) -> PathBuf {
+pub fn shared(parts: &[&str]) -> PathBuf {
     let root = [env!("CARGO_MANIFEST_DIR"), "..", "..", "shared"];
     root.iter().chain(parts).collect()
 }
@@ -119,7 +119,6 @@ fn published_detectors_survive_and_find_the_same_faces() {
         let shipped = with_u8_input(&published, None).unwrap();
         assert_eq!(detector_input(&shipped).unwrap(), [640, 640]);
         assert_eq!(with_u8_input(&shipped, None).unwrap(), shipped);
-        assert!(with_u8_input(&published, Some((320, 320))).is_err());
         let frame = Frame::rgb8(photo, photo.width(), photo.height(), Uptime::ZERO).unwrap();
         let [before, after] = [&published, &shipped]
             .map(|onnx| Detector::open(onnx, &Options::default()).unwrap().detect(&frame).unwrap());

@@ -8,7 +8,9 @@
     reason = "tests"
 )]
 
+mod detectors;
 mod export;
+#[path = "../../../tests/src/formula.rs"]
 mod formula;
 mod shapes;
 
@@ -17,8 +19,8 @@ use std::path::PathBuf;
 
 use burn::tensor::Device;
 use half::f16;
-use lintel::export::encoder_onnx;
-use lintel::text_encoder::{Prompts, TextEncoder};
+use lintel::export::{VisualConfig, encoder_onnx, text_encoder_onnx};
+use lintel::text_encoder::{Prompts, TextConfig, TextEncoder};
 use lintel::tokenizer::Tokenizer;
 use lintel::weights::NamedTensors;
 use lintel_shared::runtime::{Encoder, Options, session};
@@ -30,10 +32,13 @@ use sha2::{Digest as _, Sha256};
 const MIN_COSINE: f64 = 0.99999;
 const MAX_DIFFERENCE: f64 = 1e-4;
 
+fn reference_path(file: &str) -> PathBuf {
+    [env!("CARGO_MANIFEST_DIR"), "..", "..", "shared", "reference", file].iter().collect()
+}
+
 /// A file of `../shared/reference`, or `None` and a loud line.
 fn reference<T: DeserializeOwned>(test: &str, file: &str) -> Option<T> {
-    let path: PathBuf = [env!("CARGO_MANIFEST_DIR"), "..", "..", "shared", "reference", file].iter().collect();
-    match std::fs::read(&path) {
+    match std::fs::read(reference_path(file)) {
         Ok(bytes) => Some(serde_json::from_slice(&bytes).unwrap()),
         Err(_) => {
             eprintln!("SKIPPED {test}: ../shared/reference/{file} is absent");
@@ -104,26 +109,17 @@ fn rn50(test: &str, keep: impl Fn(&str) -> bool) -> Option<(NamedTensors, Refere
     Some((tensors, reference))
 }
 
-fn check_pictures(test: &str, count: usize) {
+#[test]
+fn rn50_image_embeddings_are_the_references() {
+    let test = "rn50_image_embeddings_are_the_references";
     let Some((tensors, reference)) = rn50(test, |name| name.starts_with("visual.")) else { return };
     let onnx = encoder_onnx(&tensors, 224).unwrap();
     drop(tensors);
     let mut encoder = Encoder::open(&onnx, &Options::default()).unwrap();
-    for described in &reference.pictures[..count] {
+    for described in &reference.pictures {
         let embedding = encoder.embed(&picture(described, 224)).unwrap();
         check_same(&described.name, embedding.vector(), &described.features);
     }
-}
-
-#[test]
-fn rn50_image_embedding_is_the_references() {
-    check_pictures("rn50_image_embedding_is_the_references", 1);
-}
-
-#[test]
-#[ignore = "the other three pictures: seconds more, nothing new"]
-fn rn50_image_embeddings_are_the_references() {
-    check_pictures("rn50_image_embeddings_are_the_references", 4);
 }
 
 #[test]
@@ -143,6 +139,48 @@ fn rn50_text_embeddings_are_the_references() {
     assert_eq!(Prompts::new(&padded, &encoder.config()).unwrap(), prompts);
 }
 
+/// Token rows through the exported text encoder: `[N, D]` unit embeddings.
+fn embed_texts(onnx: &[u8], rows: &[Vec<u32>]) -> Vec<Vec<f32>> {
+    let mut session = session::open("open the text encoder", onnx, &Options::default()).unwrap().session;
+    let length = rows[0].len();
+    let ids: Vec<i64> = rows.iter().flatten().map(|&id| i64::from(id)).collect();
+    let tokens = ort::value::Tensor::from_array(([rows.len(), length], ids)).unwrap();
+    let outputs = session.run(ort::inputs![tokens]).unwrap();
+    let (shape, values) = outputs[0].try_extract_tensor::<f32>().unwrap();
+    assert_eq!(shape[0], rows.len() as i64);
+    values.chunks_exact(shape[1] as usize).map(<[f32]>::to_vec).collect()
+}
+
+#[test]
+fn rn50_text_embeddings_are_the_references_in_onnx_runtime() {
+    let test = "rn50_text_embeddings_are_the_references_in_onnx_runtime";
+    let Some((tensors, reference)) = rn50(test, |name| !name.starts_with("visual.")) else { return };
+    let onnx = text_encoder_onnx(&tensors).unwrap();
+    drop(tensors);
+    let padded: Vec<Vec<u32>> = reference.texts.iter().map(|t| t.tokens.clone()).collect();
+    // As the reference was made, with all 77 tokens, and cut behind the longest text.
+    let longest = padded.iter().map(|row| row.iter().rposition(|&id| id != 0).unwrap() + 1).max().unwrap();
+    let cut: Vec<Vec<u32>> = padded.iter().map(|row| row[..longest].to_vec()).collect();
+    assert!(longest < 77);
+    for rows in [padded, cut] {
+        for (text, got) in reference.texts.iter().zip(embed_texts(&onnx, &rows)) {
+            check_same(&text.text, &got, &text.features);
+            assert!((got.iter().map(|v| v * v).sum::<f32>() - 1.0).abs() < 1e-5);
+        }
+    }
+}
+
+#[test]
+fn small_clip_text_embeddings_are_the_references_in_onnx_runtime() {
+    let test = "small_clip_text_embeddings_are_the_references_in_onnx_runtime";
+    let Some((tensors, reference)) = mini_clip(test) else { return };
+    let onnx = text_encoder_onnx(&tensors).unwrap();
+    assert_eq!(onnx, text_encoder_onnx(&tensors).unwrap());
+    for (got, expected) in embed_texts(&onnx, &reference.tokens).iter().zip(&reference.text_features) {
+        check_same("small CLIP, text", got, expected);
+    }
+}
+
 #[derive(Deserialize)]
 struct MiniReference {
     picture: Picture,
@@ -160,7 +198,14 @@ struct MiniTensor {
 
 fn mini_clip(test: &str) -> Option<(NamedTensors, MiniReference)> {
     let reference: MiniReference = reference(test, "mini_clip.json")?;
-    let mut tensors = NamedTensors::new();
+    let archive = std::fs::read(reference_path("mini_clip.pt")).unwrap();
+    Some((NamedTensors::read(&archive).unwrap(), reference))
+}
+
+#[test]
+fn an_archive_of_openais_form_holds_what_was_put_in() {
+    let Some((tensors, reference)) = mini_clip("an_archive_of_openais_form_holds_what_was_put_in") else { return };
+    let mut expected = NamedTensors::new();
     for (name, described) in &reference.tensors {
         // The mask follows from the context's length, the integers count.
         if described.dtype == "int64" || name == "attn_mask" {
@@ -170,9 +215,13 @@ fn mini_clip(test: &str) -> Option<(NamedTensors, MiniReference)> {
         if described.dtype == "float16" {
             tensor.values.iter_mut().for_each(|v| *v = f16::from_f32(*v).to_f32());
         }
-        tensors.insert(name, tensor);
+        expected.insert(name, tensor);
     }
-    Some((tensors, reference))
+    assert_eq!(tensors, expected);
+    let visual = VisualConfig { width: 8, layers: [1; 4], resolution: 64, dim: 64 };
+    assert_eq!(VisualConfig::from_tensors(&tensors).unwrap(), visual);
+    let text = TextConfig { vocabulary: 512, context: 77, width: 64, layers: 2, dim: 64 };
+    assert_eq!(TextConfig::from_tensors(&tensors).unwrap(), text);
 }
 
 #[test]

@@ -203,27 +203,4 @@ impl ImageEncoder {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn tiny() -> ImageConfig {
-        ImageConfig { width: 16, layers: [1, 1, 1, 1], side: 2, dim: 32 }
-    }
-
-    #[test]
-    fn the_names_and_shapes_are_openais() {
-        let named = ImageEncoder::new(&tiny(), &Device::flex()).named();
-        for (name, shape) in [
-            ("visual.conv1.weight", vec![8, 3, 3, 3]),
-            ("visual.bn3.running_var", vec![16]),
-            ("visual.layer1.0.downsample.0.weight", vec![64, 16, 1, 1]),
-            ("visual.layer4.0.downsample.1.bias", vec![512]),
-            ("visual.layer2.0.conv3.weight", vec![128, 32, 1, 1]),
-            ("visual.attnpool.positional_embedding", vec![5, 512]),
-            ("visual.attnpool.c_proj.weight", vec![32, 512]),
-            ("visual.attnpool.c_proj.bias", vec![32]),
-        ] {
-            assert_eq!(named.find(name).map(|v| v.shape.clone()), Some(shape), "{name}");
-        }
-    }
-}
+mod tests;

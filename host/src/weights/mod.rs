@@ -1,13 +1,17 @@
-//! A weights file (safetensors) → named f32 tensors, and back.
+//! A weights file (safetensors, PyTorch's or TorchScript's archive) → named f32 tensors.
 //!
 //! Names are those of OpenAI's CLIP state dict (`visual.conv1.weight`, `transformer.resblocks.0.attn.in_proj_weight`,
 //! …), so that every pack looks alike. Nothing about an architecture is assumed here: who asks for a tensor says what
 //! shape it wants, and gets an error that names both when the file disagrees.
 
+mod names;
+mod safetensors;
+mod torch;
+mod values;
+
 use std::collections::BTreeMap;
 
-use half::{bf16, f16};
-use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+pub use self::torch::TorchError;
 
 /// The largest weights file that is read, in bytes. CLIP RN50 in fp32 is 410 MB.
 pub const MAX_FILE_BYTES: usize = 2 << 30;
@@ -43,7 +47,22 @@ pub enum Precision {
 pub enum WeightsError {
     /// The file is not safetensors, is cut short, or its offsets contradict its shapes.
     #[error("weights are not a valid safetensors file: {0}")]
-    Format(#[from] safetensors::SafeTensorError),
+    Format(#[from] ::safetensors::SafeTensorError),
+    /// The file is a zip archive, and not one that PyTorch wrote, or one that holds more than weights.
+    #[error("weights in PyTorch's archive: {0}")]
+    Torch(#[from] TorchError),
+    /// PyTorch's form from before version 1.6.
+    #[error(
+        "weights are a bare pickle, as PyTorch wrote before 1.6; load and save them once with a newer torch.save, \
+         which writes a zip archive"
+    )]
+    BarePickle,
+    /// Two tensors would have the same name.
+    #[error("tensor {name} is there twice")]
+    Twice {
+        /// The name.
+        name: String,
+    },
     /// A limit that keeps memory bounded was passed.
     #[error("weights have {got} {what}, at most {most} are allowed")]
     TooLarge {
@@ -60,7 +79,7 @@ pub enum WeightsError {
         /// The tensor's name.
         name: String,
         /// The type in the file.
-        got: Dtype,
+        got: ::safetensors::Dtype,
     },
     /// A value is NaN, infinite, or too large for the precision asked for.
     #[error("tensor {name} holds {value} at index {index}, wanted a finite number within range")]
@@ -217,70 +236,30 @@ impl NamedTensors {
         self.0.is_empty()
     }
 
+    /// Reads CLIP's weights in any of the forms that they are published in, told apart by their content: OpenAI's
+    /// TorchScript archive, a state dict that `torch.save` wrote, or a safetensors file. Tensors get OpenAI's names;
+    /// F16, BF16 and F64 become f32; integers, which only count (batches that a norm has seen, the context's length), and
+    /// the causal mask, which follows from the context's length, are left out.
+    ///
+    /// Beside `bytes`, memory stays below twelve times the larger of the file's size and 64 MiB, whatever the bytes are;
+    /// for a file that PyTorch wrote it is what the tensors take in f32 and the largest storage.
+    ///
+    /// # Errors
+    /// [`WeightsError`] for anything but a well-formed file of finite numbers within the limits of this module.
+    pub fn read(bytes: &[u8]) -> Result<Self, WeightsError> {
+        within("bytes", bytes.len(), MAX_FILE_BYTES)?;
+        let tensors = match bytes {
+            [b'P', b'K', 3, 4, ..] => torch::read(bytes)?,
+            [0x80, 2..=5, ..] => return Err(WeightsError::BarePickle),
+            _ => Self::from_safetensors(bytes)?,
+        };
+        names::openai(tensors)
+    }
+
     /// The tensors whose name `keep` accepts.
     #[must_use]
     pub fn filtered(&self, keep: impl Fn(&str) -> bool) -> Self {
         Self(self.0.iter().filter(|(name, _)| keep(name)).map(|(n, t)| (n.clone(), t.clone())).collect())
-    }
-
-    /// Reads a safetensors file. F16, BF16 and F64 become f32; integers, which only count (batches that a norm has
-    /// seen, the context's length), are left out.
-    ///
-    /// # Errors
-    /// [`WeightsError`] for anything but a well-formed file of finite numbers within the limits of this module.
-    pub fn from_safetensors(bytes: &[u8]) -> Result<Self, WeightsError> {
-        within("bytes", bytes.len(), MAX_FILE_BYTES)?;
-        let file = SafeTensors::deserialize(bytes)?;
-        within("tensors", file.len(), MAX_TENSORS)?;
-        let mut tensors = BTreeMap::new();
-        for (name, view) in file.iter() {
-            within("dimensions in a tensor", view.shape().len(), MAX_RANK)?;
-            if is_count(view.dtype()) {
-                continue;
-            }
-            let values = values_of(name, view.dtype(), view.data())?;
-            tensors.insert(name.to_owned(), NamedTensor { shape: view.shape().to_vec(), values });
-        }
-        Ok(Self(tensors))
-    }
-
-    /// Writes a safetensors file; the same tensors give the same bytes.
-    ///
-    /// # Errors
-    /// [`WeightsError::Value`] when a value doesn't fit `precision`.
-    pub fn to_safetensors(&self, precision: Precision) -> Result<Vec<u8>, WeightsError> {
-        let (dtype, stored) = match precision {
-            Precision::F32 => (Dtype::F32, self.stored(|v| (v.is_finite(), v.to_le_bytes()))?),
-            Precision::F16 => (
-                Dtype::F16,
-                self.stored(|v| {
-                    let half = f16::from_f32(v);
-                    (half.is_finite(), half.to_le_bytes())
-                })?,
-            ),
-        };
-        let mut views = Vec::with_capacity(stored.len());
-        for ((name, tensor), bytes) in self.0.iter().zip(&stored) {
-            views.push((name.as_str(), TensorView::new(dtype, tensor.shape.clone(), bytes)?));
-        }
-        Ok(safetensors::serialize(views, None)?)
-    }
-
-    fn stored<const N: usize>(&self, store: impl Fn(f32) -> (bool, [u8; N])) -> Result<Vec<Vec<u8>>, WeightsError> {
-        self.0
-            .iter()
-            .map(|(name, tensor)| {
-                let mut bytes = Vec::with_capacity(tensor.values.len() * N);
-                for (index, &value) in tensor.values.iter().enumerate() {
-                    let (fits, le) = store(value);
-                    if !fits {
-                        return Err(WeightsError::Value { name: name.clone(), index, value });
-                    }
-                    bytes.extend_from_slice(&le);
-                }
-                Ok(bytes)
-            })
-            .collect()
     }
 }
 
@@ -291,100 +270,9 @@ fn within(what: &'static str, got: usize, most: usize) -> Result<(), WeightsErro
     Ok(())
 }
 
-fn is_count(dtype: Dtype) -> bool {
-    matches!(
-        dtype,
-        Dtype::BOOL
-            | Dtype::U8
-            | Dtype::I8
-            | Dtype::U16
-            | Dtype::I16
-            | Dtype::U32
-            | Dtype::I32
-            | Dtype::U64
-            | Dtype::I64
-    )
-}
-
-/// Little-endian bytes of `dtype` → finite f32 values.
-fn values_of(name: &str, dtype: Dtype, bytes: &[u8]) -> Result<Vec<f32>, WeightsError> {
-    let values: Vec<f32> = match dtype {
-        Dtype::F32 => bytes.as_chunks().0.iter().map(|&b| f32::from_le_bytes(b)).collect(),
-        Dtype::F16 => bytes.as_chunks().0.iter().map(|&b| f16::from_le_bytes(b).to_f32()).collect(),
-        Dtype::BF16 => bytes.as_chunks().0.iter().map(|&b| bf16::from_le_bytes(b).to_f32()).collect(),
-        #[expect(clippy::cast_possible_truncation, reason = "rounding to f32 is what is asked for")]
-        Dtype::F64 => bytes.as_chunks().0.iter().map(|&b| f64::from_le_bytes(b) as f32).collect(),
-        got => return Err(WeightsError::Dtype { name: name.to_owned(), got }),
-    };
-    match values.iter().position(|v| !v.is_finite()) {
-        Some(index) => Err(WeightsError::Value { name: name.to_owned(), index, value: values[index] }),
-        None => Ok(values),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn file(tensors: &[(&str, Dtype, &[usize], Vec<u8>)]) -> Vec<u8> {
-        let views = tensors.iter().map(|(name, dtype, shape, bytes)| {
-            (*name, TensorView::new(*dtype, shape.to_vec(), bytes).expect("a view"))
-        });
-        safetensors::serialize(views, None).expect("a file")
-    }
-
-    #[test]
-    fn every_float_type_becomes_f32() {
-        let check = |dtype, bytes: Vec<u8>, expected: f32| {
-            let tensors = NamedTensors::from_safetensors(&file(&[("x", dtype, &[1], bytes)])).expect("weights");
-            assert_eq!(tensors.get("x").expect("x").values, [expected], "{dtype:?}");
-        };
-        check(Dtype::F32, 0.1_f32.to_le_bytes().to_vec(), 0.1);
-        check(Dtype::F64, 0.1_f64.to_le_bytes().to_vec(), 0.1);
-        check(Dtype::F16, f16::from_f32(1.5).to_le_bytes().to_vec(), 1.5);
-        check(Dtype::BF16, bf16::from_f32(-2.5).to_le_bytes().to_vec(), -2.5);
-    }
-
-    #[test]
-    fn what_was_written_is_read() {
-        let mut tensors = NamedTensors::new();
-        tensors.insert("scalar", NamedTensor::scalar(4.605));
-        tensors.insert("matrix", NamedTensor::new(vec![2, 3], vec![0.5, -1.0, 2.0, 0.25, 8.0, -0.125]));
-        let check = |precision, expected: &dyn Fn(f32) -> f32| {
-            let bytes = tensors.to_safetensors(precision).expect("a file");
-            assert_eq!(bytes, tensors.to_safetensors(precision).expect("a file"));
-            let read = NamedTensors::from_safetensors(&bytes).expect("weights");
-            for (name, tensor) in tensors.iter() {
-                let expected: Vec<f32> = tensor.values.iter().map(|&v| expected(v)).collect();
-                assert_eq!(read.get_shaped(name, &tensor.shape).expect(name).values, expected, "{precision:?}");
-            }
-        };
-        check(Precision::F32, &|v| v);
-        check(Precision::F16, &|v| f16::from_f32(v).to_f32());
-    }
-
-    #[test]
-    fn bad_files_are_refused() {
-        let good = file(&[("x", Dtype::F32, &[2], vec![0; 8])]);
-        let check = |bytes: &[u8], expected: &str| {
-            let error = NamedTensors::from_safetensors(bytes).expect_err(expected).to_string();
-            assert!(error.contains(expected), "{error}");
-        };
-        check(&[], "safetensors");
-        check(&good[..good.len() - 1], "safetensors");
-        check(&[0xff; 64], "safetensors");
-        check(&file(&[("x", Dtype::F32, &[1], f32::NAN.to_le_bytes().to_vec())]), "x holds NaN at index 0");
-        check(&file(&[("x", Dtype::F64, &[1], 1e300_f64.to_le_bytes().to_vec())]), "x holds inf");
-        check(&file(&[("x", Dtype::F8_E4M3, &[1], vec![0])]), "x is stored as F8_E4M3");
-        check(&file(&[("x", Dtype::F32, &[1; 9], vec![0; 4])]), "9 dimensions");
-    }
-
-    #[test]
-    fn integers_are_left_out() {
-        let bytes = file(&[("seen", Dtype::I64, &[], vec![0; 8]), ("x", Dtype::F32, &[1], vec![0; 4])]);
-        let tensors = NamedTensors::from_safetensors(&bytes).expect("weights");
-        assert_eq!(tensors.iter().map(|(name, _)| name).collect::<Vec<_>>(), ["x"]);
-    }
 
     #[test]
     fn shapes_are_checked_by_name() {
@@ -399,14 +287,6 @@ mod tests {
         check(tensors.dims::<2>("empty").map(drop), "tensor empty is [0, 3], wanted 2 dimensions, none of them 0");
         check(tensors.get_shaped("m", &[3, 2]).map(drop), "tensor m is [2, 3], wanted [3, 2]");
         check(tensors.get("absent").map(drop), "tensor absent is missing");
-    }
-
-    #[test]
-    fn half_precision_has_a_range() {
-        let mut tensors = NamedTensors::new();
-        tensors.insert("x", NamedTensor::scalar(1e6));
-        assert!(matches!(tensors.to_safetensors(Precision::F16), Err(WeightsError::Value { index: 0, .. })));
-        assert!(tensors.to_safetensors(Precision::F32).is_ok());
     }
 
     #[test]

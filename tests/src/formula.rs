@@ -18,13 +18,16 @@ fn splitmix64(z: u64) -> u64 {
 }
 
 /// A line of `tensors.json`.
-#[derive(Deserialize)]
+#[derive(Clone, Debug, Deserialize)]
 pub struct Described {
+    /// OpenAI's name.
     pub name: String,
+    /// Size along each dimension.
     pub shape: Vec<usize>,
 }
 
 /// The tensor called `name`, in f32.
+#[must_use]
 pub fn tensor(name: &str, shape: &[usize]) -> NamedTensor {
     let value = rule(name, shape);
     let count = shape.iter().product::<usize>() as u64;
@@ -32,6 +35,7 @@ pub fn tensor(name: &str, shape: &[usize]) -> NamedTensor {
 }
 
 /// All of them.
+#[must_use]
 pub fn tensors(described: &[Described]) -> NamedTensors {
     let mut tensors = NamedTensors::new();
     for Described { name, shape } in described {
@@ -60,6 +64,7 @@ fn rule(name: &str, shape: &[usize]) -> Box<dyn Fn(f64) -> f64> {
 }
 
 /// The picture called `name`: `side`² pixels, RGB8.
+#[must_use]
 pub fn picture(name: &str, side: u64) -> Vec<u8> {
     let waves = format!("{name}.k");
     let k = |channel: u64, j: u64| unit(&waves, 3 * channel + j);

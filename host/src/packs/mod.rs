@@ -2,22 +2,32 @@
 //!
 //! A pack is a folder with a `pack.toml` that names its files. The mini pack is part of the program; what packs are
 //! known, and the SHA-256 of each of their files, stands in `models/packs.toml`, which is part of the program too.
+//! Known packs are brought to the user's data folder by [`fetch`] or [`add`], and found there by name.
 
-use std::collections::BTreeMap;
+mod add;
+mod copy;
+mod fetch;
+mod known;
+mod store;
+
 use std::path::{Path, PathBuf};
 
-use serde::Deserialize;
-use sha2::{Digest as _, Sha256};
+use serde::{Deserialize, Serialize};
 
 use crate::export::VisualConfig;
 use crate::text_encoder::TextConfig;
 use crate::tokenizer::{Tokenizer, TokenizerError};
 use crate::weights::{NamedTensors, WeightsError};
 
+pub use add::{Added, add};
+pub use fetch::{FetchError, Source, fetch};
+pub use known::{KnownFile, KnownPack, known_packs};
+pub use store::{FileState, Store, StoreError};
+
 /// What a pack's folder must contain.
 pub const PACK_FILE: &str = "pack.toml";
-/// The packs that are known, with the hash of each file.
-const KNOWN: &str = include_str!("../../models/packs.toml");
+/// Name of the pack that is part of the program.
+pub const EMBEDDED: &str = "mini";
 /// The largest file of a pack, in bytes.
 const MAX_FILE_BYTES: u64 = 2 << 30;
 /// The largest `pack.toml`, in bytes.
@@ -38,7 +48,7 @@ pub struct Pack {
 }
 
 /// `pack.toml`.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct About {
     /// The pack's name.
@@ -49,21 +59,22 @@ pub struct About {
     #[serde(default)]
     pub notice: String,
     /// Width and height in pixels that the detector is to look at, if its own input size is free.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub detector_input: Option<[u32; 2]>,
     /// File name of the detector.
     pub detector: String,
     /// File name of CLIP's weights.
     pub clip: String,
-    /// File name of the list of merges.
-    pub vocabulary: String,
+    /// File name of the list of merges; without one, OpenAI's, which is part of the program.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vocabulary: Option<String>,
     /// Settings for fine-tuning that suit these weights.
     #[serde(default)]
     pub training: TrainingDefaults,
 }
 
 /// Settings that a pack recommends; what it leaves out has the program's own default.
-#[derive(Copy, Clone, Debug, Default, PartialEq, Deserialize)]
+#[derive(Copy, Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct TrainingDefaults {
     /// Passes over the photos.
@@ -159,6 +170,21 @@ pub enum PackError {
     /// The program was built without the mini pack and no other was given.
     #[error("this program was built without the mini pack; give a pack's folder with --pack DIR")]
     NoneEmbedded,
+    /// Neither a folder nor a pack that is installed.
+    #[error("{got} is neither a folder nor an installed pack; `lintel packs list` shows what there is")]
+    NotFound {
+        /// What was asked for.
+        got: String,
+    },
+    /// The pack is known, and not all of its files are there.
+    #[error("pack {name} is not installed; `lintel packs fetch {name}` brings it")]
+    NotInstalled {
+        /// The pack's name.
+        name: String,
+    },
+    /// The user's data folder can't be used.
+    #[error(transparent)]
+    Store(#[from] StoreError),
 }
 
 /// Without the files' contents.
@@ -169,6 +195,30 @@ impl std::fmt::Debug for Pack {
 }
 
 impl Pack {
+    /// The pack of this name (embedded, or installed in `store`), or in the folder of this name.
+    ///
+    /// # Errors
+    /// [`PackError`].
+    pub fn find(wanted: Option<&Path>, store: &Store) -> Result<Self, PackError> {
+        let Some(wanted) = wanted else { return Self::embedded() };
+        if wanted.is_dir() {
+            return Self::open(Some(wanted));
+        }
+        let not_found = || PackError::NotFound { got: wanted.display().to_string() };
+        let name = wanted.to_str().ok_or_else(not_found)?;
+        if name == EMBEDDED {
+            return Self::embedded();
+        }
+        if !known_packs()?.contains_key(name) {
+            return Err(not_found());
+        }
+        let folder = store.folder(name);
+        if !folder.join(PACK_FILE).is_file() {
+            return Err(PackError::NotInstalled { name: name.to_owned() });
+        }
+        Self::open(Some(&folder))
+    }
+
     /// The pack in the folder `dir`, or the embedded one.
     ///
     /// # Errors
@@ -199,7 +249,7 @@ struct Files {
     /// Name and content of each.
     detector: (String, Vec<u8>),
     clip: (String, Vec<u8>),
-    vocabulary: (String, Vec<u8>),
+    vocabulary: Option<(String, Vec<u8>)>,
 }
 
 impl Files {
@@ -219,7 +269,8 @@ impl Files {
             }
             Ok((name.to_owned(), read(name, MAX_FILE_BYTES)?))
         };
-        let (detector, clip, vocabulary) = (file(&about.detector)?, file(&about.clip)?, file(&about.vocabulary)?);
+        let (detector, clip) = (file(&about.detector)?, file(&about.clip)?);
+        let vocabulary = about.vocabulary.as_deref().map(file).transpose()?;
         Ok(Self { about, detector, clip, vocabulary })
     }
 
@@ -227,8 +278,8 @@ impl Files {
     fn standing(&self) -> Result<Standing, PackError> {
         let known = known_packs()?;
         let Some(listed) = known.get(&self.about.name) else { return Ok(Standing::Unlisted) };
-        for (name, content) in [&self.detector, &self.clip, &self.vocabulary] {
-            check_hash(&self.about.name, listed, name, content)?;
+        for (name, content) in [&self.detector, &self.clip].into_iter().chain(&self.vocabulary) {
+            listed.check(&self.about.name, name, &copy::sha256(content))?;
         }
         Ok(Standing::Listed)
     }
@@ -236,61 +287,19 @@ impl Files {
     fn into_pack(self, standing: Standing) -> Result<Pack, PackError> {
         let name = || self.about.name.clone();
         let weights = |source| PackError::Weights { pack: name(), source };
-        let clip = NamedTensors::from_safetensors(&self.clip.1).map_err(weights)?;
+        let clip = NamedTensors::read(&self.clip.1).map_err(weights)?;
         let text = TextConfig::from_tensors(&clip).map_err(weights)?;
         let visual = VisualConfig::from_tensors(&clip).map_err(weights)?;
         if visual.dim != text.dim {
             return Err(PackError::Towers { pack: name(), visual: visual.dim, text: text.dim });
         }
-        let tokenizer = Tokenizer::new(&self.vocabulary.1, text.vocabulary, text.context)
-            .map_err(|source| PackError::Vocabulary { pack: name(), source })?;
+        let tokenizer = match &self.vocabulary {
+            Some((_, merges)) => Tokenizer::new(merges, text.vocabulary, text.context),
+            None => Tokenizer::with_openais_merges(text.vocabulary, text.context),
+        };
+        let tokenizer = tokenizer.map_err(|source| PackError::Vocabulary { pack: name(), source })?;
         Ok(Pack { standing, detector: self.detector.1, clip, tokenizer, about: self.about })
     }
-}
-
-/// One pack of `models/packs.toml`.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct KnownPack {
-    /// What it is, in a sentence.
-    pub description: String,
-    /// SPDX expression, or a few words.
-    pub licence: String,
-    /// Where it comes from.
-    pub source: String,
-    /// Its files by name.
-    pub files: BTreeMap<String, KnownFile>,
-}
-
-/// A file of a known pack.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct KnownFile {
-    /// SHA-256 in hexadecimal.
-    pub sha256: String,
-    /// What is in it: shapes, counts.
-    pub content: String,
-}
-
-/// The packs of `models/packs.toml` by name.
-///
-/// # Errors
-/// [`PackError::Toml`]; never in a program that passes its tests.
-pub fn known_packs() -> Result<BTreeMap<String, KnownPack>, PackError> {
-    toml::from_str(KNOWN).map_err(|source| PackError::Toml { file: "models/packs.toml", source })
-}
-
-fn check_hash(pack: &str, listed: &KnownPack, file: &str, content: &[u8]) -> Result<(), PackError> {
-    let got = hex(&Sha256::digest(content));
-    let wanted = listed.files.get(file).map_or("", |f| f.sha256.as_str());
-    if got == wanted {
-        return Ok(());
-    }
-    Err(PackError::Hash { pack: pack.to_owned(), file: file.to_owned(), got, wanted: wanted.to_owned() })
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn read(path: &Path, most: u64) -> Result<Vec<u8>, PackError> {
@@ -306,10 +315,10 @@ fn read(path: &Path, most: u64) -> Result<Vec<u8>, PackError> {
 #[cfg(feature = "mini")]
 mod embedded {
     pub(super) const FILES: &[(&str, &[u8])] = &[
-        ("pack.toml", include_bytes!("../../models/mini/pack.toml")),
-        ("detector.onnx", include_bytes!("../../models/mini/detector.onnx")),
-        ("clip.safetensors", include_bytes!("../../models/mini/clip.safetensors")),
-        ("bpe.txt", include_bytes!("../../models/mini/bpe.txt")),
+        ("pack.toml", include_bytes!("../../../models/mini/pack.toml")),
+        ("detector.onnx", include_bytes!("../../../models/mini/detector.onnx")),
+        ("clip.safetensors", include_bytes!("../../../models/mini/clip.safetensors")),
+        ("bpe.txt", include_bytes!("../../../models/mini/bpe.txt")),
     ];
 }
 
