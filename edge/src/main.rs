@@ -85,6 +85,9 @@ struct RunArgs {
     /// Virtual time: the frames' own times are the clock, nothing waits, the same input gives the same run.
     #[arg(long)]
     fast: bool,
+    /// For rigs with an emulated processor: recognise nobody, and take what is seen from this file.
+    #[arg(long, value_name = "FILE", help_heading = "Rigs")]
+    recorded_sightings: Option<PathBuf>,
     /// Print the configuration with every key and its meaning, and do nothing else.
     #[arg(long)]
     print_config: bool,
@@ -161,7 +164,9 @@ fn main() -> ExitCode {
 fn run_verb(args: RunArgs) -> u8 {
     let json = args.common.json;
     let options = match options(args.common) {
-        Ok(options) => RunOptions { events: args.events, fast: args.fast, ..options },
+        Ok(options) => {
+            RunOptions { events: args.events, fast: args.fast, recorded: args.recorded_sightings, ..options }
+        }
         Err(e) => return complain(&e, 2),
     };
     let camera = &options.config.camera;
@@ -242,7 +247,7 @@ fn options(args: CommonArgs) -> Result<RunOptions, String> {
     config.inference.onnxruntime = args.onnxruntime.unwrap_or(config.inference.onnxruntime);
     let CommonArgs { bundle, state, fetch_onnxruntime: fetch, .. } =
         CommonArgs { replay: Vec::new(), camera: None, onnxruntime: None, ..args };
-    Ok(RunOptions { config, bundle, state, events: None, fast: false, fetch })
+    Ok(RunOptions { config, bundle, state, events: None, fast: false, fetch, recorded: None })
 }
 
 /// The machine's monotonic clock; the only place in the daemon that reads it.

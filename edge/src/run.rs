@@ -25,8 +25,9 @@ use crate::events::{self, EventError, NoSink, Sink, Tee, WireFile};
 use crate::health::Watchdog;
 use crate::inputs::{GpioInputs, Inputs};
 use crate::pipeline::keeper::{Keeper, KeeperError, KeeperParts, Names};
+use crate::pipeline::recorded::{Recorded, RecordedError};
 use crate::pipeline::threads::{self, Patience, Surroundings};
-use crate::pipeline::{End, Outcome, StageError, Stages, lockstep};
+use crate::pipeline::{End, Eyes, Outcome, StageError, Stages, lockstep};
 use crate::relay::Relay;
 use crate::relay::gpio::OutputLine;
 use crate::relay::line::{Line, LineRelay};
@@ -50,6 +51,8 @@ pub struct RunOptions {
     pub fast: bool,
     /// ONNX Runtime may be fetched if it is not found.
     pub fetch: bool,
+    /// For rigs: nobody is recognised; what was seen before is taken from this file.
+    pub recorded: Option<PathBuf>,
 }
 
 /// Why a run did not begin.
@@ -93,6 +96,9 @@ pub enum RunError {
     /// Virtual time needs frames that have a time of their own.
     #[error("--fast plays recordings; a camera runs in real time: leave it out, or give --replay FILE_OR_DIR")]
     FastCamera,
+    /// What a rig recorded cannot be used.
+    #[error(transparent)]
+    Recorded(#[from] RecordedError),
     /// The operating system gives no thread.
     #[error("no thread could be started: {0}")]
     Thread(io::Error),
@@ -110,6 +116,7 @@ impl RunError {
             | Self::Inputs(_)
             | Self::Thread(_) => 1,
             Self::FastCamera
+            | Self::Recorded(_)
             | Self::InUse(_)
             | Self::NoBundle(_)
             | Self::Bundle(_)
@@ -155,12 +162,9 @@ pub fn run(
     }
     let bundle = bundle(options)?;
     let started = Started { people: people(&bundle), ..started(&bundle) };
-    let vision = Vision::new(bundle, &inference(options), QualityLimits::default())?;
-    let started = Started { provider: events::text(vision.encoder().provider().name()), ..started };
-    for skipped in vision.encoder().skipped().iter().chain(vision.detector().skipped()) {
-        tracing::warn!("inference provider {} was skipped: {}", skipped.provider, skipped.reason);
-    }
-    let names = Names::new(vision.table().people().iter().map(|person| (person.id, person.name.as_str())));
+    let names = Names::new(bundle.table.people().iter().map(|person| (person.id, person.name.as_str())));
+    let (eyes, provider) = open_eyes(options, bundle)?;
+    let started = Started { provider, ..started };
     let mut sinks: Vec<Box<dyn Sink>> = extra.into_iter().collect();
     if let Some(path) = &options.events {
         sinks.push(Box::new(WireFile::create(path)?));
@@ -182,7 +186,7 @@ pub fn run(
     let now = if options.fast { Uptime::ZERO } else { clock.now() };
     keeper.start(started, now);
     keeper.ready(now);
-    let stages = Stages { camera, watch: options.config.camera_watch(), eyes: Box::new(vision), keeper };
+    let stages = Stages { camera, watch: options.config.camera_watch(), eyes, keeper };
     if options.fast {
         return Ok(lockstep::run(stages, stop));
     }
@@ -276,6 +280,20 @@ fn open_camera(options: &RunOptions, clock: &Clock) -> Result<Box<dyn Camera>, R
         CameraKind::V4l2 if options.fast => Err(RunError::FastCamera),
         CameraKind::V4l2 => Ok(Box::new(V4l2Camera::new(options.config.v4l2_settings(), clock.clone()))),
     }
+}
+
+/// The models, and what computes them; or, for rigs, what was seen before.
+fn open_eyes(options: &RunOptions, bundle: LoadedBundle) -> Result<(Box<dyn Eyes>, Text), RunError> {
+    if let Some(path) = &options.recorded {
+        tracing::warn!("nobody is recognised: what is seen comes from {}", path.display());
+        return Ok((Box::new(Recorded::open(path)?), events::text("recorded")));
+    }
+    let vision = Vision::new(bundle, &inference(options), QualityLimits::default())?;
+    for skipped in vision.encoder().skipped().iter().chain(vision.detector().skipped()) {
+        tracing::warn!("inference provider {} was skipped: {}", skipped.provider, skipped.reason);
+    }
+    let provider = events::text(vision.encoder().provider().name());
+    Ok((Box::new(vision), provider))
 }
 
 /// The relay that the settings name, its line inactive.

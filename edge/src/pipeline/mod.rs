@@ -21,6 +21,7 @@ use crate::health::{CameraWatch, CameraWatchSettings, FlawChange, Report};
 pub mod keeper;
 pub mod lockstep;
 pub mod mailbox;
+pub mod recorded;
 pub mod threads;
 
 use keeper::Keeper;

@@ -1,16 +1,23 @@
 //! A scenario → what the very aarch64 daemon that ships does with it, in a machine of virtual devices.
 //!
 //! The camera is a V4L2 loopback that is fed with the recordings, the relay is line 5 of the machine's PL061, read from
-//! outside by QEMU's monitor, the display is its framebuffer. Time is real; the machine's processor is emulated, and
-//! some forty times slower than a board's.
+//! outside by QEMU's monitor, the display is its framebuffer. Time is real. The machine's processor is emulated and takes
+//! seven seconds for a picture, so what is seen in the recordings is computed here and told to the daemon; that models
+//! run in there too is for `lintel-edge check` to show.
 
-use std::fs;
+use std::fs::{self, File};
+use std::io::{BufWriter, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result, bail};
-use lintel_shared::runtime::LoadedBundle;
+use lintel_edge::pipeline::recorded::Moment;
+use lintel_shared::frame::Frame;
+use lintel_shared::quality::QualityLimits;
+use lintel_shared::recording::Recording;
+use lintel_shared::runtime::{LoadedBundle, Options, Vision};
 use lintel_shared::table::PersonId;
+use lintel_shared::time::Uptime;
 use serde::Deserialize;
 
 use crate::recordings::recording;
@@ -118,23 +125,25 @@ fn write_share(scenario: &Scenario, world: &World, parts: &Parts, share: &Path) 
         names.push(keep(visit, &format!("visit-{}", index + 1))?);
     }
     names.push(keep(&room(REST_S, 5), "rest")?);
+    record(world, &names.iter().map(|name| visits.join(name)).collect::<Vec<_>>(), &share.join("sightings"))?;
     let display = if scenario.display.missing { "/dev/fb9" } else { "/dev/fb0" };
     fs::write(share.join("door.toml"), CONFIG.replace("SCREEN", display))?;
-    let steps = format!("camera {}\ndoor\ngo\nfed\nsay look end\nstop\n", names.join(" "));
+    let steps = format!(
+        "camera {}\ndoor --recorded-sightings /share/sightings\ngo\nfed\nsay look end\nstop\n",
+        names.join(" ")
+    );
     Ok(fs::write(share.join("steps"), steps)?)
 }
 
-/// The door of the machine. Pictures may be older than on a board: an opinion takes the emulated processor so long.
+/// The door of the machine. Pictures may be older than on a board: the emulated processor decodes slowly.
 const CONFIG: &str = r#"
 [camera]
 kind = "v4l2"
 device = "door"
 fps = 10
 [pipeline]
-max_frame_age_ms = 3000
+max_frame_age_ms = 1000
 stage_timeout_s = 30
-[door]
-max_decision_age_s = 5
 [relay]
 kind = "gpio"
 line = "gpiochip0:5"
@@ -146,6 +155,23 @@ pull = "as-is"
 kind = "framebuffer"
 device = "SCREEN"
 "#;
+
+/// What this machine's own processor sees in the recordings: the emulated one takes seven seconds for a picture.
+fn record(world: &World, recordings: &[PathBuf], path: &Path) -> Result<()> {
+    let mut vision = Vision::open(&world.bundle(), &Options::default(), QualityLimits::default())?;
+    let mut out = BufWriter::new(File::create(path)?);
+    let mut pixels = Vec::new();
+    for recording in recordings {
+        let recording = Recording::open(recording)?;
+        let mut frames = recording.frames();
+        while let Some(info) = frames.next_into(&mut pixels) {
+            let info = info?;
+            let frame = Frame::rgb8(&pixels, info.width, info.height, Uptime::ZERO)?;
+            Moment::new(&frame, vision.look(&frame)?).write(&mut out)?;
+        }
+    }
+    Ok(out.flush()?)
+}
 
 fn empty(seconds: f32) -> Visit {
     Visit {
