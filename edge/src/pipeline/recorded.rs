@@ -9,6 +9,8 @@ use std::io::{self, BufRead as _, BufReader, Write};
 use std::path::{Path, PathBuf};
 
 use lintel_shared::frame::Frame;
+use lintel_shared::recording::Recording;
+use lintel_shared::time::Uptime;
 use lintel_shared::verdict::Sighting;
 use serde::{Deserialize, Serialize};
 
@@ -45,6 +47,28 @@ impl Moment {
         serde_json::to_writer(&mut *out, self)?;
         out.write_all(b"\n")
     }
+}
+
+/// Looks at every frame of some recordings, and writes what is seen.
+///
+/// # Errors
+/// A recording that cannot be played, models that cannot be used, a file that cannot be written.
+pub fn record(eyes: &mut dyn Eyes, recordings: &[PathBuf], out: &mut impl Write) -> Result<(), RecordedError> {
+    let mut pixels = Vec::new();
+    for path in recordings {
+        let failed = |why: String| RecordedError { path: path.clone(), why };
+        let recording = Recording::open(path).map_err(|e| failed(e.to_string()))?;
+        let mut frames = recording.frames();
+        while let Some(info) = frames.next_into(&mut pixels) {
+            // A damaged frame is nothing that anybody sees.
+            let Ok(info) = info else { continue };
+            let frame =
+                Frame::rgb8(&pixels, info.width, info.height, Uptime::ZERO).map_err(|e| failed(e.to_string()))?;
+            let sighting = eyes.look(&frame).map_err(failed)?;
+            Moment::new(&frame, sighting).write(out).map_err(|e| failed(e.to_string()))?;
+        }
+    }
+    Ok(())
 }
 
 /// The moments cannot be used.
@@ -136,8 +160,6 @@ fn difference(a: &[u8], b: &[u8]) -> f32 {
 
 #[cfg(test)]
 mod tests {
-    use lintel_shared::time::Uptime;
-
     use super::*;
 
     /// A picture with a bright square at this place.

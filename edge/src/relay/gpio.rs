@@ -66,7 +66,7 @@ impl Place {
     }
 
     fn named(name: &str, see: &str) -> Result<Self, String> {
-        let lines = gpiocdev::lines().map_err(|e| format!("GPIO chips cannot be read: {e}"))?;
+        let lines = gpiocdev::lines().map_err(|e| format!("no GPIO line is called {name:?}: {e}; {see}"))?;
         let found: Vec<_> = lines.filter(|line| line.info.name == name).collect();
         match found.as_slice() {
             [] => Err(format!("no GPIO line is called {name:?}; {see}")),

@@ -12,7 +12,7 @@ fuzz_target!(|data: &[u8]| {
     let stride = u32::from(stride) * 4 + if more & 1 == 0 { 0 } else { u32::MAX / 2 };
     let layout = Layout { packing, width, height, stride, range };
     let mut rgb = Vec::new();
-    if layout.to_rgb(bytes, &mut rgb).is_ok() {
+    if layout.to_rgb(bytes, &mut Vec::new(), &mut rgb).is_ok() {
         assert_eq!(rgb.len(), width as usize * height as usize * 3);
     }
 });

@@ -11,13 +11,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result, bail};
-use lintel_edge::pipeline::recorded::Moment;
-use lintel_shared::frame::Frame;
+use lintel_edge::pipeline::recorded;
 use lintel_shared::quality::QualityLimits;
-use lintel_shared::recording::Recording;
 use lintel_shared::runtime::{LoadedBundle, Options, Vision};
 use lintel_shared::table::PersonId;
-use lintel_shared::time::Uptime;
 use serde::Deserialize;
 
 use crate::recordings::recording;
@@ -160,16 +157,7 @@ device = "SCREEN"
 fn record(world: &World, recordings: &[PathBuf], path: &Path) -> Result<()> {
     let mut vision = Vision::open(&world.bundle(), &Options::default(), QualityLimits::default())?;
     let mut out = BufWriter::new(File::create(path)?);
-    let mut pixels = Vec::new();
-    for recording in recordings {
-        let recording = Recording::open(recording)?;
-        let mut frames = recording.frames();
-        while let Some(info) = frames.next_into(&mut pixels) {
-            let info = info?;
-            let frame = Frame::rgb8(&pixels, info.width, info.height, Uptime::ZERO)?;
-            Moment::new(&frame, vision.look(&frame)?).write(&mut out)?;
-        }
-    }
+    recorded::record(&mut vision, recordings, &mut out)?;
     Ok(out.flush()?)
 }
 

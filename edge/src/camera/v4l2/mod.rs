@@ -56,8 +56,38 @@ pub trait Delivery: Send {
     fn next(&mut self, patience: Duration) -> io::Result<Option<Raw<'_>>>;
 }
 
-/// Opens the camera that is meant, whatever the kernel calls it today.
-pub type Opener = Box<dyn FnMut() -> Result<Box<dyn Delivery>, String> + Send>;
+/// What has the camera.
+pub trait Machine: Send {
+    /// Opens the camera that is meant, whatever the kernel calls it today.
+    ///
+    /// # Errors
+    /// Why there is none, in words.
+    fn open(&mut self) -> Result<Box<dyn Delivery>, String>;
+
+    /// Waits.
+    fn pause(&mut self, pause: Duration) {
+        thread::sleep(pause);
+    }
+}
+
+/// This machine.
+struct Here {
+    device: String,
+    wanted: Wanted,
+}
+
+impl Machine for Here {
+    fn open(&mut self) -> Result<Box<dyn Delivery>, String> {
+        let mut reasons = Vec::new();
+        for path in Roots::default().find(&self.device)? {
+            match device::Node::start(&path, self.wanted) {
+                Ok(node) => return Ok(Box::new(node)),
+                Err(e) => reasons.push(format!("{}: {e}", path.display())),
+            }
+        }
+        Err(reasons.join("; "))
+    }
+}
 
 /// Which camera, which picture, and when its silence is a fault.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -73,9 +103,11 @@ pub struct V4l2Settings {
 /// A camera that comes and goes.
 pub struct V4l2Camera {
     settings: V4l2Settings,
-    opener: Opener,
+    machine: Box<dyn Machine>,
     clock: Clock,
     state: State,
+    /// Room for JPEGs that lack something.
+    mended: Vec<u8>,
 }
 
 enum State {
@@ -90,24 +122,14 @@ impl V4l2Camera {
     #[must_use]
     pub fn new(settings: V4l2Settings, clock: Clock) -> Self {
         let V4l2Settings { device, wanted, .. } = settings.clone();
-        let opener: Opener = Box::new(move || {
-            let mut reasons = Vec::new();
-            for path in Roots::default().find(&device)? {
-                match device::Node::start(&path, wanted) {
-                    Ok(node) => return Ok(Box::new(node)),
-                    Err(e) => reasons.push(format!("{}: {e}", path.display())),
-                }
-            }
-            Err(reasons.join("; "))
-        });
-        Self::with_opener(settings, opener, clock)
+        Self::on(Box::new(Here { device, wanted }), settings, clock)
     }
 
-    /// The same over any opener.
+    /// The same on any machine.
     #[must_use]
-    pub fn with_opener(settings: V4l2Settings, opener: Opener, clock: Clock) -> Self {
+    pub fn on(machine: Box<dyn Machine>, settings: V4l2Settings, clock: Clock) -> Self {
         let state = State::Closed { at: Uptime::ZERO, next_wait: RETRY[0] };
-        Self { settings, opener, clock, state }
+        Self { settings, machine, clock, state, mended: Vec::new() }
     }
 
     fn name(&self) -> &str {
@@ -122,10 +144,10 @@ impl V4l2Camera {
     fn open(&mut self, at: Uptime, wait: Duration) -> Captured {
         let now = self.clock.now();
         if now < at {
-            thread::sleep(at.since(now).min(SLICE));
+            self.machine.pause(at.since(now).min(SLICE));
             return Captured::Idle;
         }
-        match (self.opener)() {
+        match self.machine.open() {
             Ok(delivery) => {
                 tracing::info!("camera: {}", delivery.describe());
                 let due = self.clock.now() + self.settings.silent_after + WARM_UP;
@@ -193,7 +215,7 @@ impl Camera for V4l2Camera {
         let decoded = if raw.damaged {
             Err("the driver says that the frame is damaged".to_owned())
         } else {
-            layout.to_rgb(raw.bytes, &mut picture.pixels)
+            layout.to_rgb(raw.bytes, &mut self.mended, &mut picture.pixels)
         };
         if let Err(why) = decoded {
             return Ok(self.trouble(CameraFault::Corrupt, &why));

@@ -105,14 +105,17 @@ impl Layout {
         }
     }
 
-    /// One frame as packed RGB8, in `rgb`, which is resized to fit.
+    /// One frame as packed RGB8, in `rgb`, which is resized to fit. `mended` is room for a JPEG that lacks something.
     ///
     /// # Errors
-    /// What is wrong with the frame, in words: too short, no JPEG, a JPEG of another size.
-    pub fn to_rgb(&self, bytes: &[u8], rgb: &mut Vec<u8>) -> Result<(), String> {
+    /// What is wrong with the frame, in words: too short, no whole JPEG, a JPEG of another size.
+    pub fn to_rgb(&self, bytes: &[u8], mended: &mut Vec<u8>, rgb: &mut Vec<u8>) -> Result<(), String> {
         self.check()?;
         if self.packing == Packing::Mjpeg {
-            let (width, height) = recording::decode(bytes, rgb).map_err(|e| e.to_string())?;
+            // The decoder paints what is missing at the end grey.
+            let jpeg = recording::picture(bytes).ok_or_else(|| format!("{} bytes are no whole JPEG", bytes.len()))?;
+            let jpeg = with_tables(jpeg, mended);
+            let (width, height) = recording::decode(jpeg, rgb).map_err(|e| e.to_string())?;
             if (width, height) != (self.width, self.height) {
                 return Err(format!("a picture of {width}x{height}, wanted {}x{}", self.width, self.height));
             }
@@ -153,6 +156,37 @@ impl Layout {
         }
         Ok(())
     }
+}
+
+/// The JPEG, marked as a frame of Motion-JPEG if it has no Huffman tables: the decoder takes the standard's own then
+/// (ITU-T T.81, K.3), which cameras that leave them out mean.
+fn with_tables<'a>(jpeg: &'a [u8], mended: &'a mut Vec<u8>) -> &'a [u8] {
+    /// An APP0 segment of 16 bytes, as AVI files have it.
+    const MOTION: &[u8] = b"\xff\xe0\x00\x10AVI1\0\0\0\0\0\0\0\0\0\0";
+    if has_tables(jpeg) {
+        return jpeg;
+    }
+    let (start, rest) = jpeg.split_at(jpeg.len().min(2));
+    mended.clear();
+    mended.extend_from_slice(start);
+    mended.extend_from_slice(MOTION);
+    mended.extend_from_slice(rest);
+    mended
+}
+
+/// Whether there is a Huffman table before the first scan.
+fn has_tables(jpeg: &[u8]) -> bool {
+    let mut rest = jpeg.get(2..).unwrap_or_default();
+    while let [0xff, marker, high, low, ..] = *rest {
+        match marker {
+            0xc4 => return true,
+            0xda => return false,
+            _ => {}
+        }
+        let length = 2 + usize::from(u16::from_be_bytes([high, low]));
+        rest = rest.get(length..).unwrap_or_default();
+    }
+    false
 }
 
 fn two([r, g, b]: [u8; 3], [r1, g1, b1]: [u8; 3]) -> [u8; 6] {
@@ -211,7 +245,7 @@ mod tests {
             let height = if packing == Packing::Nv12 { 2 } else { 1 };
             let stride = if packing == Packing::Yuyv { width * 2 } else { width };
             let mut rgb = vec![9; 100];
-            layout(packing, width, height, stride, range).to_rgb(bytes, &mut rgb).unwrap();
+            layout(packing, width, height, stride, range).to_rgb(bytes, &mut Vec::new(), &mut rgb).unwrap();
             assert_eq!(rgb, expected.concat(), "{packing:?} {range:?} {bytes:?}");
         };
         use Packing::{Grey, Nv12, Yuyv};
@@ -233,17 +267,17 @@ mod tests {
     fn rows_may_be_longer_than_their_pixels_and_the_last_one_short() {
         let mut rgb = Vec::new();
         let padded = layout(Packing::Grey, 2, 2, 4, Range::Full);
-        padded.to_rgb(&[1, 2, 99, 99, 3, 4], &mut rgb).unwrap();
+        padded.to_rgb(&[1, 2, 99, 99, 3, 4], &mut Vec::new(), &mut rgb).unwrap();
         assert_eq!(rgb, [1, 1, 1, 2, 2, 2, 3, 3, 3, 4, 4, 4]);
         let nv12 = layout(Packing::Nv12, 2, 2, 3, Range::Full);
-        nv12.to_rgb(&[1, 2, 9, 3, 4, 9, 128, 128], &mut rgb).unwrap();
+        nv12.to_rgb(&[1, 2, 9, 3, 4, 9, 128, 128], &mut Vec::new(), &mut rgb).unwrap();
         assert_eq!(rgb, [1, 1, 1, 2, 2, 2, 3, 3, 3, 4, 4, 4]);
     }
 
     #[test]
     fn what_is_no_frame_is_refused() {
         let check = |layout: Layout, bytes: &[u8], part: &str| {
-            let error = layout.to_rgb(bytes, &mut Vec::new()).unwrap_err();
+            let error = layout.to_rgb(bytes, &mut Vec::new(), &mut Vec::new()).unwrap_err();
             assert!(error.contains(part), "{layout:?}: {error}");
         };
         use Packing::{Grey, Mjpeg, Nv12, Yuyv};
@@ -255,7 +289,7 @@ mod tests {
         check(layout(Nv12, 4, 3, 8, Range::Limited), &[0; 99], "even sides");
         check(layout(Grey, 0, 2, 8, Range::Limited), &[0; 99], "frames of 0x2");
         check(layout(Grey, 9000, 2, u32::MAX, Range::Limited), &[0; 99], "frames of 9000x2");
-        check(layout(Mjpeg, 4, 4, 0, Range::Full), &[0; 99], "picture cannot be decoded");
+        check(layout(Mjpeg, 4, 4, 0, Range::Full), &[0; 99], "99 bytes are no whole JPEG");
     }
 
     fn jpeg(width: u16, height: u16) -> Vec<u8> {
@@ -271,15 +305,15 @@ mod tests {
     fn jpegs_are_whole_and_of_the_right_size_or_refused() {
         let layout = layout(Packing::Mjpeg, 64, 48, 0, Range::Full);
         let whole = jpeg(64, 48);
-        let mut rgb = Vec::new();
-        layout.to_rgb(&whole, &mut rgb).unwrap();
+        let (mut mended, mut rgb) = (Vec::new(), Vec::new());
+        layout.to_rgb(&whole, &mut mended, &mut rgb).unwrap();
         assert_eq!(rgb.len(), 64 * 48 * 3);
         // Cameras pad their buffers.
-        layout.to_rgb(&[&whole[..], &[0; 512]].concat(), &mut rgb).unwrap();
-        let error = layout.to_rgb(&jpeg(48, 64), &mut rgb).unwrap_err();
+        layout.to_rgb(&[&whole[..], &[0; 512]].concat(), &mut mended, &mut rgb).unwrap();
+        let error = layout.to_rgb(&jpeg(48, 64), &mut mended, &mut rgb).unwrap_err();
         assert_eq!(error, "a picture of 48x64, wanted 64x48");
-        for kept in [0, 2, 100, whole.len() / 2, whole.len() - 40] {
-            assert!(layout.to_rgb(&whole[..kept], &mut rgb).is_err(), "the first {kept} bytes");
+        for kept in [0, 2, 100, whole.len() / 2, whole.len() - 40, whole.len() - 1] {
+            assert!(layout.to_rgb(&whole[..kept], &mut mended, &mut rgb).is_err(), "the first {kept} bytes");
         }
     }
 
@@ -300,8 +334,8 @@ mod tests {
         assert!(bare.len() < whole.len());
         let layout = layout(Packing::Mjpeg, 64, 48, 0, Range::Full);
         let (mut with, mut without) = (Vec::new(), Vec::new());
-        layout.to_rgb(&whole, &mut with).unwrap();
-        layout.to_rgb(&bare, &mut without).unwrap();
+        layout.to_rgb(&whole, &mut Vec::new(), &mut with).unwrap();
+        layout.to_rgb(&bare, &mut Vec::new(), &mut without).unwrap();
         assert_eq!(with, without);
     }
 }

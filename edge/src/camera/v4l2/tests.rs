@@ -24,14 +24,14 @@ enum Step {
 
 /// A machine into which one camera is plugged, or not.
 #[derive(Default)]
-struct Machine {
+struct Bench {
     script: Mutex<VecDeque<Step>>,
     plugged: Mutex<bool>,
     opened: AtomicU64,
     now: AtomicU64,
 }
 
-struct FakeDelivery(Arc<Machine>);
+struct FakeDelivery(Arc<Bench>);
 
 impl Delivery for FakeDelivery {
     fn describe(&self) -> &str {
@@ -72,28 +72,34 @@ impl Delivery for FakeDelivery {
     }
 }
 
-fn camera(machine: &Arc<Machine>) -> V4l2Camera {
+impl Machine for Arc<Bench> {
+    fn open(&mut self) -> Result<Box<dyn Delivery>, String> {
+        if !*self.plugged.lock().unwrap() {
+            return Err("not plugged in".to_owned());
+        }
+        self.opened.fetch_add(1, Ordering::SeqCst);
+        Ok(Box::new(FakeDelivery(Arc::clone(self))))
+    }
+
+    fn pause(&mut self, pause: Duration) {
+        self.now.fetch_add(u64::try_from(pause.as_micros()).unwrap(), Ordering::SeqCst);
+    }
+}
+
+fn camera(machine: &Arc<Bench>) -> V4l2Camera {
     let settings = V4l2Settings {
         device: "door".to_owned(),
         wanted: Wanted { width: 4, height: 2, fps: 30 },
         silent_after: Duration::from_millis(1500),
     };
     let here = Arc::clone(machine);
-    let opener: Opener = Box::new(move || {
-        if !*here.plugged.lock().unwrap() {
-            return Err("not plugged in".to_owned());
-        }
-        here.opened.fetch_add(1, Ordering::SeqCst);
-        Ok(Box::new(FakeDelivery(Arc::clone(&here))))
-    });
-    let here = Arc::clone(machine);
     // Asking for the time takes a moment, so that waits end.
     let clock = Clock::new(move || Uptime::from_micros(here.now.fetch_add(1000, Ordering::SeqCst)));
-    V4l2Camera::with_opener(settings, opener, clock)
+    V4l2Camera::on(Box::new(Arc::clone(machine)), settings, clock)
 }
 
-fn machine(script: &[Step]) -> Arc<Machine> {
-    let machine = Machine { script: Mutex::new(script.iter().copied().collect()), ..Machine::default() };
+fn machine(script: &[Step]) -> Arc<Bench> {
+    let machine = Bench { script: Mutex::new(script.iter().copied().collect()), ..Bench::default() };
     *machine.plugged.lock().unwrap() = true;
     Arc::new(machine)
 }
