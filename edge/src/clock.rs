@@ -6,8 +6,17 @@
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use lintel_shared::time::Uptime;
+use rustix::time::{ClockId, clock_gettime};
+
+/// The kernel's monotonic clock, by which drivers stamp frames and edges; only for how long ago those were.
+#[must_use]
+pub fn monotonic() -> Duration {
+    let now = clock_gettime(ClockId::Monotonic);
+    Duration::new(u64::try_from(now.tv_sec).unwrap_or(0), u32::try_from(now.tv_nsec).unwrap_or(0))
+}
 
 /// A clock that `main` reads for whoever waits in real time. Cheap to clone; never goes backwards.
 #[derive(Clone)]

@@ -5,27 +5,20 @@
 use std::fmt;
 use std::time::Duration;
 
+use lintel_shared::door::CameraFault;
 use lintel_shared::time::Uptime;
+use sd_notify::NotifyState;
 use serde::Serialize;
 
-use crate::camera::Picture;
-
-/// What is wrong with a camera that still delivers.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum CameraFlaw {
-    /// One and the same picture again and again.
-    Frozen,
-    /// Pictures of darkness.
-    Dark,
-}
+use crate::camera::{Picture, Trouble};
 
 /// A flaw came or went.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum FlawChange {
     /// It is there now.
-    Raised(CameraFlaw),
+    Raised(CameraFault),
     /// It is gone.
-    Cleared(CameraFlaw),
+    Cleared(CameraFault),
 }
 
 /// What one picture says about the camera.
@@ -33,8 +26,8 @@ pub enum FlawChange {
 pub struct Observation {
     /// The picture is the one before over again: it is no evidence of anything, and must not be looked at.
     pub repeat: bool,
-    /// Flaws that came or went with this picture: frozen, dark.
-    pub changes: [Option<FlawChange>; 2],
+    /// Flaws that came or went with this picture: frozen, dark, gone, corrupt.
+    pub changes: [Option<FlawChange>; 4],
 }
 
 /// When a flaw is a fault.
@@ -53,6 +46,8 @@ pub struct CameraWatch {
     last: Option<u64>,
     frozen: Lasting,
     dark: Lasting,
+    gone: Lasting,
+    corrupt: Lasting,
 }
 
 /// A condition that must last before it counts.
@@ -64,12 +59,12 @@ struct Lasting {
 
 impl Lasting {
     /// `Some(true)`: raised now; `Some(false)`: cleared now.
-    fn observe(&mut self, holds: bool, began: Uptime, now: Uptime, long: Duration) -> Option<bool> {
+    fn observe(&mut self, holds: bool, now: Uptime, long: Duration) -> Option<bool> {
         if !holds {
             self.since = None;
             return std::mem::take(&mut self.raised).then_some(false);
         }
-        let since = *self.since.get_or_insert(began);
+        let since = *self.since.get_or_insert(now);
         let lasted = now.since(since) >= long && !self.raised;
         self.raised |= lasted;
         lasted.then_some(true)
@@ -80,7 +75,8 @@ impl CameraWatch {
     /// Nothing seen yet.
     #[must_use]
     pub fn new(settings: CameraWatchSettings) -> Self {
-        Self { settings, last: None, frozen: Lasting::default(), dark: Lasting::default() }
+        let [frozen, dark, gone, corrupt] = [Lasting::default(); 4];
+        Self { settings, last: None, frozen, dark, gone, corrupt }
     }
 
     /// Looks at the next picture.
@@ -88,16 +84,33 @@ impl CameraWatch {
         let print = fingerprint(picture);
         let repeat = self.last == Some(print);
         self.last = Some(print);
-        let now = picture.captured;
         let CameraWatchSettings { fault_after, dark_below } = self.settings;
-        let change = |flaw, raised: Option<bool>| match raised? {
-            true => Some(FlawChange::Raised(flaw)),
-            false => Some(FlawChange::Cleared(flaw)),
-        };
-        let frozen = self.frozen.observe(repeat, now, now, fault_after);
-        let dark = self.dark.observe(mean_luma(picture) < dark_below, now, now, fault_after);
-        Observation { repeat, changes: [change(CameraFlaw::Frozen, frozen), change(CameraFlaw::Dark, dark)] }
+        let dark = mean_luma(picture) < dark_below;
+        let look = |flaw: &mut Lasting, holds, fault| change(fault, flaw.observe(holds, picture.captured, fault_after));
+        let changes = [
+            look(&mut self.frozen, repeat, CameraFault::Frozen),
+            look(&mut self.dark, dark, CameraFault::Dark),
+            look(&mut self.gone, false, CameraFault::Gone),
+            look(&mut self.corrupt, false, CameraFault::Corrupt),
+        ];
+        Observation { repeat, changes }
     }
+
+    /// Hears that there is no picture where one should be. A camera that is gone or has been silent for too long is a
+    /// fault at once; so is one frame's damage only when it lasts, since cables do that now and then.
+    pub fn hear(&mut self, trouble: &Trouble) -> Option<FlawChange> {
+        let (flaw, long) = match trouble.fault {
+            CameraFault::Gone => (&mut self.gone, Duration::ZERO),
+            CameraFault::Frozen => (&mut self.frozen, Duration::ZERO),
+            CameraFault::Dark => (&mut self.dark, self.settings.fault_after),
+            CameraFault::Corrupt => (&mut self.corrupt, self.settings.fault_after),
+        };
+        change(trouble.fault, flaw.observe(true, trouble.at, long))
+    }
+}
+
+fn change(fault: CameraFault, raised: Option<bool>) -> Option<FlawChange> {
+    Some(if raised? { FlawChange::Raised(fault) } else { FlawChange::Cleared(fault) })
 }
 
 /// A number that two pictures share only if they are the same. (A live sensor's noise never repeats.)
@@ -120,6 +133,45 @@ fn mean_luma(picture: &Picture) -> f32 {
     let count = sampled.len().max(1);
     let sum: u64 = sampled.map(|[r, g, b]| 299 * u64::from(*r) + 587 * u64::from(*g) + 114 * u64::from(*b)).sum();
     (sum as f64 / (1000.0 * count as f64)) as f32
+}
+
+/// Tells systemd that the daemon is ready and alive. Outside of systemd it tells nobody.
+///
+/// systemd kills a daemon that is silent for longer than the unit's `WatchdogSec`, and starts it again; taking the
+/// relay's line locks the strike then.
+#[derive(Debug)]
+pub struct Watchdog {
+    every: Option<Duration>,
+    told: Option<Uptime>,
+}
+
+impl Watchdog {
+    /// As systemd asked for it in the environment.
+    #[must_use]
+    pub fn from_environment() -> Self {
+        // Half of what is allowed, as sd_watchdog_enabled(3) advises.
+        Self { every: sd_notify::watchdog_enabled().map(|allowed| allowed / 2), told: None }
+    }
+
+    /// Everything is loaded.
+    pub fn ready(&self) {
+        Self::tell(NotifyState::Ready);
+    }
+
+    /// Every stage is alive. Cheap; to be called as often as one likes.
+    pub fn alive(&mut self, now: Uptime) {
+        let Some(every) = self.every else { return };
+        if self.told.is_none_or(|told| now.since(told) >= every) {
+            self.told = Some(now);
+            Self::tell(NotifyState::Watchdog);
+        }
+    }
+
+    fn tell(state: NotifyState<'_>) {
+        if let Err(e) = sd_notify::notify(&[state]) {
+            tracing::warn!("systemd cannot be told: {e}");
+        }
+    }
 }
 
 /// Ages from capture to use, in buckets that grow by a fifth: quantiles within 10 % from 1 ms to 100 s.
@@ -179,6 +231,8 @@ pub struct Report {
     pub captured: u64,
     /// Pictures that repeated the one before and were not looked at.
     pub repeated: u64,
+    /// Frames of a live camera that could not be decoded.
+    pub damaged: u64,
     /// Pictures that a newer one replaced before vision had time.
     pub overwritten: u64,
     /// Pictures that vision looked at.
@@ -223,6 +277,9 @@ impl fmt::Display for Report {
         if self.events_lost > 0 {
             writeln!(f, "events    {} lost: the disk was too slow", self.events_lost)?;
         }
+        if self.damaged > 0 {
+            writeln!(f, "camera    sent {} damaged frames", self.damaged)?;
+        }
         let faults = if self.faults.is_empty() { "none".to_owned() } else { self.faults.join(", ") };
         write!(f, "faults    {faults}")
     }
@@ -253,7 +310,7 @@ mod tests {
 
     #[test]
     fn flaws_come_and_go() {
-        use CameraFlaw::{Dark, Frozen};
+        use CameraFault::{Dark, Frozen};
         use FlawChange::{Cleared, Raised};
         let check = |pictures: &[(u64, u8)], changes: &[(u64, FlawChange)], repeats: &[u64]| {
             assert_eq!(watch(pictures), (changes.to_vec(), repeats.to_vec()), "{pictures:?}");
@@ -274,6 +331,44 @@ mod tests {
             &[],
         );
         check(&[(0, 1), (1000, 2), (1500, 80), (2500, 1), (3500, 2)], &[], &[]);
+    }
+
+    #[test]
+    fn troubles_come_and_go() {
+        use CameraFault::{Corrupt, Frozen, Gone};
+        use FlawChange::{Cleared, Raised};
+        // At so many ms: a trouble, or a picture of that brightness.
+        let check = |seen: &[(u64, Result<u8, CameraFault>)], expected: &[(u64, FlawChange)]| {
+            let settings = CameraWatchSettings { fault_after: Duration::from_millis(1500), dark_below: 6.0 };
+            let mut watch = CameraWatch::new(settings);
+            let mut changes = Vec::new();
+            for (ms, seen) in seen {
+                match *seen {
+                    Ok(value) => changes.extend(watch.observe(&picture(*ms, value)).changes.into_iter().flatten()),
+                    Err(fault) => {
+                        let trouble = Trouble { fault, at: Uptime::from_millis(*ms), why: String::new() };
+                        changes.extend(watch.hear(&trouble));
+                    }
+                }
+                let expected = expected.iter().filter(|(at, _)| at <= ms).map(|(_, change)| *change);
+                assert_eq!(changes, expected.collect::<Vec<_>>(), "{seen:?} after {ms} ms");
+            }
+        };
+        check(
+            &[(0, Ok(90)), (10, Err(Gone)), (20, Err(Gone)), (30, Ok(91))],
+            &[(10, Raised(Gone)), (30, Cleared(Gone))],
+        );
+        check(&[(0, Ok(90)), (10, Err(Frozen)), (30, Ok(91))], &[(10, Raised(Frozen)), (30, Cleared(Frozen))]);
+        // After the silence the same picture again: still frozen.
+        check(
+            &[(0, Ok(90)), (10, Err(Frozen)), (30, Ok(90)), (60, Ok(9))],
+            &[(10, Raised(Frozen)), (60, Cleared(Frozen))],
+        );
+        check(&[(0, Err(Corrupt)), (1400, Err(Corrupt)), (1450, Ok(90)), (2950, Err(Corrupt))], &[]);
+        check(
+            &[(0, Err(Corrupt)), (1500, Err(Corrupt)), (1600, Err(Gone)), (1700, Ok(90))],
+            &[(1500, Raised(Corrupt)), (1600, Raised(Gone)), (1700, Cleared(Gone)), (1700, Cleared(Corrupt))],
+        );
     }
 
     #[test]

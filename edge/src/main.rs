@@ -7,13 +7,14 @@ use std::time::{Duration, Instant};
 
 use clap::{Args, CommandFactory as _, Parser, Subcommand};
 use clap_complete::Shell;
-use lintel_edge::check::check;
+use lintel_edge::check::{Extra, check};
 use lintel_edge::clock::{Clock, Stop};
-use lintel_edge::config::{self, Config, DisplayKind, RelayKind, Size};
+use lintel_edge::config::{self, CameraKind, Config, DisplayKind, RelayKind, Size};
 use lintel_edge::events::{JsonLines, Sink};
 use lintel_edge::narrate::Narrator;
 use lintel_edge::pipeline::{End, Outcome};
 use lintel_edge::run::{self, RunOptions, run};
+use lintel_edge::warmup::{WarmupError, warmup};
 use lintel_shared::time::Uptime;
 
 const EXAMPLES: &str = "\
@@ -24,11 +25,17 @@ Examples:
   The same at the pace at which they were recorded, on a one-bit display:
     lintel-edge run --bundle bundle --replay recordings --state state --size 128x64
 
+  The door itself, on a real camera, with the relay, wires and display of a file:
+    lintel-edge run --camera first --config lintel-edge.toml
+
+  Build TensorRT's engines once, where inference.providers begins with tensorrt:
+    lintel-edge warmup --bundle bundle --config lintel-edge.toml
+
   Run again what was installed last:
     lintel-edge run --replay recordings --state state
 
-  See whether bundle, models, display and relay work here, and how fast:
-    lintel-edge check --bundle bundle --replay recordings
+  See whether bundle, models, camera, display and relay work here, and how fast; take a picture, click the relay:
+    lintel-edge check --bundle bundle --camera first --picture door.png --click-relay
 
   Write a configuration file with every key and what it means:
     lintel-edge run --print-config > lintel-edge.toml
@@ -55,8 +62,12 @@ enum Verb {
     /// Install a bundle if one is given, then watch the door.
     #[command(after_help = EXAMPLES)]
     Run(RunArgs),
-    /// Check bundle, models, recordings, display and relay, and say what to fix. Moves nothing.
-    Check(CommonArgs),
+    /// Walk through bundle, models, camera, display, wires and relay, and say what to fix. Moves nothing unasked.
+    #[command(after_help = EXAMPLES)]
+    Check(CheckArgs),
+    /// Open the models once, so that TensorRT builds its engines now (minutes) and every start is fast.
+    #[command(after_help = EXAMPLES)]
+    Warmup(CommonArgs),
     /// Print a completion script for a shell.
     Completions {
         /// Which shell.
@@ -74,9 +85,24 @@ struct RunArgs {
     /// Virtual time: the frames' own times are the clock, nothing waits, the same input gives the same run.
     #[arg(long)]
     fast: bool,
+    /// For rigs with an emulated processor: recognise nobody, and take what is seen from this file.
+    #[arg(long, value_name = "FILE", help_heading = "Rigs")]
+    recorded_sightings: Option<PathBuf>,
     /// Print the configuration with every key and its meaning, and do nothing else.
     #[arg(long)]
     print_config: bool,
+}
+
+#[derive(Args)]
+struct CheckArgs {
+    #[command(flatten)]
+    common: CommonArgs,
+    /// Release the relay for half a second: it should click twice.
+    #[arg(long)]
+    click_relay: bool,
+    /// Take a picture, and write it here with a box around every face (PNG).
+    #[arg(long, value_name = "FILE")]
+    picture: Option<PathBuf>,
 }
 
 #[derive(Args)]
@@ -87,6 +113,9 @@ struct CommonArgs {
     /// Recordings to play instead of a camera, or folders of them; may be given several times.
     #[arg(long, value_name = "FILE_OR_DIR", num_args = 1..)]
     replay: Vec<PathBuf>,
+    /// A real camera instead: its name in /dev/v4l/by-id or by-path, its card's name, a node, or "first".
+    #[arg(long, value_name = "NAME", conflicts_with = "replay")]
+    camera: Option<String>,
     /// Seconds between two recordings.
     #[arg(long, value_name = "SECONDS", allow_negative_numbers = true)]
     gap: Option<f64>,
@@ -123,6 +152,7 @@ fn main() -> ExitCode {
         Verb::Run(args) if args.print_config => print(config::DEFAULT),
         Verb::Run(args) => run_verb(args),
         Verb::Check(args) => check_verb(args),
+        Verb::Warmup(args) => warmup_verb(args),
         Verb::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "lintel-edge", &mut io::stdout());
             0
@@ -134,11 +164,17 @@ fn main() -> ExitCode {
 fn run_verb(args: RunArgs) -> u8 {
     let json = args.common.json;
     let options = match options(args.common) {
-        Ok(options) => RunOptions { events: args.events, fast: args.fast, ..options },
+        Ok(options) => {
+            RunOptions { events: args.events, fast: args.fast, recorded: args.recorded_sightings, ..options }
+        }
         Err(e) => return complain(&e, 2),
     };
-    if options.config.camera.recordings.is_empty() {
-        return complain("no recordings to play: give some with --replay FILE_OR_DIR", 2);
+    let camera = &options.config.camera;
+    if camera.kind == CameraKind::Replay && camera.recordings.is_empty() {
+        return complain(
+            "no recordings to play: give some with --replay FILE_OR_DIR, or a camera with --camera NAME",
+            2,
+        );
     }
     let stop = Stop::new();
     let asked = stop.clone();
@@ -159,19 +195,34 @@ fn run_verb(args: RunArgs) -> u8 {
     }
 }
 
-fn check_verb(args: CommonArgs) -> u8 {
-    let json = args.json;
-    let options = match options(args) {
+fn check_verb(args: CheckArgs) -> u8 {
+    let json = args.common.json;
+    let extra = Extra { click_relay: args.click_relay, picture: args.picture };
+    let options = match options(args.common) {
         Ok(options) => options,
         Err(e) => return complain(&e, 2),
     };
-    let checks = check(&options, &clock());
+    let checks = check(&options, &extra, &clock());
     if json {
         print(&format!("{}\n", serde_json::json!(checks)));
     } else {
         print(&checks.to_string());
     }
     u8::from(!checks.passed())
+}
+
+fn warmup_verb(args: CommonArgs) -> u8 {
+    let json = args.json;
+    let options = match options(args) {
+        Ok(options) => options,
+        Err(e) => return complain(&e, 2),
+    };
+    match warmup(&options, &clock(), &mut io::stderr()) {
+        Ok(warm) if json => print(&format!("{}\n", serde_json::json!({ "models": warm }))),
+        Ok(warm) => print(&warm.map(|model| format!("{model}\n")).concat()),
+        Err(WarmupError::Run(e)) => complain(&e.to_string(), e.exit_code()),
+        Err(e @ WarmupError::Model { .. }) => complain(&e.to_string(), 1),
+    }
 }
 
 /// The configuration file, and over it what the command line says.
@@ -181,7 +232,11 @@ fn options(args: CommonArgs) -> Result<RunOptions, String> {
         None => Config::default(),
     };
     if !args.replay.is_empty() {
-        config.camera.recordings = args.replay;
+        (config.camera.kind, config.camera.recordings) = (CameraKind::Replay, args.replay);
+    }
+    if let Some(name) = args.camera {
+        (config.camera.kind, config.camera.device) =
+            (CameraKind::V4l2, if name == "first" { String::new() } else { name });
     }
     if let Some(gap) = args.gap {
         config.camera.gap_s = gap.try_into().map_err(|e| format!("--gap: {e}"))?;
@@ -191,8 +246,8 @@ fn options(args: CommonArgs) -> Result<RunOptions, String> {
     config.relay.kind = args.relay.unwrap_or(config.relay.kind);
     config.inference.onnxruntime = args.onnxruntime.unwrap_or(config.inference.onnxruntime);
     let CommonArgs { bundle, state, fetch_onnxruntime: fetch, .. } =
-        CommonArgs { replay: Vec::new(), onnxruntime: None, ..args };
-    Ok(RunOptions { config, bundle, state, events: None, fast: false, fetch })
+        CommonArgs { replay: Vec::new(), camera: None, onnxruntime: None, ..args };
+    Ok(RunOptions { config, bundle, state, events: None, fast: false, fetch, recorded: None })
 }
 
 /// The machine's monotonic clock; the only place in the daemon that reads it.

@@ -5,23 +5,33 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use lintel_shared::bundle;
+use lintel_shared::door::Fault;
 use lintel_shared::quality::QualityLimits;
 use lintel_shared::runtime::{BundleError, Fallback, Fetch, Library, LoadedBundle, Options, Provider, Vision};
 use lintel_shared::screen::Screen;
 use lintel_shared::time::Uptime;
 use lintel_shared::wire::{Started, Text};
 
-use crate::camera::CameraError;
 use crate::camera::replay::{Pace, Replay};
+use crate::camera::v4l2::V4l2Camera;
+use crate::camera::{Camera, CameraError};
 use crate::clock::{Clock, Stop};
-use crate::config::{Config, DisplayKind, ProviderName, RelayKind};
+use crate::config::{CameraKind, Config, DisplayKind, ProviderName, RelayKind};
+use crate::display::panel::PanelDisplay;
 use crate::display::png::{self, PngDisplay};
-use crate::display::{self, Display, NoDisplay};
+use crate::display::st7789::Wiring;
+use crate::display::{self, Display, NoDisplay, framebuffer, ssd1306, st7789};
 use crate::events::{self, EventError, NoSink, Sink, Tee, WireFile};
+use crate::health::Watchdog;
+use crate::inputs::{GpioInputs, Inputs};
 use crate::pipeline::keeper::{Keeper, KeeperError, KeeperParts, Names};
-use crate::pipeline::threads::{self, Patience};
-use crate::pipeline::{End, Outcome, StageError, Stages, lockstep};
+use crate::pipeline::recorded::{Recorded, RecordedError};
+use crate::pipeline::threads::{self, Patience, Surroundings};
+use crate::pipeline::{End, Eyes, Outcome, StageError, Stages, lockstep};
 use crate::relay::Relay;
+use crate::relay::gpio::OutputLine;
+use crate::relay::line::{Line, LineRelay};
+use crate::relay::raspberry::RaspberryPin;
 use crate::relay::sim::{SimRelay, SimSettings};
 use crate::slots::disk::RealDisk;
 use crate::slots::{Installed, SlotError, Slots};
@@ -41,6 +51,8 @@ pub struct RunOptions {
     pub fast: bool,
     /// ONNX Runtime may be fetched if it is not found.
     pub fetch: bool,
+    /// For rigs: nobody is recognised; what was seen before is taken from this file.
+    pub recorded: Option<PathBuf>,
 }
 
 /// Why a run did not begin.
@@ -75,6 +87,18 @@ pub enum RunError {
     /// A setting is out of its range.
     #[error(transparent)]
     Keeper(#[from] KeeperError),
+    /// The relay's line cannot be taken.
+    #[error("relay: {0}")]
+    Relay(String),
+    /// A wire of the door's cannot be read.
+    #[error("inputs: {0}")]
+    Inputs(String),
+    /// Virtual time needs frames that have a time of their own.
+    #[error("--fast plays recordings; a camera runs in real time: leave it out, or give --replay FILE_OR_DIR")]
+    FastCamera,
+    /// What a rig recorded cannot be used.
+    #[error(transparent)]
+    Recorded(#[from] RecordedError),
     /// The operating system gives no thread.
     #[error("no thread could be started: {0}")]
     Thread(io::Error),
@@ -85,8 +109,15 @@ impl RunError {
     #[must_use]
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::State { .. } | Self::Slot(SlotError::Disk { .. }) | Self::Events(_) | Self::Thread(_) => 1,
-            Self::InUse(_)
+            Self::State { .. }
+            | Self::Slot(SlotError::Disk { .. })
+            | Self::Events(_)
+            | Self::Relay(_)
+            | Self::Inputs(_)
+            | Self::Thread(_) => 1,
+            Self::FastCamera
+            | Self::Recorded(_)
+            | Self::InUse(_)
             | Self::NoBundle(_)
             | Self::Bundle(_)
             | Self::Slot(_)
@@ -117,23 +148,23 @@ pub fn run(
     clock: &Clock,
     stop: &Stop,
 ) -> Result<Outcome, RunError> {
-    let Config { camera, relay, .. } = &options.config;
-    let pace = if options.fast { Pace::Virtual } else { Pace::RealTime(clock.clone()) };
-    let replay = Replay::new(&camera.recordings, camera.gap_s.duration(), pace)?;
+    let config = &options.config;
+    let camera = open_camera(options, clock)?;
     let _lock = lock(&options.state)?;
-    let bundle = bundle(options)?;
     let mut display = open_display(options);
+    // Before anything that takes time or may fail: a strike that was left released by a daemon that is gone is locked
+    // by this, since the line is taken as an inactive output.
+    let relay = open_relay(config).inspect_err(|_| drop(display.show(&Screen::Fault(Fault::Relay))))?;
+    let inputs = open_inputs(config)?;
     // The keeper says it again; but loading takes a moment, and the display would be dark meanwhile.
     if let Err(e) = display.show(&Screen::Starting) {
         tracing::warn!("display: {e}");
     }
+    let bundle = bundle(options)?;
     let started = Started { people: people(&bundle), ..started(&bundle) };
-    let vision = Vision::new(bundle, &inference(options), QualityLimits::default())?;
-    let started = Started { provider: events::text(vision.encoder().provider().name()), ..started };
-    for skipped in vision.encoder().skipped().iter().chain(vision.detector().skipped()) {
-        tracing::warn!("inference provider {} was skipped: {}", skipped.provider, skipped.reason);
-    }
-    let names = Names::new(vision.table().people().iter().map(|person| (person.id, person.name.as_str())));
+    let names = Names::new(bundle.table.people().iter().map(|person| (person.id, person.name.as_str())));
+    let (eyes, provider) = open_eyes(options, bundle)?;
+    let started = Started { provider, ..started };
     let mut sinks: Vec<Box<dyn Sink>> = extra.into_iter().collect();
     if let Some(path) = &options.events {
         sinks.push(Box::new(WireFile::create(path)?));
@@ -147,7 +178,7 @@ pub fn run(
     let mut keeper = Keeper::new(KeeperParts {
         vote: options.config.vote_settings(),
         door: options.config.door_settings(),
-        relay: open_relay(relay.kind),
+        relay,
         display,
         events,
         names,
@@ -155,8 +186,7 @@ pub fn run(
     let now = if options.fast { Uptime::ZERO } else { clock.now() };
     keeper.start(started, now);
     keeper.ready(now);
-    let stages =
-        Stages { camera: Box::new(replay), watch: options.config.camera_watch(), eyes: Box::new(vision), keeper };
+    let stages = Stages { camera, watch: options.config.camera_watch(), eyes, keeper };
     if options.fast {
         return Ok(lockstep::run(stages, stop));
     }
@@ -165,7 +195,10 @@ pub fn run(
         stage: pipeline.stage_timeout_s.duration(),
         max_frame_age: options.config.vote_settings().max_frame_age,
     };
-    threads::run(stages, clock, stop, patience).map_err(RunError::Thread)
+    let mut watchdog = Watchdog::from_environment();
+    watchdog.ready();
+    let surroundings = Surroundings { inputs, alive: Box::new(move |now| watchdog.alive(now)) };
+    threads::run(stages, surroundings, clock, stop, patience).map_err(RunError::Thread)
 }
 
 /// The state folder is this process's alone until the file is dropped.
@@ -180,8 +213,11 @@ fn lock(state: &Path) -> Result<File, RunError> {
     }
 }
 
-/// The bundle that is to run, from its slot.
-fn bundle(options: &RunOptions) -> Result<LoadedBundle, RunError> {
+/// The bundle that is to run, from its slot; installed first, if one is given.
+///
+/// # Errors
+/// When there is none, or it is not sound.
+pub fn bundle(options: &RunOptions) -> Result<LoadedBundle, RunError> {
     let Some(folder) = &options.bundle else {
         let slots = Slots::new(&options.state, RealDisk);
         let slot = slots.current()?.ok_or_else(|| RunError::NoBundle(options.state.clone()))?;
@@ -227,23 +263,72 @@ pub fn inference(options: &RunOptions) -> Options {
     Options {
         library: Library { path, fetch: if options.fetch { Fetch::Allowed } else { Fetch::Never } },
         providers: inference.providers.iter().map(provider).collect(),
-        fallback: Fallback::Shown,
+        fallback: if inference.require { Fallback::Refused } else { Fallback::Shown },
         threads: inference.threads.into(),
+        engines: Some(options.state.join("engines")),
     }
 }
 
-/// The relay of that kind. Nothing moves.
-#[must_use]
-pub fn open_relay(kind: RelayKind) -> Box<dyn Relay> {
-    match kind {
-        RelayKind::Sim => Box::new(SimRelay::new(SimSettings::default())),
+/// The camera that the settings name.
+fn open_camera(options: &RunOptions, clock: &Clock) -> Result<Box<dyn Camera>, RunError> {
+    let camera = &options.config.camera;
+    match camera.kind {
+        CameraKind::Replay => {
+            let pace = if options.fast { Pace::Virtual } else { Pace::RealTime(clock.clone()) };
+            Ok(Box::new(Replay::new(&camera.recordings, camera.gap_s.duration(), pace)?))
+        }
+        CameraKind::V4l2 if options.fast => Err(RunError::FastCamera),
+        CameraKind::V4l2 => Ok(Box::new(V4l2Camera::new(options.config.v4l2_settings(), clock.clone()))),
     }
 }
 
-/// The display that the settings name; one that cannot be opened is no display, and a warning.
+/// The models, and what computes them; or, for rigs, what was seen before.
+fn open_eyes(options: &RunOptions, bundle: LoadedBundle) -> Result<(Box<dyn Eyes>, Text), RunError> {
+    if let Some(path) = &options.recorded {
+        tracing::warn!("nobody is recognised: what is seen comes from {}", path.display());
+        return Ok((Box::new(Recorded::open(path)?), events::text("recorded")));
+    }
+    let vision = Vision::new(bundle, &inference(options), QualityLimits::default())?;
+    for skipped in vision.encoder().skipped().iter().chain(vision.detector().skipped()) {
+        tracing::warn!("inference provider {} was skipped: {}", skipped.provider, skipped.reason);
+    }
+    let provider = events::text(vision.encoder().provider().name());
+    Ok((Box::new(vision), provider))
+}
+
+/// The relay that the settings name, its line inactive.
+///
+/// # Errors
+/// When its line cannot be taken.
+pub fn open_relay(config: &Config) -> Result<Box<dyn Relay>, RunError> {
+    let relay = &config.relay;
+    let line: Box<dyn Line> = match relay.kind {
+        RelayKind::Sim => return Ok(Box::new(SimRelay::new(SimSettings::default()))),
+        RelayKind::Gpio => Box::new(OutputLine::take(&relay.line, relay.active.into()).map_err(RunError::Relay)?),
+        RelayKind::RaspberryPi => {
+            Box::new(RaspberryPin::take(&relay.line, relay.active.into()).map_err(RunError::Relay)?)
+        }
+    };
+    Ok(Box::new(LineRelay::new(line, config.relay_action()).map_err(RunError::Thread)?))
+}
+
+/// The door's wires, if the settings name any.
+fn open_inputs(config: &Config) -> Result<Option<Box<dyn Inputs>>, RunError> {
+    let Some(settings) = config.input_settings() else { return Ok(None) };
+    let inputs = GpioInputs::take(&settings).map_err(RunError::Inputs)?;
+    for wire in inputs.describe() {
+        tracing::info!("{wire}");
+    }
+    Ok(Some(Box::new(inputs)))
+}
+
+/// The display that the settings name. One that cannot be opened now is tried again whenever there is something to
+/// show; only a folder that cannot be written is no display, and a warning.
 #[must_use]
 pub fn open_display(options: &RunOptions) -> Box<dyn Display> {
-    let settings = &options.config.display;
+    let settings = options.config.display.clone();
+    let words = describe_display(options);
+    let device = display_device(options);
     match settings.kind {
         DisplayKind::None => Box::new(NoDisplay),
         DisplayKind::Png => match PngDisplay::new(&options.state.join("display"), settings.size, settings.history) {
@@ -253,15 +338,45 @@ pub fn open_display(options: &RunOptions) -> Box<dyn Display> {
                 Box::new(NoDisplay)
             }
         },
+        DisplayKind::Ssd1306 => {
+            let open = move || ssd1306::open(&device, settings.i2c_address);
+            Box::new(PanelDisplay::new(words, Box::new(open)))
+        }
+        DisplayKind::St7789 => {
+            let wiring = Wiring {
+                data_command: settings.data_command,
+                reset: settings.reset,
+                hertz: settings.spi_mhz.saturating_mul(1_000_000),
+            };
+            Box::new(PanelDisplay::new(words, Box::new(move || st7789::open(&device, &wiring))))
+        }
+        DisplayKind::Framebuffer => Box::new(PanelDisplay::new(words, Box::new(move || framebuffer::open(&device)))),
     }
+}
+
+/// The bus or screen of the display that the settings name.
+fn display_device(options: &RunOptions) -> PathBuf {
+    let display = &options.config.display;
+    let usual = match display.kind {
+        DisplayKind::Ssd1306 => ssd1306::BUS,
+        DisplayKind::St7789 => st7789::BUS,
+        DisplayKind::Framebuffer => framebuffer::SCREEN,
+        DisplayKind::Png | DisplayKind::None => "",
+    };
+    PathBuf::from(if display.device.is_empty() { usual } else { &display.device })
 }
 
 /// One line about the display that the settings name; opens nothing.
 #[must_use]
 pub fn describe_display(options: &RunOptions) -> String {
+    let device = display_device(options);
+    let device = device.display();
     match options.config.display.kind {
         DisplayKind::None => NoDisplay.describe(),
         DisplayKind::Png => png::describe(&options.state.join("display"), options.config.display.size),
+        DisplayKind::Ssd1306 => format!("SSD1306, 128×64, on {device}"),
+        DisplayKind::St7789 => format!("ST7789, 240×240, on {device}"),
+        DisplayKind::Framebuffer => format!("framebuffer {device}"),
     }
 }
 

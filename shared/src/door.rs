@@ -9,8 +9,9 @@
 //!
 //! - The strike is never released longer than [`DoorSettings::max_release`], measured by the time that the calls
 //!   bring; the lock command is given by the first call at or after the deadline, whichever call that is.
-//! - Nothing but a fresh [`Verdict::Known`] releases, no frame does so twice, and nothing releases while the door
-//!   cools down or a fault stops it.
+//! - Nothing but a fresh [`Verdict::Known`] and the exit button release. No frame does so twice, and none while the
+//!   door cools down or a fault stops it; the button always does but while the strike's position is unknown, since
+//!   nobody is to be locked in.
 //! - Neither making nor dropping a door gives a command: no edge on start or stop.
 //! - A clock that steps back makes no progress for that step and moves no deadline further away.
 
@@ -62,8 +63,8 @@ pub enum Contact {
     Closed,
 }
 
-/// Where the door goes when power or the daemon is lost. It says how strike and relay must be wired, and the relay
-/// driver which level means [`Strike::Locked`]; the state machine is the same for both and always ends up locked.
+/// Where the door goes when power is lost. It says how lock and relay must be wired: a coil without current always
+/// means [`Strike::Locked`] while there is power for the lock, and the state machine is the same for both.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub enum FailMode {
     /// Locked without power: the strike is powered to release.
@@ -173,6 +174,10 @@ pub struct Door {
     cool_until: Ticks,
     /// A verdict that has not been acted on yet, by the capture time of its frame.
     waiting: Option<Uptime>,
+    /// The exit button was pressed and has not been acted on yet.
+    leaving: Option<Ticks>,
+    /// Whether the button released the strike: a fault of the camera is nothing to whoever leaves.
+    by_button: bool,
     /// Capture time of the newest frame that released the strike: no frame does so twice.
     used: Option<Uptime>,
     leaf: Leaf,
@@ -228,6 +233,8 @@ impl Door {
             deadline: Ticks::ZERO,
             cool_until: Ticks::ZERO,
             waiting: None,
+            leaving: None,
+            by_button: false,
             used: None,
             leaf: Leaf::Unknown,
             faults: FaultSet::default(),
@@ -257,6 +264,18 @@ impl Door {
         }
     }
 
+    /// Somebody inside pressed the exit button. Releases the strike, or keeps it released for as long as the bound
+    /// allows, whatever is wrong with camera or models; only a strike whose position is unknown is left alone.
+    pub fn on_exit(&mut self, now: Uptime) -> Option<Command> {
+        let command = self.on_tick(now);
+        self.leaving = Some(self.clock.passed);
+        match command {
+            // One command at a time: the button waits for the next call, which is due at once.
+            Some(Command(Strike::Locked)) => command,
+            Some(Command(Strike::Released)) | None => self.let_out().or(command),
+        }
+    }
+
     /// Time passes. To be called at [`Door::next_deadline`] at the latest.
     pub fn on_tick(&mut self, now: Uptime) -> Option<Command> {
         if self.clock.reading.is_some_and(|last| now < last) {
@@ -270,7 +289,7 @@ impl Door {
         if self.retry.is_some_and(|retry| passed >= retry) {
             return Some(self.lock_again());
         }
-        self.admit(now)
+        self.let_out().or_else(|| self.admit(now))
     }
 
     /// The leaf was opened or closed.
@@ -300,7 +319,7 @@ impl Door {
             self.retry = Some(self.clock.passed + LOCK_RETRY);
         }
         match self.strike {
-            Strike::Released if fault.stops_door() => Some(self.lock()),
+            Strike::Released if fault.stops_door() && (fault == Fault::Relay || !self.by_button) => Some(self.lock()),
             Strike::Released | Strike::Locked => command,
         }
     }
@@ -364,7 +383,8 @@ impl Door {
             Leaf::Open { since, .. } => Some(since + self.settings.held_open_after).filter(|at| *at > passed),
             Leaf::Closed | Leaf::Unknown => None,
         };
-        let next = [relock, cooled, held, self.retry].into_iter().flatten().min();
+        let leaving = self.leaving.map(|_| passed);
+        let next = [relock, cooled, held, self.retry, leaving].into_iter().flatten().min();
         next.map(|at| self.clock.reading_at(at))
     }
 
@@ -383,6 +403,23 @@ impl Door {
         }
         self.waiting = None;
         self.used = Some(captured);
+        self.release()
+    }
+
+    /// Lets out whoever pressed the button a moment ago.
+    fn let_out(&mut self) -> Option<Command> {
+        let pressed = self.leaving.take()?;
+        let fresh = self.clock.passed.since(pressed) <= self.settings.max_decision_age;
+        if !fresh || self.faults.contains(Fault::Relay) {
+            return None;
+        }
+        self.by_button = true;
+        self.release()
+    }
+
+    /// Releases the strike, or keeps it released for as long as the bound allows.
+    fn release(&mut self) -> Option<Command> {
+        let passed = self.clock.passed;
         let wanted = passed + self.settings.release;
         if self.strike == Strike::Released {
             let bound = self.released + self.settings.max_release;
@@ -399,7 +436,7 @@ impl Door {
         if self.strike == Strike::Released {
             self.cool_until = self.clock.passed + self.settings.cool_down;
         }
-        self.strike = Strike::Locked;
+        (self.strike, self.by_button) = (Strike::Locked, false);
         Command(Strike::Locked)
     }
 

@@ -17,7 +17,7 @@ use crate::frame::{Frame, FrameError, MAX_SIDE};
 use crate::time::Uptime;
 
 pub use jpeg::{JpegError, decode};
-pub use split::{Part, split};
+pub use split::{Part, picture, split};
 
 /// Largest recording in bytes: an hour of good pictures at 640×480.
 pub const MAX_BYTES: u64 = 2 << 30;

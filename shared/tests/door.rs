@@ -12,7 +12,7 @@ use lintel_shared::table::{PersonId, Scores};
 use lintel_shared::time::Uptime;
 use lintel_shared::verdict::{Decision, TrackId, Verdict};
 
-use Do::{Clear, Close, Fail, Known, KnownAt, Open, Stranger, Tick};
+use Do::{Clear, Close, Exit, Fail, Known, KnownAt, Open, Stranger, Tick};
 
 const LOCK: Option<Strike> = Some(Strike::Locked);
 const RELEASE: Option<Strike> = Some(Strike::Released);
@@ -26,6 +26,8 @@ enum Do {
     /// Somebody enrolled, by a frame of this moment in ms.
     KnownAt(u64),
     Stranger,
+    /// Somebody inside presses the button.
+    Exit,
     Tick,
     Open,
     Close,
@@ -55,6 +57,7 @@ fn apply(door: &mut Door, what: Do, now: Uptime) -> Option<Strike> {
         Known => door.on_decision(&decision(Verdict::Known(PersonId(3)), now), now),
         KnownAt(captured) => door.on_decision(&decision(Verdict::Known(PersonId(3)), ms(captured)), now),
         Stranger => door.on_decision(&decision(Verdict::Stranger, now), now),
+        Exit => door.on_exit(now),
         Tick => door.on_tick(now),
         Open => door.on_contact(Contact::Open, now),
         Close => door.on_contact(Contact::Closed, now),
@@ -306,6 +309,31 @@ fn an_open_leaf_is_held_open_or_forced() {
     // Open from the start: nobody saw it being forced.
     check(&[(0, Open, None)], DoorState::Locked);
     check(&[(0, Open, None), (30_000, Tick, None)], DoorState::HeldOpen);
+}
+
+#[test]
+fn the_exit_button_lets_out_whatever_is_wrong_with_the_camera() {
+    check(&[(100, Exit, RELEASE)], released(5100));
+    check(&[(100, Exit, RELEASE), (5100, Tick, LOCK), (5200, Exit, RELEASE)], released(10_200));
+    check(&[(0, Known, RELEASE), (3000, Exit, None)], released(8000));
+    check(&[(0, Exit, RELEASE), (3000, Exit, None), (7000, Exit, None), (11_000, Exit, None)], released(15_000));
+    check(&[(0, Fail(CAMERA), None), (100, Exit, RELEASE), (5100, Tick, LOCK)], DoorState::Fault(CAMERA));
+    check(&[(0, Fail(Fault::Model), None), (100, Exit, RELEASE)], DoorState::Fault(Fault::Model));
+    check(&[(0, Fail(Fault::Relay), None), (100, Exit, None)], DoorState::Fault(Fault::Relay));
+    // A camera that fails meanwhile shuts nobody in; a relay that fails is another matter.
+    check(&[(0, Exit, RELEASE), (100, Fail(CAMERA), None), (5000, Tick, LOCK)], DoorState::Fault(CAMERA));
+    check(&[(0, Exit, RELEASE), (100, Fail(Fault::Relay), LOCK)], DoorState::Fault(Fault::Relay));
+    check(
+        &[(0, Exit, RELEASE), (5000, Tick, LOCK), (7000, Known, RELEASE), (7100, Fail(CAMERA), LOCK)],
+        DoorState::Fault(CAMERA),
+    );
+    // At the very deadline the strike is locked, and released again by the next call, which is due at once.
+    let door = check_with(DoorSettings::default(), &[(0, Known, RELEASE), (5000, Exit, LOCK)], cooling(6000));
+    assert_eq!(door.next_deadline(), Some(ms(5000)));
+    check(&[(0, Known, RELEASE), (5000, Exit, LOCK), (5000, Tick, RELEASE)], released(10_000));
+    check(&[(0, Known, RELEASE), (5000, Exit, LOCK), (9000, Tick, None)], DoorState::Locked);
+    // Who leaves by the button has not forced the door.
+    check(&[(0, Close, None), (100, Exit, RELEASE), (900, Open, None)], released(5100));
 }
 
 #[test]

@@ -355,6 +355,35 @@ proptest! {
         prop_assert_eq!(door.position(), Position::Commanded(Strike::Locked));
     }
 
+    /// Whoever presses the exit button, and when: the bounds hold, a relay fault keeps the strike locked, and a press at
+    /// any other time releases it or finds it released.
+    #[test]
+    fn the_exit_button_keeps_the_bounds(
+        settings in settings(),
+        history in vec((steps(), prop_oneof![2 => calls().prop_map(Some), 1 => Just(None)]), 1..60),
+    ) {
+        let mut door = Door::new(settings).expect("valid settings");
+        let mut relay = Relay::default();
+        let mut now = 0;
+        for (step, call) in history {
+            now = step.apply(now, &door).min(1 << 60);
+            let faulty = door.faults().contains(Fault::Relay);
+            let got = match call {
+                Some(call) => make(&mut door, call, now),
+                None => door.on_exit(Uptime::from_micros(now)).map(|Command(strike)| strike),
+            };
+            relay.check(got, now, &settings)?;
+            if call.is_none() && !faulty {
+                let pending = got == Some(Strike::Locked);
+                let due = door.next_deadline().is_some_and(|at| at.as_micros() == now);
+                prop_assert!(door.position() == Position::Commanded(Strike::Released) || pending && due);
+            }
+            if faulty && call.is_none() {
+                prop_assert_ne!(got, Some(Strike::Released));
+            }
+        }
+    }
+
     /// Whatever strangers, faults, contacts and clocks do: without a known person, the strike is never released.
     #[test]
     fn nobody_known_nobody_in(settings in settings(), history in vec((steps(), calls()), 1..60)) {

@@ -122,12 +122,18 @@ impl Module {
 }
 
 /// A pickle that grows opcode by opcode.
+#[derive(Clone, Debug)]
 pub struct Pickle(pub Vec<u8>);
+
+impl Default for Pickle {
+    fn default() -> Self {
+        Self::new()
+    }
+}
 
 impl Pickle {
     /// The mark of protocol 2.
     #[must_use]
-    #[expect(clippy::new_without_default, reason = "it is not empty")]
     pub fn new() -> Self {
         Self(vec![0x80, 2])
     }

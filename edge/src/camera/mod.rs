@@ -2,10 +2,12 @@
 
 use std::path::PathBuf;
 
+use lintel_shared::door::CameraFault;
 use lintel_shared::frame::{Frame, FrameError};
 use lintel_shared::time::Uptime;
 
 pub mod replay;
+pub mod v4l2;
 
 /// One picture in a buffer that is used again and again: packed RGB8, row-major.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -35,9 +37,11 @@ impl Picture {
 pub enum Captured {
     /// The caller's picture is filled.
     Picture,
-    /// No picture is due yet: ask again. A camera that has a picture due and none to give says an error instead, and
-    /// nothing waits in here for longer than a tenth of a second without saying so.
+    /// No picture is due yet: ask again. A camera that has a picture due and none to give says what the trouble is
+    /// instead, and nothing waits in here for longer than a tenth of a second without saying so.
     Idle,
+    /// There is no picture where one should be; the camera goes on trying. Recordings never say this.
+    Trouble(Trouble),
     /// A recording begins; its first picture comes next. Real cameras never say this.
     Visit(Visit),
     /// There will be no more pictures. Real cameras never say this.
@@ -55,6 +59,17 @@ pub struct Visit {
     pub begins: Uptime,
 }
 
+/// What keeps a live camera from giving a picture.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Trouble {
+    /// What the door makes of it, at once ([`CameraFault::Gone`], [`CameraFault::Frozen`]) or when it lasts.
+    pub fault: CameraFault,
+    /// When it was noticed.
+    pub at: Uptime,
+    /// Which camera, and what its driver said.
+    pub why: String,
+}
+
 /// Something that sees.
 pub trait Camera: Send {
     /// One line for the installer: what it is, and which picture it gives.
@@ -63,11 +78,11 @@ pub trait Camera: Send {
     /// Waits for the next picture and fills `picture` with it; its buffers are used again, its old content is gone.
     ///
     /// # Errors
-    /// When there is no picture where one should be. What `picture` holds then is unspecified.
+    /// When a recording cannot be played on; the run is over. What `picture` holds then is unspecified.
     fn capture(&mut self, picture: &mut Picture) -> Result<Captured, CameraError>;
 }
 
-/// There is no picture where one should be.
+/// A recording cannot be played.
 #[derive(Debug, thiserror::Error)]
 pub enum CameraError {
     /// A recording cannot be opened.
@@ -93,13 +108,5 @@ pub enum CameraError {
     Nothing {
         /// The folder.
         path: PathBuf,
-    },
-    /// The camera is gone.
-    #[error("camera {camera} is gone: {why}")]
-    Gone {
-        /// Which one.
-        camera: String,
-        /// What the driver said.
-        why: String,
     },
 }

@@ -7,15 +7,26 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use lintel_shared::door::{DoorSettings, DoorSettingsError, FailMode};
+use lintel_shared::frame::MAX_SIDE;
 use lintel_shared::verdict::{VoteSettings, VoteSettingsError};
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
+use crate::camera::v4l2::V4l2Settings;
+use crate::camera::v4l2::mode::Wanted;
 use crate::health::CameraWatchSettings;
+use crate::inputs::InputSettings;
+use crate::relay::gpio::Pull;
+use crate::relay::line::Action;
 
 mod keys;
+mod sections;
 
 use keys::{nearest_key, overlay};
+pub use sections::{
+    Camera, CameraHealth, CameraKind, Display, DisplayKind, Door, Fail, Inference, Inputs, Level, Pipeline,
+    ProviderName, PullName, Relay, RelayAction, RelayKind, Size, Vote,
+};
 
 /// The documented default configuration, as `lintel-edge run --print-config` prints it.
 pub const DEFAULT: &str = include_str!("default.toml");
@@ -80,151 +91,9 @@ pub struct Config {
     pub vote: Vote,
     pub door: Door,
     pub relay: Relay,
+    pub inputs: Inputs,
     pub display: Display,
     pub inference: Inference,
-}
-
-/// `[camera]`
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-#[expect(missing_docs, reason = "default.toml documents every key, next to its default")]
-pub struct Camera {
-    pub kind: CameraKind,
-    pub recordings: Vec<PathBuf>,
-    pub gap_s: Seconds,
-    pub health: CameraHealth,
-}
-
-/// The cameras that there are.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum CameraKind {
-    /// Plays recordings.
-    Replay,
-}
-
-/// `[camera.health]`
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-#[expect(missing_docs, reason = "default.toml documents every key, next to its default")]
-pub struct CameraHealth {
-    pub fault_after_s: Seconds,
-    pub dark_below: f32,
-}
-
-/// `[pipeline]`
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-#[expect(missing_docs, reason = "default.toml documents every key, next to its default")]
-pub struct Pipeline {
-    pub max_frame_age_ms: u32,
-    pub stage_timeout_s: Seconds,
-}
-
-/// `[vote]`
-#[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-#[expect(missing_docs, reason = "default.toml documents every key, next to its default")]
-pub struct Vote {
-    pub needed: u8,
-    pub window: u8,
-    pub refuse_after: u8,
-    pub lifetime_s: Seconds,
-    pub track_gap_s: Seconds,
-}
-
-/// `[door]`
-#[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-#[expect(missing_docs, reason = "default.toml documents every key, next to its default")]
-pub struct Door {
-    pub release_s: Seconds,
-    pub max_release_s: Seconds,
-    pub cool_down_s: Seconds,
-    pub held_open_after_s: Seconds,
-    pub max_decision_age_s: Seconds,
-    pub fail: Fail,
-}
-
-/// What a fault does to the strike.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Fail {
-    /// It locks.
-    Secure,
-    /// It releases.
-    Safe,
-}
-
-/// `[relay]`
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-#[expect(missing_docs, reason = "default.toml documents every key, next to its default")]
-pub struct Relay {
-    pub kind: RelayKind,
-}
-
-/// The relays that there are.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, clap::ValueEnum)]
-#[serde(rename_all = "lowercase")]
-pub enum RelayKind {
-    /// In memory only.
-    Sim,
-}
-
-/// `[display]`
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-#[expect(missing_docs, reason = "default.toml documents every key, next to its default")]
-pub struct Display {
-    pub kind: DisplayKind,
-    pub size: Size,
-    pub history: u32,
-}
-
-/// The displays that there are.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, clap::ValueEnum)]
-#[serde(rename_all = "lowercase")]
-pub enum DisplayKind {
-    /// Pictures in the state folder.
-    Png,
-    /// No display.
-    None,
-}
-
-/// Size and depth of a display.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, clap::ValueEnum)]
-pub enum Size {
-    /// Black and white, 128×64.
-    #[serde(rename = "128x64")]
-    #[value(name = "128x64")]
-    Mono128x64,
-    /// Colour, 240×240.
-    #[serde(rename = "240x240")]
-    #[value(name = "240x240")]
-    Colour240x240,
-}
-
-/// `[inference]`
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-#[expect(missing_docs, reason = "default.toml documents every key, next to its default")]
-pub struct Inference {
-    pub providers: Vec<ProviderName>,
-    pub threads: u16,
-    pub onnxruntime: PathBuf,
-}
-
-/// ONNX Runtime's execution providers that the configuration may name.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum ProviderName {
-    /// NVIDIA TensorRT.
-    Tensorrt,
-    /// NVIDIA CUDA.
-    Cuda,
-    /// Any processor.
-    Cpu,
 }
 
 /// A length of time in seconds, 0 to a day.
@@ -317,8 +186,68 @@ impl Config {
         range("camera.health.fault_after_s", silence > 0.0, silence, "more than 0")?;
         let dark = self.camera.health.dark_below;
         range("camera.health.dark_below", (0.0..=255.0).contains(&dark), f64::from(dark), "0 to 255")?;
+        let Camera { width, height, fps, .. } = self.camera;
+        let sides = 1..=MAX_SIDE;
+        range("camera.width", sides.contains(&width), width.into(), "1 to 8192")?;
+        range("camera.height", sides.contains(&height), height.into(), "1 to 8192")?;
+        range("camera.fps", (1..=1000).contains(&fps), fps.into(), "1 to 1000")?;
+        let debounce = self.inputs.debounce_ms;
+        range("inputs.debounce_ms", debounce <= 1000, debounce.into(), "0 to 1000")?;
+        let Display { i2c_address, spi_mhz, .. } = self.display;
+        range(
+            "display.i2c_address",
+            (0x08..=0x77).contains(&i2c_address),
+            i2c_address.into(),
+            "8 to 119 (0x08 to 0x77)",
+        )?;
+        range("display.spi_mhz", (1..=80).contains(&spi_mhz), spi_mhz.into(), "1 to 80")?;
         self.vote_settings().check()?;
-        Ok(self.door_settings().check()?)
+        self.door_settings().check()?;
+        let pulse = self.relay.pulse_s.duration();
+        let lasts = (Duration::from_millis(50)..=self.door.release_s.duration()).contains(&pulse);
+        range("relay.pulse_s", lasts, pulse.as_secs_f64(), "0.05 to door.release_s")
+    }
+
+    /// `[relay]` as the relay's line takes it.
+    #[must_use]
+    pub fn relay_action(&self) -> Action {
+        // The door locks in time by itself; beyond this it hangs.
+        const GRACE: Duration = Duration::from_secs(1);
+        match self.relay.action {
+            RelayAction::Latched => Action::Latched { at_most: self.door.max_release_s.duration() + GRACE },
+            RelayAction::Pulse => Action::Pulse { length: self.relay.pulse_s.duration() },
+        }
+    }
+
+    /// `[inputs]`, if any wire is there.
+    #[must_use]
+    pub fn input_settings(&self) -> Option<InputSettings> {
+        let Inputs { exit_button, exit_pressed, door_contact, door_open, pull, debounce_ms } = self.inputs.clone();
+        let wired = !exit_button.is_empty() || !door_contact.is_empty();
+        wired.then(|| InputSettings {
+            exit_button,
+            pressed: exit_pressed.into(),
+            door_contact,
+            open: door_open.into(),
+            pull: match pull {
+                PullName::Up => Pull::Up,
+                PullName::Down => Pull::Down,
+                PullName::Off => Pull::Off,
+                PullName::AsIs => Pull::AsIs,
+            },
+            debounce: Duration::from_millis(debounce_ms.into()),
+        })
+    }
+
+    /// `[camera]` as the V4L2 camera takes it.
+    #[must_use]
+    pub fn v4l2_settings(&self) -> V4l2Settings {
+        let Camera { ref device, width, height, fps, .. } = self.camera;
+        V4l2Settings {
+            device: device.clone(),
+            wanted: Wanted { width, height, fps },
+            silent_after: self.camera.health.fault_after_s.duration(),
+        }
     }
 
     /// `[vote]` and `[pipeline]` as the decider takes them.
@@ -435,6 +364,15 @@ mod tests {
         check("[vote]\nneeded = 0", "vote setting needed is out of range, wanted 1 to window");
         check("[camera.health]\ndark_below = nan", "camera.health.dark_below is NaN, wanted 0 to 255");
         check("[pipeline]\nstage_timeout_s = 0.5", "pipeline.stage_timeout_s is 0.5, wanted at least 1");
+        check("[relay]\npulse_s = 5.5", "relay.pulse_s is 5.5, wanted 0.05 to door.release_s");
+        check("[relay]\npulse_s = 0.01", "relay.pulse_s is 0.01, wanted 0.05 to door.release_s");
+        check("[camera]\nfps = 0", "camera.fps is 0, wanted 1 to 1000");
+        check("[camera]\nwidth = 9000", "camera.width is 9000, wanted 1 to 8192");
+        check(
+            "[inputs]\nexit_buton = 'x'",
+            "door.toml: unknown key `inputs.exit_buton`, did you mean `inputs.exit_button`?",
+        );
+        check("[display]\ni2c_address = 0x78", "display.i2c_address is 120, wanted 8 to 119 (0x08 to 0x77)");
     }
 
     #[test]

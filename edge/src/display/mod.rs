@@ -10,8 +10,12 @@ use crate::pipeline::mailbox::{Put, Sender, Taken, mailbox};
 
 pub mod card;
 pub mod draw;
+pub mod framebuffer;
 pub mod icon;
+pub mod panel;
 pub mod png;
+pub mod ssd1306;
+pub mod st7789;
 pub mod text;
 
 /// Something that shows screens. A display that fails never stops the door: its errors are counted and logged.
@@ -27,7 +31,7 @@ pub trait Display: Send {
 }
 
 /// A display did not show what it was told.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("{what}: {why}")]
 pub struct DisplayError {
     /// Which display or file.
@@ -51,13 +55,16 @@ impl Display for NoDisplay {
 }
 
 /// A display on a thread of its own, so that a slow one holds nobody up; of screens that come too fast it shows the
-/// latest. An error is told with the next screen.
+/// latest. What it could not show it tries again every second; whoever shows something meanwhile is told.
 pub struct Detached {
     description: String,
     screens: Option<Sender<Screen, ()>>,
     failed: Arc<Mutex<Option<DisplayError>>>,
     thread: Option<JoinHandle<()>>,
 }
+
+/// A screen that could not be shown is tried again after so long.
+const RETRY: Duration = Duration::from_secs(1);
 
 impl Detached {
     /// Starts the thread.
@@ -71,15 +78,17 @@ impl Detached {
         let told = Arc::clone(&failed);
         let thread = std::thread::Builder::new().name("display".to_owned()).spawn(move || {
             let mut screen = Screen::Starting;
+            let mut again = false;
             loop {
-                match inbox.take(&mut screen, Duration::from_secs(1)) {
-                    Taken::Fresh => {
-                        let error = display.show(&screen).err();
-                        *told.lock().unwrap_or_else(PoisonError::into_inner) = error;
-                    }
-                    Taken::Nothing | Taken::Notice(()) => {}
+                match inbox.take(&mut screen, RETRY) {
+                    Taken::Nothing if again => {}
+                    Taken::Fresh => {}
+                    Taken::Nothing | Taken::Notice(()) => continue,
                     Taken::Died(_) | Taken::Finished => break,
                 }
+                let error = display.show(&screen).err();
+                again = error.is_some();
+                *told.lock().unwrap_or_else(PoisonError::into_inner) = error;
             }
         })?;
         Ok(Self { description, screens: Some(screens), failed, thread: Some(thread) })
@@ -93,7 +102,7 @@ impl Display for Detached {
 
     fn show(&mut self, screen: &Screen) -> Result<(), DisplayError> {
         let taken = self.screens.as_ref().map(|screens| screens.put(&mut screen.clone()));
-        if let Some(error) = self.failed.lock().unwrap_or_else(PoisonError::into_inner).take() {
+        if let Some(error) = self.failed.lock().unwrap_or_else(PoisonError::into_inner).clone() {
             return Err(error);
         }
         match taken {

@@ -16,6 +16,7 @@ use crate::camera::Visit;
 use crate::display::Display;
 use crate::events::{Sink, text};
 use crate::health::{Ages, Report};
+use crate::inputs::Input;
 use crate::relay::Relay;
 
 /// Beyond the relay's own settling time, before its reading is held against it.
@@ -200,6 +201,25 @@ impl Keeper {
         }
         let command = self.door.on_decision(decision, self.now);
         self.carry_out(command);
+    }
+
+    /// The door's wires say something.
+    pub fn on_input(&mut self, input: Input, now: Uptime) {
+        self.on_tick(now);
+        let command = match input {
+            Input::Exit => {
+                tracing::info!("the exit button was pressed");
+                // Whoever leaves is nobody whom the display could greet by name.
+                self.known = None;
+                self.door.on_exit(self.now)
+            }
+            Input::Contact(contact) => {
+                self.emit(EventKind::Contact(contact));
+                self.door.on_contact(contact, self.now)
+            }
+        };
+        self.carry_out(command);
+        self.refresh();
     }
 
     /// Something failed.

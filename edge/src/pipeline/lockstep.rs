@@ -5,10 +5,11 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use lintel_shared::door::CameraFault;
 use lintel_shared::time::Uptime;
 
 use super::keeper::Keeper;
-use super::{CAPTURE, End, KEEPER, Outcome, StageError, Stages, VISION, tell_flaw};
+use super::{CAPTURE, End, KEEPER, Outcome, StageError, Stages, VISION, hear, tell_flaw};
 use crate::camera::{Captured, Picture};
 use crate::clock::Stop;
 use crate::health::{CameraWatch, Report};
@@ -18,7 +19,7 @@ pub fn run(stages: Stages, stop: &Stop) -> Outcome {
     let Stages { mut camera, watch, mut eyes, mut keeper } = stages;
     let mut watch = CameraWatch::new(watch);
     let mut picture = Picture::default();
-    let (mut captured, mut repeated) = (0, 0);
+    let (mut captured, mut repeated, mut damaged) = (0, 0, 0);
     let mut now = Uptime::ZERO;
     let end = loop {
         if stop.asked() {
@@ -30,6 +31,14 @@ pub fn run(stages: Stages, stop: &Stop) -> Outcome {
             Ok(Ok(Captured::Visit(visit))) => {
                 pass_time(&mut keeper, &mut now, visit.begins);
                 keeper.on_visit(&visit, now);
+                continue;
+            }
+            Ok(Ok(Captured::Trouble(trouble))) => {
+                damaged += u64::from(trouble.fault == CameraFault::Corrupt);
+                pass_time(&mut keeper, &mut now, trouble.at);
+                if let Some(change) = hear(&mut watch, &trouble) {
+                    tell_flaw(&mut keeper, change, now);
+                }
                 continue;
             }
             Ok(Ok(Captured::End)) => break End::Played,
@@ -75,7 +84,7 @@ pub fn run(stages: Stages, stop: &Stop) -> Outcome {
         }
     }
     keeper.stop(now);
-    Outcome { end, report: Report { captured, repeated, ..keeper.report() } }
+    Outcome { end, report: Report { captured, repeated, damaged, ..keeper.report() } }
 }
 
 /// Time passes from `now` to `to`, with every deadline in between at its own instant.

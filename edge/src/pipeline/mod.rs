@@ -15,12 +15,13 @@ use lintel_shared::frame::{Frame, FrameError};
 use lintel_shared::runtime::Vision;
 use lintel_shared::verdict::Sighting;
 
-use crate::camera::{Camera, CameraError};
-use crate::health::{CameraFlaw, CameraWatchSettings, FlawChange, Report};
+use crate::camera::{Camera, CameraError, Trouble};
+use crate::health::{CameraWatch, CameraWatchSettings, FlawChange, Report};
 
 pub mod keeper;
 pub mod lockstep;
 pub mod mailbox;
+pub mod recorded;
 pub mod threads;
 
 use keeper::Keeper;
@@ -118,21 +119,27 @@ pub struct Outcome {
 pub const CAPTURE: &str = "capture";
 /// Name of the vision stage.
 pub const VISION: &str = "vision";
+/// Name of the stage that listens to the door's wires.
+pub const INPUTS: &str = "inputs";
 /// Name of the deciding stage.
 pub const KEEPER: &str = "decision";
 
 /// Tells the keeper about a flaw of the camera.
 fn tell_flaw(keeper: &mut Keeper, change: FlawChange, now: lintel_shared::time::Uptime) {
-    let fault = |flaw| {
-        Fault::Camera(match flaw {
-            CameraFlaw::Frozen => CameraFault::Frozen,
-            CameraFlaw::Dark => CameraFault::Dark,
-        })
-    };
     match change {
-        FlawChange::Raised(flaw) => keeper.on_fault(fault(flaw), now),
-        FlawChange::Cleared(flaw) => keeper.on_fault_cleared(fault(flaw), now),
+        FlawChange::Raised(flaw) => keeper.on_fault(Fault::Camera(flaw), now),
+        FlawChange::Cleared(flaw) => keeper.on_fault_cleared(Fault::Camera(flaw), now),
     }
+}
+
+/// Hears the camera's trouble, and logs its reason when it becomes a fault.
+fn hear(watch: &mut CameraWatch, trouble: &Trouble) -> Option<FlawChange> {
+    let change = watch.hear(trouble);
+    match change {
+        Some(_) => tracing::warn!("camera {}", trouble.why),
+        None => tracing::debug!("camera {}", trouble.why),
+    }
+    change
 }
 
 #[cfg(test)]

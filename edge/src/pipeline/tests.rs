@@ -1,266 +1,22 @@
-//! The pipeline over fakes with physics: the picture itself says who stands there, and the eyes read it.
+//! The pipeline over fakes: who gets in and when, and what becomes of it when a part fails.
 
+use std::ops::Range;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use lintel_shared::detect::Face;
-use lintel_shared::door::{DoorSettings, Fault, Strike};
-use lintel_shared::embed::{EncoderId, Similarity};
-use lintel_shared::geometry::{Point, Rect};
-use lintel_shared::quality::Quality;
+use lintel_shared::door::{Contact, DoorState, Fault, Strike};
 use lintel_shared::screen::Screen;
-use lintel_shared::table::{PersonId, Scores};
-use lintel_shared::time::Uptime;
-use lintel_shared::verdict::{Opinion, Seen, VoteSettings};
-use lintel_shared::wire::{Event, EventKind, Started};
+use lintel_shared::wire::EventKind;
 
-use super::keeper::{KeeperParts, Names};
-use super::threads::Patience;
 use super::*;
-use crate::camera::{Captured, Picture};
-use crate::clock::{Clock, Stop};
-use crate::display::{Display, DisplayError, NoDisplay};
-use crate::events::Memory;
-use crate::relay::sim::{Edge, EdgeLog, SimRelay, SimSettings};
+use crate::inputs::Input;
+use crate::relay::sim::SimSettings;
 
-/// Nobody; a stranger; others are people in the table.
-const NOBODY: u8 = 0;
-const STRANGER: u8 = 255;
-const FRAME: u64 = 100;
+mod rig;
 
-fn ms(millis: u64) -> Uptime {
-    Uptime::from_millis(millis)
-}
-
-/// Who stands there in each picture, ten pictures a second; `None`: the sensor delivers its last picture again.
-struct FakeCamera {
-    scene: Vec<Option<u8>>,
-    next: usize,
-    /// In real time: when the camera began, and its clock.
-    clock: Option<(Uptime, Clock)>,
-    breaks_at: Option<usize>,
-    panics_at: Option<usize>,
-    last: Picture,
-}
-
-impl Camera for FakeCamera {
-    fn describe(&self) -> String {
-        "a camera of a test".to_owned()
-    }
-
-    fn capture(&mut self, picture: &mut Picture) -> Result<Captured, CameraError> {
-        let index = self.next;
-        assert!(self.panics_at != Some(index), "a panic that this test wants");
-        if self.breaks_at == Some(index) {
-            let why = "cut off".to_owned();
-            return Err(CameraError::Frame { path: "visits/ada.mjpeg".into(), index: index as u64, why });
-        }
-        let Some(who) = self.scene.get(index) else { return Ok(Captured::End) };
-        let due = ms(index as u64 * FRAME);
-        let captured = match &self.clock {
-            None => due,
-            Some((began, clock)) => {
-                let due = *began + due.since(Uptime::ZERO);
-                let now = clock.now();
-                if now < due {
-                    thread::sleep(due.since(now).min(Duration::from_millis(20)));
-                    return Ok(Captured::Idle);
-                }
-                now
-            }
-        };
-        self.next += 1;
-        if let Some(who) = who {
-            // Bright, who stands there in the first byte, and noise that never repeats.
-            let noise = (index as u64).to_le_bytes();
-            self.last.pixels.clear();
-            self.last.pixels.resize(64 * 48 * 3, 128);
-            self.last.pixels[0] = *who;
-            self.last.pixels[1..9].copy_from_slice(&noise);
-        }
-        (self.last.width, self.last.height, self.last.captured) = (64, 48, captured);
-        picture.clone_from(&self.last);
-        Ok(Captured::Picture)
-    }
-}
-
-/// Eyes that see what the picture says, and can be slow, fail or panic.
-#[derive(Default)]
-struct FakeEyes {
-    takes: Duration,
-    looks: u64,
-    fails_at: Option<u64>,
-    panics_at: Option<u64>,
-    hangs_at: Option<u64>,
-    /// The greatest age of a picture that was looked at, in microseconds.
-    oldest: Arc<AtomicU64>,
-    clock: Option<Clock>,
-}
-
-fn seen(who: u8) -> Seen {
-    let bbox = Rect { x1: 10.0, y1: 10.0, x2: 40.0, y2: 40.0 };
-    let face = Face { bbox, score: 0.9, landmarks: [Point { x: 20.0, y: 20.0 }; 5] };
-    let scores = Scores { best: 0, likeness: Similarity::new(0.7).unwrap(), lead: 0.2, confidence: 0.9 };
-    let opinion = match who {
-        STRANGER => Opinion::Stranger { scores },
-        person => Opinion::Known { person: PersonId(person.into()), scores },
-    };
-    Seen { face, quality: Quality::default(), opinion: Some(opinion), flaw: None }
-}
-
-impl Eyes for FakeEyes {
-    fn look(&mut self, frame: &Frame<'_>) -> Result<Sighting, String> {
-        let look = self.looks;
-        self.looks += 1;
-        if let Some(clock) = &self.clock {
-            let age = clock.now().since(frame.captured());
-            self.oldest.fetch_max(u64::try_from(age.as_micros()).unwrap(), Ordering::SeqCst);
-        }
-        thread::sleep(self.takes);
-        assert!(self.panics_at != Some(look), "a panic that this test wants");
-        if self.hangs_at == Some(look) {
-            thread::sleep(Duration::from_secs(4));
-        }
-        if self.fails_at == Some(look) {
-            return Err("out of memory".to_owned());
-        }
-        let mut sighting = Sighting { captured: frame.captured(), ..Sighting::default() };
-        if frame.pixels()[0] != NOBODY {
-            sighting.seen.push(seen(frame.pixels()[0])).unwrap();
-        }
-        Ok(sighting)
-    }
-}
-
-/// A display whose cable is pulled.
-struct NoCable;
-
-impl Display for NoCable {
-    fn describe(&self) -> String {
-        "a display without its cable".to_owned()
-    }
-
-    fn show(&mut self, _: &Screen) -> Result<(), DisplayError> {
-        Err(DisplayError { what: "/dev/i2c-1".to_owned(), why: "no acknowledge".to_owned() })
-    }
-}
-
-struct Rig {
-    scene: Vec<Option<u8>>,
-    eyes: FakeEyes,
-    breaks_at: Option<usize>,
-    camera_panics_at: Option<usize>,
-    relay: SimSettings,
-    display: Box<dyn Display>,
-    real: Option<Clock>,
-    stage_patience: Duration,
-    stop: Stop,
-}
-
-struct Run {
-    outcome: Outcome,
-    edges: Vec<Edge>,
-    events: Vec<Event>,
-    log: EdgeLog,
-}
-
-impl Rig {
-    fn new(scene: impl IntoIterator<Item = u8>) -> Self {
-        Self {
-            scene: scene.into_iter().map(Some).collect(),
-            eyes: FakeEyes::default(),
-            breaks_at: None,
-            camera_panics_at: None,
-            relay: SimSettings::default(),
-            display: Box::new(NoDisplay),
-            real: None,
-            stage_patience: Duration::from_secs(2),
-            stop: Stop::new(),
-        }
-    }
-
-    #[allow(clippy::disallowed_methods, reason = "a test in real time")]
-    fn in_real_time(mut self) -> Self {
-        let start = Instant::now();
-        let clock = Clock::new(move || Uptime::ZERO + start.elapsed());
-        self.eyes.clock = Some(clock.clone());
-        self.real = Some(clock);
-        self
-    }
-
-    fn run(self) -> Run {
-        let relay = SimRelay::new(self.relay);
-        let (log, memory) = (relay.log(), Memory::default());
-        let door = DoorSettings { release: Duration::from_secs(1), ..DoorSettings::default() };
-        let mut keeper = Keeper::new(KeeperParts {
-            vote: VoteSettings::default(),
-            door,
-            relay: Box::new(relay),
-            display: self.display,
-            events: Box::new(memory.clone()),
-            names: Names::new([(PersonId(1), "Ada"), (PersonId(2), "Grace")]),
-        })
-        .unwrap();
-        let started = Started {
-            software: "0".try_into().unwrap(),
-            pack: "none".try_into().unwrap(),
-            revision: 1,
-            encoder: EncoderId([0; 32]),
-            people: 2,
-            provider: "CPU".try_into().unwrap(),
-        };
-        let now = self.real.as_ref().map_or(Uptime::ZERO, Clock::now);
-        keeper.start(started, now);
-        keeper.ready(now);
-        let camera = FakeCamera {
-            scene: self.scene,
-            next: 0,
-            clock: self.real.clone().map(|clock| (now, clock)),
-            breaks_at: self.breaks_at,
-            panics_at: self.camera_panics_at,
-            last: Picture::default(),
-        };
-        let watch = CameraWatchSettings { fault_after: Duration::from_secs(2), dark_below: 6.0 };
-        let stages = Stages { camera: Box::new(camera), watch, eyes: Box::new(self.eyes), keeper };
-        let outcome = match &self.real {
-            None => lockstep::run(stages, &self.stop),
-            Some(clock) => {
-                let patience =
-                    Patience { stage: self.stage_patience, max_frame_age: VoteSettings::default().max_frame_age };
-                threads::run(stages, clock, &self.stop, patience).unwrap()
-            }
-        };
-        Run { outcome, edges: log.edges(), events: memory.events(), log }
-    }
-}
-
-impl Run {
-    fn edge_times(&self) -> Vec<(u64, Strike)> {
-        self.edges.iter().map(|edge| (edge.at.as_micros() / 1000, edge.to)).collect()
-    }
-
-    fn screens(&self) -> Vec<Screen> {
-        let screen = |event: &Event| match &event.kind {
-            EventKind::Screen(screen) => Some(screen.clone()),
-            _ => None,
-        };
-        self.events.iter().filter_map(screen).collect()
-    }
-
-    fn faults(&self) -> Vec<Fault> {
-        let fault = |event: &Event| match event.kind {
-            EventKind::Fault(fault) => Some(fault),
-            _ => None,
-        };
-        self.events.iter().filter_map(fault).collect()
-    }
-}
-
-fn many(who: u8, pictures: usize) -> Vec<u8> {
-    vec![who; pictures]
-}
+use rig::{NOBODY, NoCable, Rig, STRANGER, many, ms};
 
 #[test]
 fn who_gets_in_and_when() {
@@ -316,6 +72,69 @@ fn a_frozen_camera_counts_once_and_is_a_fault() {
     assert_eq!(run.outcome.report.repeated, 40);
     let cleared = EventKind::FaultCleared(Fault::Camera(CameraFault::Frozen));
     assert!(run.events.iter().any(|event| event.kind == cleared), "it recovers by itself");
+}
+
+#[test]
+fn a_live_camera_in_trouble_is_a_fault_and_recovers_by_itself() {
+    use CameraFault::{Corrupt, Frozen, Gone};
+    let check = |troubles: &[(Range<usize>, CameraFault)], faults: &[Fault], edges: &[(u64, Strike)]| {
+        let scene = [many(1, 40), many(NOBODY, 20)].concat();
+        let run = Rig { troubles: troubles.to_vec(), ..Rig::new(scene) }.run();
+        assert!(matches!(run.outcome.end, End::Played), "{troubles:?}: {:?}", run.outcome.end);
+        assert_eq!(run.faults(), faults, "{troubles:?}");
+        assert_eq!(run.edge_times(), edges, "{troubles:?}");
+        for fault in faults {
+            assert!(run.events.iter().any(|event| event.kind == EventKind::FaultCleared(*fault)), "{troubles:?}");
+            assert!(run.screens().contains(&Screen::Fault(*fault)), "{troubles:?}: {:?}", run.screens());
+        }
+    };
+    let locked_by = |at: u64| [(300, Strike::Released), (at, Strike::Locked)];
+    // Unplugged while the strike is released; in the middle of the vote; for so long that the votes are void.
+    check(&[(6..40, Gone)], &[Fault::Camera(Gone)], &locked_by(600));
+    check(&[(3..40, Gone)], &[Fault::Camera(Gone)], &[]);
+    check(&[(2..5, Gone)], &[Fault::Camera(Gone)], &[(600, Strike::Released), (1600, Strike::Locked)]);
+    check(&[(3..40, Frozen)], &[Fault::Camera(Frozen)], &[]);
+    // Damage is a fault only when it lasts.
+    check(&[(2..40, Corrupt)], &[Fault::Camera(Corrupt)], &[]);
+    let after_damage = Rig { troubles: vec![(2..12, Corrupt)], ..Rig::new(many(1, 20)) }.run();
+    assert_eq!(after_damage.faults(), []);
+    assert_eq!(after_damage.outcome.report.damaged, 10);
+}
+
+#[test]
+fn a_live_camera_in_trouble_is_a_fault_in_real_time_too() {
+    let troubles = vec![(6..12, CameraFault::Gone)];
+    let run = Rig { troubles, ..Rig::new(many(1, 20)) }.in_real_time().run();
+    assert_eq!(run.faults(), [Fault::Camera(CameraFault::Gone)]);
+    assert!(matches!(run.outcome.end, End::Played));
+    let open = run.edges[1].at.since(run.edges[0].at);
+    assert!(open < Duration::from_millis(900), "locked by the fault, not by the deadline: {open:?}");
+}
+
+#[test]
+fn the_exit_button_releases_and_the_contact_tells_a_forced_door() {
+    let mut rig = Rig::new(many(NOBODY, 35)).in_real_time();
+    rig.troubles = vec![(2..35, CameraFault::Gone)];
+    rig.inputs = [
+        (100, Input::Contact(Contact::Closed)),
+        (500, Input::Exit),
+        (800, Input::Contact(Contact::Open)),
+        (900, Input::Contact(Contact::Closed)),
+        (2500, Input::Contact(Contact::Open)),
+    ]
+    .to_vec();
+    let run = rig.run();
+    let strikes: Vec<Strike> = run.edges.iter().map(|edge| edge.to).collect();
+    assert_eq!(strikes, [Strike::Released, Strike::Locked], "whatever the camera says");
+    assert!(run.edges[0].at >= ms(500), "{}", run.edges[0].at);
+    let contacts = run.events.iter().filter(|event| matches!(event.kind, EventKind::Contact(_))).count();
+    assert_eq!(contacts, 4);
+    // The same with a camera that works, for the alarm on the display.
+    let mut rig = Rig::new(many(NOBODY, 12)).in_real_time();
+    rig.inputs = [(100, Input::Contact(Contact::Closed)), (500, Input::Contact(Contact::Open))].to_vec();
+    let run = rig.run();
+    assert!(run.events.iter().any(|event| event.kind == EventKind::Door(DoorState::ForcedOpen)));
+    assert_eq!(run.screens().last(), Some(&Screen::ForcedOpen));
 }
 
 #[test]

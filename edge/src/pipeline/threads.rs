@@ -10,15 +10,17 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use lintel_shared::door::CameraFault;
 use lintel_shared::time::Uptime;
 use lintel_shared::verdict::Sighting;
 
 use super::keeper::Keeper;
 use super::mailbox::{Put, Receiver, Sender, Taken, mailbox};
-use super::{CAPTURE, End, Eyes, KEEPER, Outcome, StageError, Stages, VISION, tell_flaw};
+use super::{CAPTURE, End, Eyes, INPUTS, KEEPER, Outcome, StageError, Stages, VISION, hear, tell_flaw};
 use crate::camera::{Camera, Captured, Picture, Visit};
 use crate::clock::{Clock, Stop};
 use crate::health::{CameraWatch, FlawChange, Report};
+use crate::inputs::{Input, Inputs};
 
 /// Nobody waits longer than this without looking round: for a wish to stop, for a stage that hangs.
 const PATIENCE: Duration = Duration::from_millis(50);
@@ -29,6 +31,7 @@ const FAREWELL: Duration = Duration::from_secs(2);
 enum Notice {
     Visit(Visit),
     Flaw(FlawChange),
+    Input(Input),
     Failed(StageError),
     /// The camera has no more pictures, and all of them were looked at.
     Played,
@@ -41,6 +44,7 @@ struct Signs {
     vision_alive: AtomicU64,
     captured: AtomicU64,
     repeated: AtomicU64,
+    damaged: AtomicU64,
     overwritten: AtomicU64,
     stale: AtomicU64,
 }
@@ -68,11 +72,33 @@ pub struct Patience {
     pub max_frame_age: Duration,
 }
 
+/// What a run in real time has around it.
+pub struct Surroundings {
+    /// The door's wires.
+    pub inputs: Option<Box<dyn Inputs>>,
+    /// Is told again and again that every stage is alive; whoever waits for it in vain must end this process.
+    pub alive: Box<dyn FnMut(Uptime)>,
+}
+
+impl Default for Surroundings {
+    /// No wires, nobody who waits.
+    fn default() -> Self {
+        Self { inputs: None, alive: Box::new(|_| {}) }
+    }
+}
+
 /// Runs the stages until the camera ends, a stage fails or somebody asks to stop.
 ///
 /// # Errors
 /// When the operating system gives no thread; nothing has moved then.
-pub fn run(stages: Stages, clock: &Clock, stop: &Stop, patience: Patience) -> std::io::Result<Outcome> {
+pub fn run(
+    stages: Stages,
+    surroundings: Surroundings,
+    clock: &Clock,
+    stop: &Stop,
+    patience: Patience,
+) -> std::io::Result<Outcome> {
+    let Surroundings { inputs, mut alive } = surroundings;
     let Stages { camera, watch, eyes, mut keeper } = stages;
     // The stages stop when the keeper does, whoever asked for it.
     let context = Context { clock: clock.clone(), stop: Stop::new(), signs: Arc::default() };
@@ -81,7 +107,8 @@ pub fn run(stages: Stages, clock: &Clock, stop: &Stop, patience: Patience) -> st
     let (to_vision, pictures) = mailbox::<Picture, ()>(Picture::default(), CAPTURE);
     let (to_keeper, inbox) = mailbox::<Sighting, Notice>(Sighting::default(), VISION);
     let from_capture = to_keeper.another(CAPTURE);
-    let threads = [
+    let wires = inputs.map(|inputs| (inputs, to_keeper.another(INPUTS)));
+    let mut threads = vec![
         spawn(CAPTURE, {
             let context = context.clone();
             move || capture(camera, CameraWatch::new(watch), to_vision, from_capture, &context)
@@ -91,8 +118,12 @@ pub fn run(stages: Stages, clock: &Clock, stop: &Stop, patience: Patience) -> st
             move || look(eyes, &pictures, to_keeper, patience.max_frame_age, &context)
         })?,
     ];
+    if let Some((inputs, to_keeper)) = wires {
+        let context = context.clone();
+        threads.push(spawn(INPUTS, move || listen(inputs, to_keeper, &context))?);
+    }
     // Whatever this stage does wrong, the strike is locked before anything else happens.
-    let kept = catch_unwind(AssertUnwindSafe(|| keep(&mut keeper, &inbox, &context, stop, patience.stage)));
+    let kept = catch_unwind(AssertUnwindSafe(|| keep(&mut keeper, &inbox, &context, stop, patience.stage, &mut alive)));
     let end = kept.unwrap_or_else(|_| {
         keeper.lock_after_panic(clock.now());
         End::Failed(StageError::Died { stage: KEEPER })
@@ -112,6 +143,7 @@ pub fn run(stages: Stages, clock: &Clock, stop: &Stop, patience: Patience) -> st
     let report = Report {
         captured: count(&signs.captured),
         repeated: count(&signs.repeated),
+        damaged: count(&signs.damaged),
         overwritten: count(&signs.overwritten),
         stale: report.stale + count(&signs.stale),
         ..report
@@ -168,6 +200,13 @@ fn capture(
             }
             Ok(Captured::Idle) => {}
             Ok(Captured::Visit(visit)) => drop(to_keeper.notify(Notice::Visit(visit))),
+            Ok(Captured::Trouble(trouble)) => {
+                let damaged = trouble.fault == CameraFault::Corrupt;
+                signs.damaged.fetch_add(damaged.into(), Ordering::Relaxed);
+                if let Some(change) = hear(&mut watch, &trouble) {
+                    to_keeper.notify(Notice::Flaw(change));
+                }
+            }
             Ok(Captured::End) => break,
             Err(e) => {
                 to_keeper.notify(Notice::Failed(e.into()));
@@ -228,6 +267,7 @@ fn keep(
     context: &Context,
     stop: &Stop,
     stage_patience: Duration,
+    alive: &mut dyn FnMut(Uptime),
 ) -> End {
     let clock = &context.clock;
     let mut sighting = Sighting::default();
@@ -242,6 +282,7 @@ fn keep(
         match taken {
             Taken::Fresh => keeper.on_sighting(&sighting, now),
             Taken::Notice(Notice::Visit(visit)) => keeper.on_visit(&visit, now),
+            Taken::Notice(Notice::Input(input)) => keeper.on_input(input, now),
             Taken::Notice(Notice::Flaw(change)) => tell_flaw(keeper, change, now),
             Taken::Notice(Notice::Failed(e)) => return End::Failed(e),
             Taken::Notice(Notice::Played) => played = true,
@@ -262,7 +303,26 @@ fn keep(
         if !played && let Some(hanging) = hanging(&context.signs, now, stage_patience) {
             return End::Failed(hanging);
         }
+        alive(now);
     }
+}
+
+/// The wires' thread: exit button and door contact → the keeper.
+fn listen(mut inputs: Box<dyn Inputs>, to_keeper: Sender<Sighting, Notice>, context: &Context) {
+    let mut failing = false;
+    while !context.stop.asked() {
+        let heard = inputs.next(PATIENCE);
+        if let (Err(e), false) = (&heard, failing) {
+            tracing::error!("{e}");
+        }
+        failing = heard.is_err();
+        match heard {
+            Ok(Some(input)) if !to_keeper.notify(Notice::Input(input)) => break,
+            Ok(_) => {}
+            Err(_) => thread::sleep(PATIENCE),
+        }
+    }
+    to_keeper.finish();
 }
 
 fn hanging(signs: &Signs, now: Uptime, patience: Duration) -> Option<StageError> {

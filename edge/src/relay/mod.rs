@@ -9,6 +9,9 @@ use std::time::Duration;
 use lintel_shared::door::Strike;
 use lintel_shared::time::Uptime;
 
+pub mod gpio;
+pub mod line;
+pub mod raspberry;
 pub mod sim;
 
 /// Something that holds the strike locked or released.

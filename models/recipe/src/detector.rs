@@ -13,6 +13,7 @@ use crate::detector_loss::{Parts, Target, loss};
 use crate::frames::{Frames, render};
 use crate::log::Log;
 use crate::rng::Rng;
+use crate::rooms::search;
 use crate::schedule::{Checkpoint, Schedule, bar};
 use crate::scrfd::{DetectorConfig, Scrfd};
 
@@ -22,16 +23,25 @@ pub const SHAPE: DetectorConfig = DetectorConfig { stages: [8, 16, 24, 48, 64], 
 const VIEWS: [(usize, usize, f32); 2] = [(192, 24, 0.65), (352, 8, 0.35)];
 const SEED: u64 = 71;
 const SAVE_EVERY: usize = 250;
+/// The checkpoints of the two phases.
+const FRAMES: &str = "detector";
+const ROOMS: &str = "detector-rooms";
 
 /// How long to train on how much.
 #[derive(Clone, Debug, clap::Args)]
 pub struct DetectorArgs {
     /// Frames to render.
-    #[arg(long, default_value_t = 3400)]
+    #[arg(long, default_value_t = 4000)]
     pub frames: usize,
     /// Optimiser steps.
-    #[arg(long, default_value_t = 11_000)]
+    #[arg(long, default_value_t = 8000)]
     pub detector_steps: usize,
+    /// Empty rooms to search for what the detector takes for faces after these steps.
+    #[arg(long, default_value_t = 12_000)]
+    pub rooms: usize,
+    /// Optimiser steps with them.
+    #[arg(long, default_value_t = 1600)]
+    pub room_steps: usize,
 }
 
 struct Batch {
@@ -40,63 +50,70 @@ struct Batch {
     targets: Vec<Vec<Target>>,
 }
 
-/// Trains in `work`, going on where an earlier run stopped, and returns the network on the plain device.
+/// Trains in `work`, going on where an earlier run stopped, and returns the network on the plain device: first on frames
+/// as they come, then on what the network took for faces where there are none as well.
 pub fn train(work: &Path, args: &DetectorArgs, log: &Log) -> Result<Scrfd> {
     let folder = work.join("frames");
     render(&folder, args.frames)?;
     let device = Device::flex().autodiff();
     device.seed(SEED);
-    let checkpoint = Checkpoint::new(work, "detector");
-    let mut net = Scrfd::new(&SHAPE, &device);
-    let mut optimizer = AdamWConfig::new().with_epsilon(1e-8).with_weight_decay(0.02).init();
-    let start = checkpoint.step().min(args.detector_steps);
-    if start > 0 {
-        (net, optimizer) = checkpoint.load("net", net, optimizer)?;
-    }
+    let (first, second) = (Checkpoint::new(work, FRAMES), Checkpoint::new(work, ROOMS));
     let schedule = Schedule { peak: 3e-3, warmup: 200, steps: args.detector_steps };
-    if start < args.detector_steps {
-        let batches = prefetch(Frames::load(&folder)?, start, args.detector_steps);
-        let progress = bar(args.detector_steps, start, "detector");
-        let mut mean = Parts::default();
-        for step in start..args.detector_steps {
-            let batch = batches.recv()?;
-            let side = batch.side;
-            let images = Tensor::<1>::from_floats(&batch.pixels[..], &device);
-            let levels = net.forward(images.reshape([batch.targets.len(), 3, side, side]));
-            let (value, parts) = loss(levels, &anchors(side, side), &batch.targets);
-            ensure!(
-                (parts.score + parts.boxes + parts.landmarks).is_finite(),
-                "the detector's loss is not finite at step {step}"
-            );
-            let gradients = GradientsParams::from_grads(value.backward(), &net);
-            net = optimizer.step(schedule.rate(step), net, gradients);
-            mean.blend(&parts);
-            progress.inc(1);
-            progress.set_message(format!(
-                "score {:.3} box {:.3} landmarks {:.3} overlap {:.3}",
-                mean.score, mean.boxes, mean.landmarks, mean.overlap
-            ));
-            if (step + 1) % SAVE_EVERY == 0 || step + 1 == args.detector_steps {
-                checkpoint.save("net", &net, &optimizer)?;
-                checkpoint.commit(step + 1)?;
-                log.line(&format!(
-                    "detector step {} score {:.4} box {:.4} landmarks {:.4} overlap {:.4}",
-                    step + 1,
-                    mean.score,
-                    mean.boxes,
-                    mean.landmarks,
-                    mean.overlap
-                ))?;
-            }
-        }
-        progress.finish();
+    if first.step() < schedule.steps {
+        phase(&first, Scrfd::new(&SHAPE, &device), &schedule, Frames::load(&folder)?, log)?;
+    }
+    let schedule = Schedule { peak: 1e-3, warmup: 100, steps: args.room_steps };
+    if second.step() < schedule.steps {
+        let net = first.weights("net", Scrfd::new(&SHAPE, &Device::flex()))?;
+        let rooms = search(&net, &work.join("rooms.json"), args.rooms)?;
+        log.line(&format!("faces seen in {} of {} empty rooms", rooms.len(), args.rooms))?;
+        let mut frames = Frames::load(&folder)?;
+        frames.add_rooms(rooms);
+        let net = first.weights("net", Scrfd::new(&SHAPE, &device))?;
+        phase(&second, net, &schedule, frames, log)?;
     }
     trained(work)
 }
 
+/// Trains `net`, or what an earlier run made of it, through `schedule`.
+fn phase(checkpoint: &Checkpoint, mut net: Scrfd, schedule: &Schedule, frames: Frames, log: &Log) -> Result<()> {
+    let device = Device::flex().autodiff();
+    let mut optimizer = AdamWConfig::new().with_epsilon(1e-8).with_weight_decay(0.02).init();
+    let start = checkpoint.step();
+    if start > 0 {
+        (net, optimizer) = checkpoint.load("net", net, optimizer)?;
+    }
+    let batches = prefetch(frames, start, schedule.steps);
+    let progress = bar(schedule.steps, start, "detector");
+    let mut mean = Parts::default();
+    for step in start..schedule.steps {
+        let batch = batches.recv()?;
+        let side = batch.side;
+        let images = Tensor::<1>::from_floats(&batch.pixels[..], &device);
+        let levels = net.forward(images.reshape([batch.targets.len(), 3, side, side]));
+        let (value, parts) = loss(levels, &anchors(side, side), &batch.targets);
+        ensure!(
+            (parts.score + parts.boxes + parts.landmarks).is_finite(),
+            "the detector's loss is not finite at step {step}"
+        );
+        let gradients = GradientsParams::from_grads(value.backward(), &net);
+        net = optimizer.step(schedule.rate(step), net, gradients);
+        mean.blend(&parts);
+        progress.inc(1);
+        progress.set_message(mean.text());
+        if (step + 1) % SAVE_EVERY == 0 || step + 1 == schedule.steps {
+            checkpoint.save("net", &net, &optimizer)?;
+            checkpoint.commit(step + 1)?;
+            log.line(&format!("{} step {} {}", checkpoint.name(), step + 1, mean.text()))?;
+        }
+    }
+    progress.finish();
+    Ok(())
+}
+
 /// The trained network on the plain device.
 pub fn trained(work: &Path) -> Result<Scrfd> {
-    Checkpoint::new(work, "detector").weights("net", Scrfd::new(&SHAPE, &Device::flex()))
+    Checkpoint::new(work, ROOMS).weights("net", Scrfd::new(&SHAPE, &Device::flex()))
 }
 
 impl Parts {
@@ -107,6 +124,11 @@ impl Parts {
         mix(&mut self.boxes, new.boxes);
         mix(&mut self.landmarks, new.landmarks);
         mix(&mut self.overlap, new.overlap);
+    }
+
+    fn text(&self) -> String {
+        let Self { score, boxes, landmarks, overlap } = self;
+        format!("score {score:.4} box {boxes:.4} landmarks {landmarks:.4} overlap {overlap:.4}")
     }
 }
 

@@ -9,8 +9,10 @@ use lintel_faces::{Picture, crowd};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
+use crate::assign::Corners;
 use crate::detector_loss::Target;
 use crate::rng::Rng;
+use crate::rooms::Room;
 use crate::schedule::bar;
 
 /// Frame width, pixels.
@@ -29,6 +31,8 @@ const FACE_SIDES: (f32, f32) = (15.0, 330.0);
 
 /// Share of views that ask for a large face, beyond those that fall out even in the logarithm.
 const LARGE: f32 = 0.25;
+/// Share of views that show what was taken for a face, where there are such.
+const DECOYS: f32 = 0.25;
 
 /// A face's truth as the cache keeps it: pixel centres at whole numbers.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -43,10 +47,11 @@ pub struct Face {
     pub yaw: f32,
 }
 
-/// Rendered frames and their truth.
+/// Rendered frames and their truth; at the end, rooms with nobody in them that look as if.
 pub struct Frames {
     pixels: Vec<u8>,
     faces: Vec<Vec<Face>>,
+    rooms: Vec<Room>,
 }
 
 /// `lintel-faces` puts (0, 0) at a pixel's corner, detectors at its centre.
@@ -64,14 +69,14 @@ pub fn faces(picture: &Picture) -> Vec<Face> {
         .collect()
 }
 
-/// The frame of one seed: some hold up to eight faces from 14 px up, some one face alone, a third nobody, since rooms
+/// The frame of one seed: some hold up to eight faces from 14 px up, some one face alone, two in five nobody, since rooms
 /// hold many things that look a little like faces.
 pub fn frame(seed: u64) -> Picture {
     let mut rng = Rng::new(seed);
     let size = [WIDTH as u32, HEIGHT as u32];
     let (most, smallest) = match rng.below(10) {
-        0..=2 => (0, 14.0),
-        3..=4 => (1, 60.0),
+        0..=3 => (0, 14.0),
+        4 => (1, 60.0),
         5..=6 => (3, 30.0),
         _ => (8, 14.0),
     };
@@ -116,7 +121,16 @@ impl Frames {
             pixels.len(),
             faces.len()
         );
-        Ok(Self { pixels, faces })
+        Ok(Self { pixels, faces, rooms: Vec::new() })
+    }
+
+    /// Adds rooms; a quarter of the views show what was taken for a face there.
+    pub fn add_rooms(&mut self, rooms: Vec<Room>) {
+        for room in &rooms {
+            self.pixels.extend(room.paint());
+            self.faces.push(Vec::new());
+        }
+        self.rooms = rooms;
     }
 
     /// How many.
@@ -127,10 +141,17 @@ impl Frames {
     /// A random square view of a random frame as [3, side, side], and its faces. Scales are drawn so that faces of
     /// all sizes occur.
     pub fn view(&self, side: usize, rng: &mut Rng, out: &mut [f32]) -> Vec<Target> {
-        let index = rng.below(self.len());
+        let look_at_decoy = !self.rooms.is_empty() && rng.chance(DECOYS);
+        let (index, view) = if look_at_decoy {
+            let room = rng.below(self.rooms.len());
+            let decoy = rng.pick(&self.rooms[room].decoys);
+            (self.len() - self.rooms.len() + room, View::around(decoy, side, rng))
+        } else {
+            let index = rng.below(self.len() - self.rooms.len());
+            (index, View::random(&self.faces[index], side, rng))
+        };
         let pixels = &self.pixels[index * FRAME_BYTES..(index + 1) * FRAME_BYTES];
         let faces = &self.faces[index];
-        let view = View::random(faces, side, rng);
         view.sample(pixels, side, rng, out);
         view.targets(faces, side)
     }
@@ -167,6 +188,17 @@ impl View {
         let place = |c: f32, rng: &mut Rng| c - extent * step / 2.0 + reach * (rng.unit() - 0.5);
         let origin = [place(centre[0], rng), place(centre[1], rng)];
         Self { origin, step, mirrored }
+    }
+
+    /// A view that holds `bbox`, at about the scale at which it was taken for a face.
+    fn around(bbox: &Corners, side: usize, rng: &mut Rng) -> Self {
+        let extent = side as f32;
+        let size = (bbox[2] - bbox[0]).max(bbox[3] - bbox[1]).max(8.0);
+        let step = (rng.log_range(0.75, 1.33)).max(size / (0.9 * extent));
+        let reach = (extent * step - size).max(0.0);
+        let origin =
+            [0, 1].map(|axis| (bbox[axis] + bbox[axis + 2] - extent * step + reach * (2.0 * rng.unit() - 1.0)) / 2.0);
+        Self { origin, step, mirrored: rng.chance(0.5) }
     }
 
     fn sample(&self, pixels: &[u8], side: usize, rng: &mut Rng, out: &mut [f32]) {

@@ -2,7 +2,7 @@
 //!
 //! Every step keeps its state in the working folder and goes on where it stopped. Seeds of people: 700 000.. set the
 //! check's bar, 800 000.. are its enrolled people and strangers, 900 000.. are held out from the encoder, 1 000 000..
-//! train it. Seeds of crowds: 1 000 000.. train the detector, 2 000 000.. judge it.
+//! train it. Seeds of crowds: 1 000 000.. train the detector, 2 000 000.. judge it, 3 000 000.. are searched for decoys.
 
 mod assign;
 mod augment;
@@ -20,6 +20,7 @@ mod names;
 mod pack;
 mod resnet;
 mod rng;
+mod rooms;
 mod schedule;
 mod scrfd;
 mod text;
@@ -60,7 +61,11 @@ enum Step {
     /// Trains the detector.
     Detector(detector::DetectorArgs),
     /// Writes the trained weights as a pack.
-    Pack,
+    Pack {
+        /// The detector alone; the pack's other files stay as they are.
+        #[arg(long)]
+        detector_only: bool,
+    },
     /// Measures the pack.
     Check(check::CheckArgs),
 }
@@ -88,7 +93,8 @@ fn main() -> Result<()> {
         Step::Encoder(args) => recipe.encoder(&args),
         Step::Text(settings) => recipe.text(&settings),
         Step::Detector(args) => recipe.detector(&args),
-        Step::Pack => pack::write(&recipe.work, &recipe.out),
+        Step::Pack { detector_only: true } => pack::write_detector(&recipe.work, &recipe.out),
+        Step::Pack { detector_only: false } => pack::write(&recipe.work, &recipe.out),
         Step::Check(args) => recipe.check(&args),
     }
 }

@@ -43,6 +43,11 @@ impl Checkpoint {
         Self { folder: folder.to_path_buf(), name }
     }
 
+    /// Of what.
+    pub fn name(&self) -> &str {
+        self.name
+    }
+
     fn file(&self, part: &str) -> PathBuf {
         self.folder.join(format!("{}.{part}.bpk", self.name))
     }

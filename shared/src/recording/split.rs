@@ -38,6 +38,12 @@ pub fn split(bytes: &[u8]) -> Option<Vec<Part>> {
     Some(parts)
 }
 
+/// The whole picture that `bytes` begin with, without what follows it. `None`: it is cut short, or none.
+#[must_use]
+pub fn picture(bytes: &[u8]) -> Option<&[u8]> {
+    bytes.get(..Walk::picture(bytes).ok()?)
+}
+
 /// Where the next picture starts, from `from` on; the end if there is none.
 fn next_start(bytes: &[u8], from: usize) -> usize {
     let rest = bytes.get(from..).unwrap_or_default();

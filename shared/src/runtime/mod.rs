@@ -4,6 +4,7 @@
 
 pub mod detector;
 pub mod encoder;
+mod engines;
 mod error;
 pub mod library;
 pub mod load;

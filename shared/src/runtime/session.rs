@@ -1,7 +1,7 @@
 //! Bytes of an `.onnx` file → a session of ONNX Runtime, on the first provider that works. All sessions begin here.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -11,6 +11,7 @@ use ort::logging::{LogLevel, LoggerFunction};
 use ort::session::Session;
 use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
 
+use super::engines;
 use super::error::{RuntimeError, one_line};
 use super::library::{self, Library, LibraryError};
 
@@ -41,9 +42,17 @@ impl Provider {
         }
     }
 
-    fn dispatch(self) -> Option<ExecutionProviderDispatch> {
+    fn dispatch(self, engines: Option<&Path>) -> Option<ExecutionProviderDispatch> {
         match self {
-            Self::TensorRt => Some(ort::ep::TensorRT::default().build().error_on_failure()),
+            Self::TensorRt => {
+                let mut tensorrt = ort::ep::TensorRT::default();
+                if let Some(folder) = engines {
+                    let folder = folder.display();
+                    tensorrt = tensorrt.with_engine_cache(true).with_engine_cache_path(&folder);
+                    tensorrt = tensorrt.with_timing_cache(true).with_timing_cache_path(&folder);
+                }
+                Some(tensorrt.build().error_on_failure())
+            }
             Self::Cuda => Some(ort::ep::CUDA::default().build().error_on_failure()),
             Self::Cpu => None,
         }
@@ -86,11 +95,19 @@ pub struct Options {
     pub fallback: Fallback,
     /// Threads of one model; 0: as many as there are processors, up to 4.
     pub threads: usize,
+    /// Where TensorRT's engines are kept, in a folder for each model and GPU; without it they are built every time.
+    pub engines: Option<PathBuf>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { library: Library::default(), providers: vec![Provider::Cpu], fallback: Fallback::default(), threads: 0 }
+        Self {
+            library: Library::default(),
+            providers: vec![Provider::Cpu],
+            fallback: Fallback::default(),
+            threads: 0,
+            engines: None,
+        }
     }
 }
 
@@ -127,7 +144,9 @@ pub fn open(doing: &'static str, onnx: &[u8], options: &Options) -> Result<Opene
     let mut skipped = Vec::new();
     for &provider in &options.providers {
         let builder = builder(&environment, options).map_err(RuntimeError::onnx("set up a session"))?;
-        let registered = match provider.dispatch() {
+        let engines = options.engines.as_ref().filter(|_| provider == Provider::TensorRt);
+        let engines = engines.and_then(|folder| engines::folder(folder, onnx));
+        let registered = match provider.dispatch(engines.as_deref()) {
             Some(dispatch) => builder.with_execution_providers([dispatch]),
             None => Ok(builder),
         };

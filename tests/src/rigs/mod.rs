@@ -1,3 +1,4 @@
 //! A scenario → what was observed. One module for each kind of door.
 
 pub mod sim;
+pub mod vm;

@@ -1,6 +1,8 @@
 //! The program itself on real recordings: to the end, into a damaged frame, and under signals.
 
+use std::ffi::OsStr;
 use std::io::Read as _;
+use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::thread;
@@ -40,8 +42,13 @@ fn visit(damaged_frame: Option<usize>) -> PathBuf {
 }
 
 fn start(program: &Path, recording: &Path, state: &Path, more: &[&str]) -> Child {
+    start_with(program, recording, state, more, &[])
+}
+
+fn start_with(program: &Path, recording: &Path, state: &Path, more: &[&str], environment: &[(&str, &OsStr)]) -> Child {
     let runtime = library::find(&Library::default()).expect("ONNX Runtime is there or can be fetched");
     Command::new(program)
+        .envs(environment.iter().copied())
         .args(["run", "--bundle"])
         .arg(world().bundle())
         .arg("--replay")
@@ -148,6 +155,28 @@ fn a_signal_at_any_point_makes_no_edge_but_relocking() {
         let slot = slots.current().expect("readable").expect("installed");
         LoadedBundle::load(&slots.dir(slot)).expect("whole");
     }
+}
+
+/// systemd is told when the door is ready, and then again and again that every stage is alive.
+#[test]
+fn systemd_is_told_that_the_daemon_is_ready_and_alive() {
+    let Some(program) = program("systemd_is_told_that_the_daemon_is_ready_and_alive") else { return };
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("notify");
+    let socket = UnixDatagram::bind(&path).expect("a socket");
+    socket.set_read_timeout(Some(Duration::from_secs(20))).expect("a bound");
+    let state = folder.path().join("state");
+    let environment = [("NOTIFY_SOCKET", path.as_os_str()), ("WATCHDOG_USEC", OsStr::new("400000"))];
+    let mut daemon = start_with(&program, &visit(None), &state, &[], &environment);
+    let mut said = Vec::new();
+    for _ in 0..4 {
+        let mut message = [0; 256];
+        let length = socket.recv(&mut message).expect("the daemon says something in time");
+        said.push(String::from_utf8_lossy(&message[..length]).trim().to_owned());
+    }
+    assert_eq!(said, ["READY=1", "WATCHDOG=1", "WATCHDOG=1", "WATCHDOG=1"]);
+    daemon.kill().expect("it runs");
+    daemon.wait().expect("it ends");
 }
 
 #[test]

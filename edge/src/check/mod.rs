@@ -1,7 +1,7 @@
 //! A bundle, the machine → what works, how fast, and what to fix.
 
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use lintel_shared::align::{CROP, CROP_BYTES};
@@ -14,9 +14,12 @@ use serde::Serialize;
 use crate::camera::CameraError;
 use crate::camera::replay::{Pace, Replay};
 use crate::clock::Clock;
-use crate::run::{RunOptions, describe_display, inference, open_relay};
+use crate::config::CameraKind;
+use crate::run::{RunOptions, inference};
 use crate::slots::disk::RealDisk;
 use crate::slots::{SlotError, Slots};
+
+mod door;
 
 /// What came of one check.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
@@ -83,27 +86,31 @@ impl fmt::Display for Checks {
     }
 }
 
-/// Checks everything that `run` with the same options would use. Moves nothing, writes nothing.
+/// What the installer asks for beside looking.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Extra {
+    /// The relay is to be released for a moment.
+    pub click_relay: bool,
+    /// The camera's picture, faces in boxes, goes into this PNG file.
+    pub picture: Option<PathBuf>,
+}
+
+/// Checks everything that `run` with the same options would use. Moves nothing and writes nothing but what `extra` asks
+/// for; a relay's line is taken as `run` takes it, and a panel says that it is ready.
 #[must_use]
-pub fn check(options: &RunOptions, clock: &Clock) -> Checks {
+pub fn check(options: &RunOptions, extra: &Extra, clock: &Clock) -> Checks {
     let mut checks = Checks::default();
-    if let Some(bundle) = check_bundle(options, &mut checks) {
-        check_models(options, &bundle, clock, &mut checks);
+    let bundle = check_bundle(options, &mut checks);
+    if let Some(bundle) = &bundle {
+        check_models(options, bundle, clock, &mut checks);
     }
-    check_recordings(options, clock, &mut checks);
-    checks.add("display", Mark::Good, describe_display(options), "");
-    let mut relay = open_relay(options.config.relay.kind);
-    let settle = relay.settle();
-    match relay.read(clock.now()) {
-        Ok(Some(strike)) => {
-            checks.add("relay", Mark::Good, format!("{}; its line says {strike:?}", relay.describe()), "");
-        }
-        Ok(None) => {
-            let found = format!("{}; its line cannot be read back, settles in {settle:?}", relay.describe());
-            checks.add("relay", Mark::Warning, found, "a relay that can be read back is noticed when it sticks");
-        }
-        Err(e) => checks.bad("relay", &e, "check wiring and permissions"),
+    match options.config.camera.kind {
+        CameraKind::Replay => check_recordings(options, clock, &mut checks),
+        CameraKind::V4l2 => door::camera(options, bundle, extra, clock, &mut checks),
     }
+    door::display(options, &mut checks);
+    door::inputs(options, &mut checks);
+    door::relay(options, extra, clock, &mut checks);
     checks
 }
 

@@ -1,0 +1,230 @@
+//! The sections of the configuration, key by key.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use super::Seconds;
+use crate::relay::gpio::Active;
+
+/// `[camera]`
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "default.toml documents every key, next to its default")]
+pub struct Camera {
+    pub kind: CameraKind,
+    pub device: String,
+    pub width: u32,
+    pub height: u32,
+    pub fps: u32,
+    pub recordings: Vec<PathBuf>,
+    pub gap_s: Seconds,
+    pub health: CameraHealth,
+}
+
+/// The cameras that there are.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum CameraKind {
+    /// Plays recordings.
+    Replay,
+    /// A camera of the kernel's.
+    V4l2,
+}
+
+/// `[camera.health]`
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "default.toml documents every key, next to its default")]
+pub struct CameraHealth {
+    pub fault_after_s: Seconds,
+    pub dark_below: f32,
+}
+
+/// `[pipeline]`
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "default.toml documents every key, next to its default")]
+pub struct Pipeline {
+    pub max_frame_age_ms: u32,
+    pub stage_timeout_s: Seconds,
+}
+
+/// `[vote]`
+#[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "default.toml documents every key, next to its default")]
+pub struct Vote {
+    pub needed: u8,
+    pub window: u8,
+    pub refuse_after: u8,
+    pub lifetime_s: Seconds,
+    pub track_gap_s: Seconds,
+}
+
+/// `[door]`
+#[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "default.toml documents every key, next to its default")]
+pub struct Door {
+    pub release_s: Seconds,
+    pub max_release_s: Seconds,
+    pub cool_down_s: Seconds,
+    pub held_open_after_s: Seconds,
+    pub max_decision_age_s: Seconds,
+    pub fail: Fail,
+}
+
+/// What a fault does to the strike.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Fail {
+    /// It locks.
+    Secure,
+    /// It releases.
+    Safe,
+}
+
+/// `[relay]`
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "default.toml documents every key, next to its default")]
+pub struct Relay {
+    pub kind: RelayKind,
+    pub line: String,
+    pub active: Level,
+    pub action: RelayAction,
+    pub pulse_s: Seconds,
+}
+
+/// The relays that there are.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum RelayKind {
+    /// In memory only.
+    Sim,
+    /// A line of the kernel's GPIO character device.
+    Gpio,
+    /// A pin of a Raspberry Pi.
+    RaspberryPi,
+}
+
+/// A level of a line.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Level {
+    /// Near the supply.
+    High,
+    /// Near ground.
+    Low,
+}
+
+impl From<Level> for Active {
+    fn from(level: Level) -> Self {
+        match level {
+            Level::High => Self::High,
+            Level::Low => Self::Low,
+        }
+    }
+}
+
+/// How a release is made.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RelayAction {
+    /// The line is held.
+    Latched,
+    /// The line is active for a moment.
+    Pulse,
+}
+
+/// `[inputs]`
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "default.toml documents every key, next to its default")]
+pub struct Inputs {
+    pub exit_button: String,
+    pub exit_pressed: Level,
+    pub door_contact: String,
+    pub door_open: Level,
+    pub pull: PullName,
+    pub debounce_ms: u32,
+}
+
+/// What the board does with a wire that nobody drives.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[expect(missing_docs, reason = "default.toml documents every value")]
+pub enum PullName {
+    Up,
+    Down,
+    Off,
+    AsIs,
+}
+
+/// `[display]`
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "default.toml documents every key, next to its default")]
+pub struct Display {
+    pub kind: DisplayKind,
+    pub size: Size,
+    pub history: u32,
+    pub device: String,
+    pub i2c_address: u8,
+    pub data_command: String,
+    pub reset: String,
+    pub spi_mhz: u32,
+}
+
+/// The displays that there are.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum DisplayKind {
+    /// Pictures in the state folder.
+    Png,
+    /// A one-bit panel on I²C.
+    Ssd1306,
+    /// A colour panel on SPI.
+    St7789,
+    /// A screen of Linux.
+    Framebuffer,
+    /// No display.
+    None,
+}
+
+/// Size and depth of a display.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, clap::ValueEnum)]
+pub enum Size {
+    /// Black and white, 128×64.
+    #[serde(rename = "128x64")]
+    #[value(name = "128x64")]
+    Mono128x64,
+    /// Colour, 240×240.
+    #[serde(rename = "240x240")]
+    #[value(name = "240x240")]
+    Colour240x240,
+}
+
+/// `[inference]`
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "default.toml documents every key, next to its default")]
+pub struct Inference {
+    pub providers: Vec<ProviderName>,
+    pub require: bool,
+    pub threads: u16,
+    pub onnxruntime: PathBuf,
+}
+
+/// ONNX Runtime's execution providers that the configuration may name.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ProviderName {
+    /// NVIDIA TensorRT.
+    Tensorrt,
+    /// NVIDIA CUDA.
+    Cuda,
+    /// Any processor.
+    Cpu,
+}

@@ -1,0 +1,226 @@
+//! A scenario → what the very aarch64 daemon that ships does with it, in a machine of virtual devices.
+//!
+//! The camera is a V4L2 loopback that is fed with the recordings, the relay is line 5 of the machine's PL061, read from
+//! outside by QEMU's monitor, the display is its framebuffer. Time is real. The machine's processor is emulated and takes
+//! seven seconds for a picture, so what is seen in the recordings is computed here and told to the daemon; that models
+//! run in there too is for `lintel-edge check` to show.
+
+use std::fs::{self, File};
+use std::io::{BufWriter, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context as _, Result, bail};
+use lintel_edge::pipeline::recorded;
+use lintel_shared::quality::QualityLimits;
+use lintel_shared::runtime::{LoadedBundle, Options, Vision};
+use lintel_shared::table::PersonId;
+use serde::Deserialize;
+
+use crate::recordings::recording;
+use crate::scenario::{Observed, ObservedRelease, Scenario, Visit};
+use crate::world::{self, World};
+
+/// Seconds of an empty room after the last visit, in which the door comes to rest.
+const REST_S: f32 = 8.0;
+
+/// What the machine and its programs are made of.
+#[derive(Clone, Debug)]
+pub struct Parts {
+    /// What `rigs/vm/prepare` left.
+    pub machine: PathBuf,
+    /// The aarch64 daemon.
+    pub daemon: PathBuf,
+    /// The aarch64 example `feed`.
+    pub feed: PathBuf,
+    /// ONNX Runtime's library for aarch64.
+    pub library: PathBuf,
+}
+
+/// One line of `rigs/vm/machine`.
+#[derive(Clone, PartialEq, Debug, Deserialize)]
+struct Told {
+    at: f64,
+    line: Option<String>,
+    relay: Option<bool>,
+}
+
+/// Why this rig cannot play a scenario; `None`: it can.
+#[must_use]
+pub fn cannot(scenario: &Scenario) -> Option<&'static str> {
+    if scenario.relay.welds_after.is_some() {
+        return Some("the machine's relay is a line without a contact that could weld");
+    }
+    if scenario.expect.error.is_some() {
+        return Some("a damaged recording ends a replay; a camera that sends one damaged frame goes on");
+    }
+    None
+}
+
+/// Plays a scenario; `work` is an empty folder.
+///
+/// # Errors
+/// When the machine does not start, or the rig itself fails.
+pub fn play(scenario: &Scenario, world: &World, parts: &Parts, work: &Path) -> Result<Observed> {
+    let (share, out) = (work.join("share"), work.join("out"));
+    write_share(scenario, world, parts, &share)?;
+    let machine = rig("machine");
+    let run = Command::new("python3")
+        .arg(&machine)
+        .args([&share, &out])
+        .arg("--folder")
+        .arg(&parts.machine)
+        .stderr(Stdio::inherit())
+        .output()
+        .with_context(|| machine.display().to_string())?;
+    let told = String::from_utf8_lossy(&run.stdout).into_owned();
+    fs::write(work.join("told"), &told)?;
+    if !run.status.success() {
+        bail!("the machine ended with {}: {}", run.status, told.lines().rev().take(5).collect::<Vec<_>>().join("\n"));
+    }
+    let told = told.lines().map(serde_json::from_str).collect::<Result<Vec<Told>, _>>().context("rigs/vm/machine")?;
+    let number = |name: &str| (1..=world::ENROLLED).find(|number| world::name(*number) == name);
+    let table = LoadedBundle::load(&world.bundle())?.table;
+    let people: Vec<_> = table.people().iter().filter_map(|person| Some((person.id, number(&person.name)?))).collect();
+    Ok(observe(&told, &people))
+}
+
+/// A program of this rig's.
+fn rig(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("rigs/vm").join(name)
+}
+
+fn write_share(scenario: &Scenario, world: &World, parts: &Parts, share: &Path) -> Result<()> {
+    let visits = share.join("visits");
+    fs::create_dir_all(&visits)?;
+    fs::create_dir_all(share.join("bundle"))?;
+    for (from, to) in [
+        (parts.daemon.clone(), "lintel-edge"),
+        (parts.feed.clone(), "feed"),
+        (parts.library.clone(), "libonnxruntime.so"),
+        (rig("guest"), "guest"),
+    ] {
+        fs::copy(&from, share.join(to)).with_context(|| from.display().to_string())?;
+    }
+    for entry in fs::read_dir(world.bundle())? {
+        let path = entry?.path();
+        fs::copy(&path, share.join("bundle").join(path.file_name().unwrap_or_default()))?;
+    }
+    let keep = |visit: &Visit, name: &str| -> Result<String> {
+        let path = recording(visit, &world.kept())?;
+        for extension in ["mjpeg", "toml"] {
+            fs::copy(path.with_extension(extension), visits.join(name).with_extension(extension))?;
+        }
+        Ok(format!("{name}.mjpeg"))
+    };
+    let room = |seconds: f32, seed: u64| Visit { seed, ..empty(seconds) };
+    let mut names = vec![keep(&room(2.0, 7), "room")?];
+    for (index, visit) in scenario.visits.iter().enumerate() {
+        if index > 0 {
+            names.push(keep(&room(scenario.gap_s as f32, 11 + index as u64), &format!("gap-{index}"))?);
+        }
+        names.push(keep(visit, &format!("visit-{}", index + 1))?);
+    }
+    names.push(keep(&room(REST_S, 5), "rest")?);
+    record(world, &names.iter().map(|name| visits.join(name)).collect::<Vec<_>>(), &share.join("sightings"))?;
+    let display = if scenario.display.missing { "/dev/fb9" } else { "/dev/fb0" };
+    fs::write(share.join("door.toml"), CONFIG.replace("SCREEN", display))?;
+    let steps = format!(
+        "camera {}\ndoor --recorded-sightings /share/sightings\ngo\nfed\nsay look end\nstop\n",
+        names.join(" ")
+    );
+    Ok(fs::write(share.join("steps"), steps)?)
+}
+
+/// The door of the machine. Pictures may be older than on a board: the emulated processor decodes slowly.
+const CONFIG: &str = r#"
+[camera]
+kind = "v4l2"
+device = "door"
+fps = 10
+[pipeline]
+max_frame_age_ms = 1000
+stage_timeout_s = 30
+[relay]
+kind = "gpio"
+line = "gpiochip0:5"
+[inputs]
+exit_button = "EXIT_BUTTON"
+door_contact = "DOOR_CONTACT"
+pull = "as-is"
+[display]
+kind = "framebuffer"
+device = "SCREEN"
+"#;
+
+/// What this machine's own processor sees in the recordings: the emulated one takes seven seconds for a picture.
+fn record(world: &World, recordings: &[PathBuf], path: &Path) -> Result<()> {
+    let mut vision = Vision::open(&world.bundle(), &Options::default(), QualityLimits::default())?;
+    let mut out = BufWriter::new(File::create(path)?);
+    recorded::record(&mut vision, recordings, &mut out)?;
+    Ok(out.flush()?)
+}
+
+fn empty(seconds: f32) -> Visit {
+    Visit {
+        people: Vec::new(),
+        seconds,
+        seed: 0,
+        seen_from_s: 0.0,
+        seen_until_s: None,
+        freezes_after_s: None,
+        dark_after_s: None,
+        damaged_frame: None,
+    }
+}
+
+/// The console says who comes and what the daemon makes of it, the monitor says what the relay did.
+fn observe(told: &[Told], people: &[(PersonId, u32)]) -> Observed {
+    let mut observed = Observed::default();
+    let (mut visit, mut began, mut known, mut released) = (0, 0.0, 0, 0.0);
+    for Told { at, line, relay } in told {
+        match relay {
+            Some(true) => {
+                released = *at;
+                observed.releases.push(ObservedRelease { visit, person: known, at_s: at - began, for_s: None });
+            }
+            Some(false) => {
+                if let Some(release) = observed.releases.last_mut() {
+                    release.for_s = Some(at - released);
+                }
+            }
+            None => {}
+        }
+        let Some(line) = line else { continue };
+        if let Some(number) = line.strip_prefix("feed visit-").and_then(|rest| rest.strip_suffix(".mjpeg")) {
+            (visit, began) = (number.parse().unwrap_or(0), *at);
+        }
+        if let Some(code) = line.strip_prefix("vm: daemon ended with ") {
+            // 130: it was asked to stop, and did so in order.
+            observed.error = (code != "130").then(|| format!("exit code {code}"));
+        }
+        let Some((_, event)) = line.split_once(" s  ") else { continue };
+        let (kind, words) = event.split_at(event.len().min(11));
+        match kind.trim() {
+            "verdict" => {
+                let found = people.iter().find(|(id, _)| Some(*id) == person(words));
+                known = found.map_or(0, |(_, number)| *number);
+            }
+            // The monitor may have seen the relay before the console told for whom.
+            "strike" if words == "released" => {
+                if let Some(release) = observed.releases.last_mut() {
+                    release.person = known;
+                }
+            }
+            "fault" => observed.faults.push(words.to_owned()),
+            "display" => observed.screens.push(words.to_owned()),
+            _ => {}
+        }
+    }
+    observed
+}
+
+/// `person 3, 1.2s after …` → the number that the table has for somebody.
+fn person(words: &str) -> Option<PersonId> {
+    words.strip_prefix("person ")?.split(',').next()?.parse().ok().map(PersonId)
+}

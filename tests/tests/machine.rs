@@ -1,0 +1,55 @@
+//! The stories in `scenarios/` in the virtual machine: `bash tests/rigs/vm/run` builds what they need and runs this.
+
+use std::path::{Path, PathBuf};
+
+use lintel_tests::rigs::vm::{Parts, cannot, play};
+use lintel_tests::scenario::Scenario;
+use lintel_tests::world::World;
+
+/// What `rigs/vm/run` built.
+fn part(variable: &str) -> PathBuf {
+    let path = std::env::var_os(variable).map(PathBuf::from).filter(|path| path.exists());
+    path.unwrap_or_else(|| panic!("{variable} names nothing that is there; run this by `bash tests/rigs/vm/run`"))
+}
+
+#[test]
+#[ignore = "boots an emulated machine for every story; `bash tests/rigs/vm/run` does that"]
+fn the_same_stories_end_the_same_way_in_the_machine() {
+    let parts = Parts {
+        machine: part("LINTEL_VM"),
+        daemon: part("LINTEL_VM_DAEMON"),
+        feed: part("LINTEL_VM_FEED"),
+        library: part("LINTEL_VM_ONNXRUNTIME"),
+    };
+    let world = World::open(Path::new(env!("CARGO_TARGET_TMPDIR"))).expect("the bundle is trained");
+    let wanted = std::env::var("LINTEL_VM_STORIES").unwrap_or_default();
+    let wanted: Vec<&str> = wanted.split_whitespace().collect();
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios");
+    let mut files: Vec<PathBuf> = folder.read_dir().unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.sort();
+    let (mut wrong, mut played) = (Vec::new(), 0);
+    for path in files {
+        let name = path.file_stem().unwrap().to_string_lossy().into_owned();
+        if !wanted.is_empty() && !wanted.contains(&name.as_str()) {
+            continue;
+        }
+        let scenario = Scenario::open(&path).unwrap();
+        if let Some(reason) = cannot(&scenario) {
+            eprintln!("SKIPPED {name}: {reason}");
+            continue;
+        }
+        let work = tempfile::tempdir().unwrap();
+        let observed = play(&scenario, &world, &parts, work.path()).unwrap();
+        match scenario.check(&observed) {
+            Ok(()) => eprintln!("{name}: as it should, {:?}", observed.releases),
+            Err(e) => {
+                // What the console said stays for whoever looks for the reason.
+                let kept = work.keep();
+                wrong.push(format!("{name}: {e:#}\n{observed:#?}\nsee {}", kept.join("told").display()));
+            }
+        }
+        played += 1;
+    }
+    assert!(played > 0, "none of {wanted:?} is there");
+    assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
+}
