@@ -9,7 +9,7 @@ pub const CACHED_BYTES: usize = CACHED * CACHED * 3;
 /// CLIP's normalisation (Radford et al. 2021, published code).
 pub const MEAN: [f32; 3] = [0.481_454_66, 0.457_827_5, 0.408_210_73];
 /// CLIP's normalisation.
-pub const STD: [f32; 3] = [0.268_629_54, 0.261_302_58, 0.275_777_11];
+pub const STD: [f32; 3] = [0.268_629_54, 0.261_302_6, 0.275_777_1];
 
 /// The crop's side inside an encoder of input side `input`: the exporter shrinks 224 by k = ⌈224 / R⌉ and pads to R.
 pub fn inner_side(input: usize) -> usize {
