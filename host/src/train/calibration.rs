@@ -123,18 +123,35 @@ impl Point {
     }
 }
 
-/// The bars that let at most `allowed` strangers pass and the most of `genuine`, as far from both as they can be.
+/// The bars that let at most `allowed` strangers pass and the most of `genuine`; where several pairs of bars do, the one
+/// that leaves the nearest of those people the most room, in spreads of their own scores. A door's camera is harder on
+/// people than their photos are, in likeness and in lead, so that neither may be used up to the last.
 fn best_bars(strangers: &[Point], genuine: &[Point], allowed: usize) -> Point {
-    let mut best: Option<(usize, Point)> = None;
+    let spread = Point { likeness: spread(genuine, |g| g.likeness), lead: spread(genuine, |g| g.lead) };
+    let mut best: Option<(usize, f32, Point)> = None;
     for likeness in likeness_candidates(strangers) {
         let bars = Point { likeness, lead: lowest_lead(strangers, likeness, allowed) };
-        let passing = genuine.iter().filter(|g| g.passes(bars)).count();
-        if best.is_none_or(|(most, _)| passing > most) {
-            best = Some((passing, bars));
+        let rooms = genuine.iter().filter(|g| g.passes(bars)).map(|g| room(*g, bars, spread));
+        let (passing, least) = rooms.fold((0, f32::INFINITY), |(n, least), room| (n + 1, least.min(room)));
+        if best.is_none_or(|(most, widest, _)| (passing, least) > (most, widest)) {
+            best = Some((passing, least, bars));
         }
     }
-    let (_, lowest) = best.expect("the lowest likeness is always a candidate");
+    let (_, _, lowest) = best.expect("the lowest likeness is always a candidate");
     raised(lowest, genuine)
+}
+
+/// How far a person's scores are above the bars, in spreads; of likeness and lead, the lesser.
+fn room(genuine: Point, bars: Point, spread: Point) -> f32 {
+    ((genuine.likeness - bars.likeness) / spread.likeness).min((genuine.lead - bars.lead) / spread.lead)
+}
+
+/// The standard deviation of a score, not quite zero.
+fn spread(points: &[Point], score: impl Fn(&Point) -> f32) -> f32 {
+    #[expect(clippy::cast_precision_loss, reason = "a count of photos")]
+    let n = points.len().max(1) as f32;
+    let mean = points.iter().map(&score).sum::<f32>() / n;
+    (points.iter().map(|p| (score(p) - mean).powi(2)).sum::<f32>() / n).sqrt().max(1e-3)
 }
 
 /// Bars on likeness worth trying, descending: just above strangers' own, and none at all.
@@ -226,6 +243,15 @@ mod tests {
     fn bars_keep_their_distance() {
         let bars = best_bars(&[point(0.2, 0.3)], &[point(0.8, 0.3)], 0);
         assert!(bars.likeness > 0.4 && bars.likeness < 0.6, "{bars:?}");
+    }
+
+    #[test]
+    fn bars_leave_people_room_in_both_scores() {
+        // A bar on likeness alone keeps the strangers out, but stands just below the person least like her photos.
+        let strangers = [point(0.69, 0.02), point(0.3, 0.1)];
+        let people = [point(0.7, 0.5), point(0.9, 0.4), point(0.8, 0.6)];
+        let bars = best_bars(&strangers, &people, 0);
+        assert!(bars.likeness < 0.6 && bars.lead > 0.1 && bars.lead < 0.3, "{bars:?}");
     }
 
     proptest! {

@@ -173,14 +173,16 @@ fn truth(place: &Placement, view: &View, head: &[Vertex], wears_glasses: bool) -
     let s = &p.shape;
     let e = &place.expression;
     let on = |x: f32, y: f32| head::express(p, e, head::front(p, x, y));
-    // Where lips end for an annotator: a little inside of where they meet.
-    let corner = s.mouth_width - 0.15;
+    // Where annotators put the points: lips end a little inside of where they meet, nose and mouth lie a little above the
+    // middle of their shapes. Both published SCRFD models agree on the directions.
+    let corner = s.mouth_width - 0.22;
+    let eye = s.eye_x - 0.06;
     let marks = [
-        on(-s.eye_x, 0.15),
-        on(s.eye_x, 0.15),
-        on(0.0, s.nose_y + 0.1),
-        on(-corner, s.mouth_y + 0.15),
-        on(corner, s.mouth_y + 0.15),
+        on(-eye, 0.17),
+        on(eye, 0.17),
+        on(0.0, s.nose_y + 0.25),
+        on(-corner, s.mouth_y + 0.28),
+        on(corner, s.mouth_y + 0.28),
     ];
     let landmarks = marks.map(|m| view.point(m).to_array());
     let mut low = Vec2::splat(f32::INFINITY);
