@@ -12,7 +12,8 @@ use rayon::prelude::*;
 use serde_json::json;
 
 use crate::cli::{
-    DemoArgs, EvaluateArgs, Everywhere, ExportArgs, IngestArgs, Output, RenderArgs, ReportArgs, RuleArg, TrainArgs,
+    DemoArgs, EvaluateArgs, Everywhere, ExportArgs, IngestArgs, Int8Args, Output, RenderArgs, ReportArgs, RuleArg,
+    TrainArgs,
 };
 use crate::commands::{self, existing_folder};
 use crate::console::Console;
@@ -104,8 +105,15 @@ pub fn run(args: &DemoArgs, everywhere: &Everywhere, console: &Console) -> Resul
     steps.step(&line, &places.trained, Kind::Train, || commands::train::run(&train, &runtime, inner))?;
 
     let line = format!("lintel export {} --out {}{pack}", shown(&places.trained), shown(&places.bundle));
-    let export =
-        ExportArgs { trained: places.trained.clone(), output: output(&places.bundle), pack: args.pack.clone() };
+    let export = ExportArgs {
+        trained: places.trained.clone(),
+        output: output(&places.bundle),
+        pack: args.pack.clone(),
+        int8: false,
+        calibration: None,
+        report: None,
+        integers: Int8Args::default(),
+    };
     steps.step(&line, &places.bundle, Kind::Bundle, || commands::export::run(&export, &runtime, inner))?;
 
     let mut recordings = vec![places.rendered.join("recordings")];
@@ -179,6 +187,8 @@ fn train_args(args: &DemoArgs, places: &Places) -> TrainArgs {
         rule: RuleArg::Calibrated,
         revision: 1,
         fresh: false,
+        int8: false,
+        integers: Int8Args::default(),
     }
 }
 

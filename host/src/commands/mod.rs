@@ -5,6 +5,7 @@ pub mod demo;
 pub mod evaluate;
 pub mod export;
 pub mod ingest;
+pub mod quantize;
 pub mod render;
 pub mod report;
 pub mod runtime;
