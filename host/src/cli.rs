@@ -6,6 +6,7 @@ use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 use lintel_shared::runtime::{Fetch, Library, Options};
 
+use crate::quantize::{MIN_COSINE, Method, Precision, Settings, Target};
 use crate::train::TEMPLATE;
 use crate::train::calibration::TARGET_FPIR;
 
@@ -77,6 +78,8 @@ pub enum Verb {
     Train(TrainArgs),
     /// Make the bundle that a door runs
     Export(ExportArgs),
+    /// Turn a model into 8-bit integers, if it stays faithful
+    Quantize(QuantizeArgs),
     /// Measure on recordings what the door would do
     Evaluate(EvaluateArgs),
     /// Make one page to read or to send from what the other verbs wrote
@@ -173,6 +176,7 @@ pub struct IngestArgs {
 #[command(after_help = "Example:
   lintel train faces --out trained
   lintel train faces --out trained --template \"a photo of {name}\" --strangers other-faces
+  lintel train faces --out trained --int8
 
 Ctrl-C keeps a checkpoint; the same command goes on from it. The same photos, settings and seed give the same table, \
 bit for bit, on one machine. Writes encoder.onnx, table.lintel, train.json and loss.png.")]
@@ -216,6 +220,12 @@ pub struct TrainArgs {
     /// Start over where a checkpoint was left
     #[arg(long)]
     pub fresh: bool,
+    /// Quantise the encoder first, with these faces, and train on what it then gives: the door runs the integers
+    #[arg(long)]
+    pub int8: bool,
+    /// How.
+    #[command(flatten)]
+    pub integers: Int8Args,
 }
 
 /// Which rule the table is to carry.
@@ -232,6 +242,7 @@ pub enum RuleArg {
 #[command(after_help = "Example:
   lintel export trained --out bundle
   lintel export trained --out bundle --pack rn50 --detector-size 640x480
+  lintel export trained --out bundle --int8 --calibration photos --report export.html
   lintel-edge check --bundle bundle
 
 The detector's size decides how small a face it still finds and what a frame costs: half the sides, a quarter of the \
@@ -249,6 +260,78 @@ pub struct ExportArgs {
     /// What the detector looks at, px: multiples of 32, e.g. 320x320, 640x480 [default: the pack's]
     #[arg(long, value_name = "WxH", value_parser = detector_size)]
     pub detector_size: Option<[u32; 2]>,
+    /// Quantise the detector too; the encoder is the one that was trained with, which `lintel train --int8` quantises
+    #[arg(long, requires = "calibration")]
+    pub int8: bool,
+    /// Photos like those that the camera takes, to calibrate the detector with
+    #[arg(long, value_name = "PHOTOS", requires = "int8")]
+    pub calibration: Option<PathBuf>,
+    /// Write a page that shows why to trust the integers: fidelity by layer, time, size
+    #[arg(long, value_name = "FILE", requires = "int8")]
+    pub report: Option<PathBuf>,
+    /// How.
+    #[command(flatten)]
+    pub integers: Int8Args,
+}
+
+/// How models become integers.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Integers")]
+pub struct Int8Args {
+    /// Who is to run them
+    #[arg(long, value_enum, default_value_t = Target::default())]
+    pub target: Target,
+    /// How the scales of activations are found
+    #[arg(long, value_enum, default_value_t = Method::default())]
+    pub method: Method,
+    /// How much of 8 bits weights use
+    #[arg(long, value_enum, default_value_t = Precision::default())]
+    pub weights: Precision,
+    /// The least cosine of every output with the original's, on pictures held out of the calibration: layers stay in
+    /// float until it is met, and a model that misses it is not written
+    #[arg(long, value_name = "X", default_value_t = MIN_COSINE, value_parser = rate)]
+    pub min_cosine: f64,
+}
+
+impl Default for Int8Args {
+    fn default() -> Self {
+        let Settings { target, method, precision, min_cosine } = Settings::default();
+        Self { target, method, weights: precision, min_cosine }
+    }
+}
+
+impl Int8Args {
+    /// As the quantiser takes them.
+    #[must_use]
+    pub fn settings(&self) -> Settings {
+        Settings { target: self.target, method: self.method, precision: self.weights, min_cosine: self.min_cosine }
+    }
+}
+
+/// What to quantise.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "Example:
+  lintel quantize encoder.onnx --calibration faces --out encoder.int8.onnx
+  lintel quantize detector.onnx --calibration photos --out detector.int8.onnx --min-cosine 0.995
+
+The model takes u8 [N, H, W, 3] pictures. It is calibrated with up to 64 of the folder's, one in four held out to judge \
+by: the aligned faces of a folder that `lintel ingest` made for an encoder, photos for a detector. Every layer is tried \
+alone; the table says what each costs. For a door, `lintel train --int8` and `lintel export --int8` do this in place.
+
+Exit code 1: the model misses --min-cosine, and nothing was written.")]
+pub struct QuantizeArgs {
+    /// The model in float
+    #[arg(value_name = "MODEL.onnx")]
+    pub model: PathBuf,
+    /// A folder that `lintel ingest` made, or a folder of photos
+    #[arg(long, value_name = "DIR")]
+    pub calibration: PathBuf,
+    /// The file to write
+    #[arg(long, value_name = "FILE")]
+    pub out: PathBuf,
+    /// How.
+    #[command(flatten)]
+    pub int8: Int8Args,
 }
 
 /// What to measure.

@@ -23,9 +23,11 @@ pub mod people;
 pub mod photos;
 
 // Weights → trained table → bundle.
+pub mod calibration_set;
 pub mod export;
 pub mod onnx;
 pub mod packs;
+pub mod quantize;
 pub mod strangers;
 pub mod text_encoder;
 pub mod tokenizer;
@@ -35,6 +37,7 @@ pub mod weights;
 
 // Recordings → figures → pages.
 pub mod evaluate;
+pub mod integers_report;
 pub mod picture;
 pub mod plots;
 pub mod report;

@@ -34,6 +34,7 @@ fn run(cli: &Cli) -> Result<(), Failure> {
         Verb::Ingest(args) => commands::ingest::run(args, &runtime, &console),
         Verb::Train(args) => commands::train::run(args, &runtime, &console),
         Verb::Export(args) => commands::export::run(args, &runtime, &console),
+        Verb::Quantize(args) => commands::quantize::run(args, &runtime, &console),
         Verb::Evaluate(args) => commands::evaluate::run(args, &runtime, &console),
         Verb::Report(args) => commands::report::run(args, &console),
         Verb::Demo(args) => commands::demo::run(args, &cli.everywhere, &console),

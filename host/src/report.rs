@@ -48,11 +48,18 @@ pub fn page(folders: &[PathBuf]) -> Result<String, ReportError> {
             body.push_str(&part);
         }
     }
-    Ok(format!(
+    Ok(document("Lintel report", &body))
+}
+
+/// A page that stands alone: `title` is plain text, `body` is HTML.
+#[must_use]
+pub fn document(title: &str, body: &str) -> String {
+    let title = escape_text(title);
+    format!(
         "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\
-         <title>Lintel report</title><style>{STYLE}</style></head>\n<body><h1>Lintel report</h1>\n{body}</body></html>\n"
-    ))
+         <title>{title}</title><style>{STYLE}</style></head>\n<body><h1>{title}</h1>\n{body}</body></html>\n"
+    )
 }
 
 const STYLE: &str = "body{font:15px/1.5 system-ui,sans-serif;color:#22262e;background:#fafaf8;margin:2rem auto;\

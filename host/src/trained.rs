@@ -8,6 +8,7 @@ use lintel_shared::table::{Calibration, Rule, Table, TableError};
 use serde::{Deserialize, Serialize};
 
 use crate::failure::{Failure, reason};
+use crate::quantize;
 use crate::train::{EpochFigures, Settings};
 
 /// The index of a trained folder.
@@ -42,6 +43,9 @@ pub struct TrainReport {
     pub rule: Rule,
     /// How the rule's bars were set; absent for the paper's rule.
     pub calibration: Option<Calibration>,
+    /// How the encoder was quantised; absent when it runs in float.
+    #[serde(default)]
+    pub int8: Option<quantize::Report>,
 }
 
 /// A photo that training did not see.

@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, anyhow};
-use lintel::cli::{ExportArgs, IngestArgs, Output, PackArgs, RenderArgs, RuleArg, TrainArgs};
+use lintel::cli::{ExportArgs, IngestArgs, Int8Args, Output, PackArgs, RenderArgs, RuleArg, TrainArgs};
 use lintel::commands::{export, ingest, render, train};
 use lintel::console::Console;
 use lintel::rendered;
@@ -120,9 +120,20 @@ fn make(folder: &Path) -> Result<()> {
         rule: RuleArg::Calibrated,
         revision: 1,
         fresh: true,
+        int8: false,
+        integers: Int8Args::default(),
     };
     train::run(&training, &runtime, &console).map_err(step("train"))?;
-    let exporting = ExportArgs { trained: folder.join("trained"), output: output("bundle"), pack, detector_size: None };
+    let exporting = ExportArgs {
+        trained: folder.join("trained"),
+        output: output("bundle"),
+        pack,
+        detector_size: None,
+        int8: false,
+        calibration: None,
+        report: None,
+        integers: Int8Args::default(),
+    };
     export::run(&exporting, &runtime, &console).map_err(step("export"))
 }
 

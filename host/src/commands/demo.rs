@@ -12,7 +12,8 @@ use rayon::prelude::*;
 use serde_json::json;
 
 use crate::cli::{
-    DemoArgs, EvaluateArgs, Everywhere, ExportArgs, IngestArgs, Output, RenderArgs, ReportArgs, RuleArg, TrainArgs,
+    DemoArgs, EvaluateArgs, Everywhere, ExportArgs, IngestArgs, Int8Args, Output, RenderArgs, ReportArgs, RuleArg,
+    TrainArgs,
 };
 use crate::commands::{self, existing_folder};
 use crate::console::Console;
@@ -109,6 +110,10 @@ pub fn run(args: &DemoArgs, everywhere: &Everywhere, console: &Console) -> Resul
         output: output(&places.bundle),
         pack: args.pack.clone(),
         detector_size: None,
+        int8: false,
+        calibration: None,
+        report: None,
+        integers: Int8Args::default(),
     };
     steps.step(&line, &places.bundle, Kind::Bundle, || commands::export::run(&export, &runtime, inner))?;
 
@@ -183,6 +188,8 @@ fn train_args(args: &DemoArgs, places: &Places) -> TrainArgs {
         rule: RuleArg::Calibrated,
         revision: 1,
         fresh: false,
+        int8: false,
+        integers: Int8Args::default(),
     }
 }
 

@@ -1,18 +1,22 @@
 //! `lintel export`: a trained folder and its pack → a bundle.
 
+use lintel_shared::align::CROP;
 use lintel_shared::quality::QualityLimits;
 use lintel_shared::runtime::{Detector, Options, Vision};
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
+use crate::calibration_set::{MOST, frames};
 use crate::cli::ExportArgs;
+use crate::commands::quantize::{quantized, say as say_integers};
 use crate::commands::{existing_folder, packs, runtime::find};
 use crate::console::Console;
-use crate::export::{BundleParts, with_u8_input, write_bundle};
+use crate::export::{BundleParts, detector_input, encoder_onnx, with_u8_input, write_bundle};
 use crate::failure::{Failure, reason};
 use crate::ingest::hex;
+use crate::integers_report::page;
 use crate::interrupt;
-use crate::outdir::{Kind, OutDir, refuse_nested};
+use crate::outdir::{Kind, OutDir, refuse_nested, write_file};
 use crate::packs::Pack;
 use crate::trained::TrainedFolder;
 
@@ -33,21 +37,41 @@ pub fn run(args: &ExportArgs, runtime: &Options, console: &Console) -> Result<()
             pack.about.name
         )));
     }
-    let detector = detector(args, &pack)?;
+    if args.int8 && trained.report.int8.is_none() {
+        return Err(Failure::input(format!(
+            "the table in {} was trained on the encoder in float; train again with --int8, so that it knows what the \
+             integers give",
+            args.trained.display()
+        )));
+    }
+    if let Some(photos) = &args.calibration {
+        existing_folder(photos)?;
+    }
+    let float = detector(args, &pack)?;
     let out = OutDir::take(&args.output.out, Kind::Bundle, args.output.force, &[])?;
     find(runtime)?;
     if let Some([width, height]) = args.detector_size {
         // Only a run tells whether a graph works at another size than it was written for.
-        Detector::open(&detector, runtime).map_err(|error| {
+        Detector::open(&float, runtime).map_err(|error| {
             Failure::input(format!(
                 "the detector of pack {} cannot be made {width}x{height}: {error}; leave --detector-size out",
                 pack.about.name
             ))
         })?;
     }
+    let quantised = match &args.calibration {
+        Some(photos) => {
+            let photos = frames(photos, detector_input(&float).map_err(Failure::input)?, MOST)?;
+            let quantised = quantized(&float, &photos, &args.integers.settings(), runtime, console)?;
+            say_integers(&quantised.report, console);
+            Some(quantised)
+        }
+        None => None,
+    };
+    let detector = quantised.as_ref().map_or(float.as_slice(), |quantised| &quantised.onnx);
     let parts = BundleParts {
         pack: &pack.about.name,
-        detector: &detector,
+        detector,
         encoder: &trained.encoder,
         table: &trained.table,
         created: seconds_since_1970(),
@@ -61,6 +85,16 @@ pub fn run(args: &ExportArgs, runtime: &Options, console: &Console) -> Result<()
     // Opened as a door opens it: what does not load here would not load there.
     Vision::open(out.path(), runtime, QualityLimits::default()).map_err(Failure::work)?;
     interrupt::check()?;
+    if let (Some(path), Some(quantised)) = (&args.report, &quantised) {
+        let float_encoder = encoder_onnx(&pack.clip, CROP as usize).map_err(Failure::input)?;
+        let mut models = vec![("detector", float.as_slice(), quantised.onnx.as_slice(), &quantised.report)];
+        if let Some(report) = &trained.report.int8 {
+            models.insert(0, ("encoder", &float_encoder, &trained.encoder, report));
+        }
+        let page = page(&models, runtime, console)?;
+        write_file(path, page.as_bytes())?;
+        console.say(format!("wrote {}", path.display()));
+    }
     let done = out.finish()?;
 
     let bytes: u64 = manifest.files.iter().map(|file| file.bytes).sum();
@@ -78,6 +112,8 @@ pub fn run(args: &ExportArgs, runtime: &Options, console: &Console) -> Result<()
         "people": trained.table.len(),
         "encoder": manifest.encoder.to_string(),
         "bytes": bytes,
+        "detector_int8": quantised.map(|quantised| quantised.report),
+        "report": args.report,
     }));
     Ok(())
 }

@@ -6,6 +6,7 @@ pub mod evaluate;
 pub mod export;
 pub mod ingest;
 pub mod packs;
+pub mod quantize;
 pub mod render;
 pub mod report;
 pub mod runtime;

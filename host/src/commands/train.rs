@@ -12,7 +12,9 @@ use lintel_shared::table::{Calibration, Person, PersonId, Rule, Table, TablePart
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
+use crate::calibration_set;
 use crate::cli::{RuleArg, TrainArgs};
+use crate::commands::quantize::{quantized, say as say_integers};
 use crate::commands::{existing_folder, packs, runtime::find};
 use crate::console::{Console, Progress};
 use crate::export::encoder_onnx;
@@ -23,6 +25,7 @@ use crate::outdir::{Kind, OutDir, refuse_nested};
 use crate::packs::Pack;
 use crate::picture::palette;
 use crate::plots::{Curve, curves};
+use crate::quantize::{self, Quantized};
 use crate::strangers;
 use crate::train::calibration::{Genuine, calibrate, strangers_needed};
 use crate::train::{CheckpointError, EpochFigures, Features, Outcome, Settings, Task, TrainError, Trained, train};
@@ -52,7 +55,7 @@ pub fn run(args: &TrainArgs, runtime: &Options, console: &Console) -> Result<(),
     out.keep_unfinished(checkpoint.exists());
     find(runtime)?;
 
-    let onnx = encoder_onnx(&pack.clip, CROP as usize).map_err(Failure::input)?;
+    let (onnx, int8) = encoder_to_run(args, &pack, runtime, console)?;
     out.write(ENCODER, &onnx)?;
     let mut encoder = Encoder::open(&onnx, runtime).map_err(Failure::work)?;
     let faces = Faces::embed(&people, &args.faces, &mut encoder, console)?;
@@ -95,6 +98,7 @@ pub fn run(args: &TrainArgs, runtime: &Options, console: &Console) -> Result<(),
         curve: trained.curve.clone(),
         rule: table.rule(),
         calibration,
+        int8,
     };
     out.write(TABLE, &table.to_bytes())?;
     out.write_json(Kind::Train.marker(), &report)?;
@@ -107,6 +111,23 @@ pub fn run(args: &TrainArgs, runtime: &Options, console: &Console) -> Result<(),
     let done = out.finish()?;
     say(&report, &done, console);
     Ok(())
+}
+
+/// The encoder that the door will run: the table is for exactly this file.
+fn encoder_to_run(
+    args: &TrainArgs,
+    pack: &Pack,
+    runtime: &Options,
+    console: &Console,
+) -> Result<(Vec<u8>, Option<quantize::Report>), Failure> {
+    let float = encoder_onnx(&pack.clip, CROP as usize).map_err(Failure::input)?;
+    if !args.int8 {
+        return Ok((float, None));
+    }
+    let crops = calibration_set::crops(&args.faces, calibration_set::MOST)?;
+    let Quantized { onnx, report } = quantized(&float, &crops, &args.integers.settings(), runtime, console)?;
+    say_integers(&report, console);
+    Ok((onnx, Some(report)))
 }
 
 fn settings(args: &TrainArgs, pack: &Pack) -> Settings {

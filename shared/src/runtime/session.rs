@@ -138,12 +138,39 @@ pub struct Opened {
     pub skipped: Vec<Skipped>,
 }
 
+/// What is to be seen of a session's inner life. By default nothing, and the graph is optimised as it is at a door.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Inspect<'a> {
+    /// How far the graph is rewritten before it runs.
+    pub level: GraphOptimizationLevel,
+    /// Where the rewritten graph is written.
+    pub optimized: Option<&'a Path>,
+    /// Where the times of the nodes are written; ONNX Runtime adds the date to the name.
+    pub profile: Option<&'a Path>,
+}
+
+impl Default for Inspect<'_> {
+    fn default() -> Self {
+        Self { level: GraphOptimizationLevel::All, optimized: None, profile: None }
+    }
+}
+
 /// Opens the model in `onnx`. `doing` is what errors say could not be done: "open the detector".
 pub fn open(doing: &'static str, onnx: &[u8], options: &Options) -> Result<Opened, RuntimeError> {
+    open_inspected(doing, onnx, options, Inspect::default())
+}
+
+/// Like [`open`], with a look inside.
+pub(super) fn open_inspected(
+    doing: &'static str,
+    onnx: &[u8],
+    options: &Options,
+    inspect: Inspect<'_>,
+) -> Result<Opened, RuntimeError> {
     let environment = environment(&options.library)?;
     let mut skipped = Vec::new();
     for &provider in &options.providers {
-        let builder = builder(&environment, options).map_err(RuntimeError::onnx("set up a session"))?;
+        let builder = builder(&environment, options, inspect).map_err(RuntimeError::onnx("set up a session"))?;
         let engines = options.engines.as_ref().filter(|_| provider == Provider::TensorRt);
         let engines = engines.and_then(|folder| engines::folder(folder, onnx));
         let registered = match provider.dispatch(engines.as_deref()) {
@@ -169,15 +196,21 @@ pub fn open(doing: &'static str, onnx: &[u8], options: &Options) -> Result<Opene
     }
 }
 
-fn builder(environment: &Environment, options: &Options) -> ort::Result<SessionBuilder> {
-    let builder = Session::builder(environment)?
-        .with_optimization_level(GraphOptimizationLevel::All)?
+fn builder(environment: &Environment, options: &Options, inspect: Inspect<'_>) -> ort::Result<SessionBuilder> {
+    let mut builder = Session::builder(environment)?
+        .with_optimization_level(inspect.level)?
         .with_intra_threads(options.intra_threads())?
         .with_inter_threads(1)?
         // Threads that spin between frames take the processor from capture and decoding.
         .with_intra_op_spinning(false)?
         .with_inter_op_spinning(false)?
         .with_log_level(LogLevel::Warning)?;
+    if let Some(path) = inspect.optimized {
+        builder = builder.with_optimized_model_path(path)?;
+    }
+    if let Some(path) = inspect.profile {
+        builder = builder.with_profiling(path)?;
+    }
     Ok(builder)
 }
 

@@ -1,0 +1,28 @@
+//! Any bytes → what the quantiser makes of a graph before ONNX Runtime sees it: no panic.
+#![no_main]
+
+use std::collections::BTreeSet;
+
+use libfuzzer_sys::fuzz_target;
+use lintel::onnx::read;
+use lintel::quantize::Target;
+use lintel::quantize::feed::feed_bytes;
+use lintel::quantize::network::Network;
+use lintel::quantize::plan::{layers, plan};
+use lintel::quantize::prepare::upgrade;
+
+fuzz_target!(|bytes: &[u8]| {
+    let Ok(mut model) = read(bytes) else { return };
+    if Network::of(&model).is_err() || upgrade(&mut model).is_err() {
+        return;
+    }
+    let Ok(fed) = feed_bytes(&mut model) else { return };
+    let given: BTreeSet<String> = fed.into_iter().map(|(value, _)| value).collect();
+    let Ok(network) = Network::of(&model) else { return };
+    let layers = layers(&network);
+    let all = layers.iter().map(|layer| layer.node).collect();
+    for target in [Target::Cpu, Target::TensorRt] {
+        let plan = plan(&network, &layers, &all, true, target, &given);
+        assert!(plan.nodes.len() <= network.nodes().len());
+    }
+});
