@@ -68,8 +68,8 @@ fn alignment(c: &mut Criterion) {
 /// The bundle to measure with, and a frame that a person is in.
 fn bundle() -> Option<(PathBuf, Vec<u8>, (u32, u32))> {
     let given = std::env::var_os("LINTEL_BENCH_BUNDLE").map(PathBuf::from);
-    let usual = ["target/demo/bundle", "work/bundle"].map(|path| Path::new(PROJECT).join(path));
-    let Some(folder) = given.or_else(|| usual.into_iter().find(|folder| folder.is_dir())) else {
+    let usual = Path::new(PROJECT).join("lintel-demo/bundle");
+    let Some(folder) = given.or_else(|| Some(usual).filter(|folder| folder.is_dir())) else {
         eprintln!("SKIPPED detect, embed, frame: no bundle; run `lintel demo`, or set LINTEL_BENCH_BUNDLE");
         return None;
     };

@@ -93,7 +93,8 @@ fn check_published(name: &str) {
     let onnx = std::fs::read(path).expect("a readable model");
     let mut detector = Detector::open(&onnx, &Options::default()).expect("a published detector");
     let mut judgement = Judgement::default();
-    for i in 0..150 {
+    // Where annotators put the landmarks was learned from the first half; the second was never looked at.
+    for i in 0..300 {
         let picture = portrait(i);
         judgement.add(&picture.truth, |_| true, &detect(&mut detector, &picture));
     }

@@ -47,6 +47,9 @@ pub struct CheckArgs {
     /// Draws of 10 enrolled people and 4 strangers.
     #[arg(long, default_value_t = 20)]
     pub draws: usize,
+    /// First seed of the frames; another one judges by frames that nothing was chosen by.
+    #[arg(long, default_value_t = CHECK_SEED, value_parser = clap::value_parser!(u64).range(CHECK_SEED..1 << 60))]
+    pub frame_seed: u64,
 }
 
 /// Measures the pack in `folder`; the report is what `recipe.log` holds.
@@ -73,7 +76,7 @@ fn finding(detector: &mut Detector, args: &CheckArgs) -> Result<String> {
     let (mut true_scores, mut false_scores) = (Vec::new(), Vec::new());
     let progress = bar(args.check_frames as usize, 0, "crowds");
     for i in 0..args.check_frames {
-        let picture = frame(CHECK_SEED + i);
+        let picture = frame(args.frame_seed + i);
         let seen = detector.detect(&view(&picture)?)?;
         for truth in faces(&picture) {
             let [x1, y1, x2, y2] = truth.bbox;
@@ -99,7 +102,7 @@ fn finding(detector: &mut Detector, args: &CheckArgs) -> Result<String> {
     errors.sort_unstable_by(f32::total_cmp);
     let quantile = |q: f32| errors.get((q * errors.len() as f32) as usize).copied().unwrap_or(f32::NAN);
     for i in 0..args.empty_frames {
-        let picture = crowd(CHECK_SEED + 500_000 + i, [WIDTH as u32, HEIGHT as u32], 0, NARROWEST);
+        let picture = crowd(args.frame_seed + 500_000 + i, [WIDTH as u32, HEIGHT as u32], 0, NARROWEST);
         false_scores.extend(detector.detect(&view(&picture)?)?.iter().map(|face| face.score));
     }
     let above = |scores: &[f32], bar: f32| scores.iter().filter(|&&score| score >= bar).count();
