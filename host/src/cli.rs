@@ -284,8 +284,8 @@ pub struct Int8Args {
     /// How the scales of activations are found
     #[arg(long, value_enum, default_value_t = Method::default())]
     pub method: Method,
-    /// How much of 8 bits weights use
-    #[arg(long, value_enum, default_value_t = Precision::default())]
+    /// How much of 8 bits weights use: full, where this processor can't saturate, or else exact
+    #[arg(long, value_enum, default_value_t = Precision::here())]
     pub weights: Precision,
     /// The least cosine of every output with the original's, on pictures held out of the calibration: layers stay in
     /// float until it is met, and a model that misses it is not written

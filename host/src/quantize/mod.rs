@@ -29,6 +29,7 @@ pub mod weights;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
+use lintel_shared::runtime::saturation::saturates;
 use lintel_shared::runtime::{Array, Model, Options, RuntimeError};
 use serde::{Deserialize, Serialize};
 
@@ -63,14 +64,21 @@ pub enum Target {
 }
 
 /// How much of 8 bits weights use.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum Precision {
     /// No two products overflow the 16-bit sums of processors without VNNI: every processor computes the same
-    #[default]
     Exact,
-    /// All 8 bits; right on processors with VNNI or Arm's dot product, and saturating on other x86
+    /// All 8 bits, for processors with VNNI and for Arm; a door on another x86 refuses the model
     Full,
+}
+
+impl Precision {
+    /// What suits the processor that this runs on.
+    #[must_use]
+    pub fn here() -> Self {
+        if saturates() { Self::Exact } else { Self::Full }
+    }
 }
 
 /// How a model is quantised.
@@ -91,7 +99,7 @@ impl Default for Settings {
         Self {
             target: Target::default(),
             method: Method::default(),
-            precision: Precision::default(),
+            precision: Precision::here(),
             min_cosine: MIN_COSINE,
         }
     }
@@ -221,6 +229,15 @@ impl Builder<'_> {
         let plan = plan(self.network, self.layers, chosen, between, self.form.target, self.given);
         rewrite(self.model, self.network, self.layers, &plan, self.seen, self.given, self.form)
     }
+
+    /// Opens what was built, to judge it by what it will give where it is to run: a processor that saturates runs a model
+    /// for others as it is written.
+    fn open(&self, onnx: &[u8], runtime: &Options) -> Result<Model, RuntimeError> {
+        match self.form.precision {
+            Precision::Full if saturates() => Model::open_as_written(onnx, runtime),
+            Precision::Full | Precision::Exact => Model::open(onnx, runtime),
+        }
+    }
 }
 
 /// Quantises a model with one input. `samples` are fed to it as they are; every fourth is held out to judge by.
@@ -324,12 +341,11 @@ fn seen(
 ) -> Result<Seen, QuantizeError> {
     let all: BTreeSet<usize> = layers.iter().map(|layer| layer.node).collect();
     let whole = plan(network, layers, &all, true, settings.target, given);
-    // A layer that is tried alone has no neighbour whose scale it could share.
+    // With fewer layers in integers, fewer values have a neighbour whose scale they could share.
     let mut values = whole.roots();
-    for layer in layers {
-        let node = &network.nodes()[layer.node];
-        let inputs = if layer.kind == plan::Kind::Product { 2 } else { 1 };
-        values.extend(node.input[..inputs].iter().map(String::as_str));
+    for &at in &whole.nodes {
+        let node = &network.nodes()[at];
+        values.extend(plan::numbers(network, node));
         values.extend(network.activated(node));
     }
     let observed = calibrate::observe(model, network, layers, &values, samples, runtime, progress)?;

@@ -138,6 +138,13 @@ fn data_inputs(node: &NodeProto, kind: Option<Between>) -> &[String] {
     }
 }
 
+/// The values that a node works on: neither constants nor what only says how.
+pub fn numbers<'g>(network: &Network<'_>, node: &'g NodeProto) -> Vec<&'g str> {
+    let inputs = data_inputs(node, between(network, node)).iter().map(String::as_str);
+    let constant = |name: &str| network.constant(name).is_some();
+    inputs.filter(|name| !name.is_empty() && !constant(name)).collect()
+}
+
 /// The plan that runs the layers at `chosen` (places among the nodes) in integers, and with `between` also what lies
 /// between them. `given` are values that are integers from the start: pixels.
 pub fn plan(

@@ -2,12 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use lintel_shared::runtime::saturation;
+
 use super::network::{Network, form};
 use super::plan::{Kind, Layer, Plan};
 use super::range::{Grid, Scale};
 use super::weights::{Layout, QuantizedWeight, quantize, quantize_bias};
 use super::{Precision, QuantizeError, Target};
-use crate::onnx::proto::{GraphProto, ModelProto, NodeProto, TensorProto};
+use crate::onnx::proto::{GraphProto, ModelProto, NodeProto, StringStringEntryProto, TensorProto};
 use crate::onnx::{ElementType, f32_values, int};
 
 /// A bias may be at most this many steps: 2³⁰, so that adding the products can't overflow 32 bits.
@@ -67,7 +69,12 @@ pub fn rewrite(
         }
     }
     let Writer { nodes, constants, .. } = writer;
-    assemble(model, network.graph(), nodes, constants)
+    let mut written = assemble(model, network.graph(), nodes, constants)?;
+    if form.precision == Precision::Full {
+        let (key, value) = (saturation::WEIGHTS.to_owned(), saturation::FULL.to_owned());
+        written.metadata_props.push(StringStringEntryProto { key, value });
+    }
+    Ok(written)
 }
 
 fn assemble(

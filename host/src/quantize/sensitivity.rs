@@ -62,7 +62,7 @@ pub fn alone(
         let back = format!("{own}.dequantized");
         let has = |graph: &GraphProto| graph.node.iter().any(|node| node.output.contains(&back));
         let shown = if quantised.graph.as_ref().is_some_and(has) { back } else { own.clone() };
-        let mut model = Model::open(&with_outputs(&quantised, std::slice::from_ref(&shown)), runtime)?;
+        let mut model = builder.open(&with_outputs(&quantised, std::slice::from_ref(&shown)), runtime)?;
         let mut names = builder.outputs.to_vec();
         names.push(shown);
         let got = outputs_of(&mut model, &names, probes)?;
@@ -117,7 +117,7 @@ pub fn fewest_in_float(
         progress(Step { doing: "measuring the whole", done: tried, total: 0 })?;
         let chosen: BTreeSet<usize> = all.difference(&float).copied().collect();
         let onnx = write(&builder.build(&chosen, true)?);
-        let mut model = Model::open(&onnx, runtime)?;
+        let mut model = builder.open(&onnx, runtime)?;
         let fidelity = compare(builder.outputs, wanted, &outputs_of(&mut model, builder.outputs, samples)?);
         Ok::<Found, QuantizeError>(Found { onnx, fidelity, float })
     };

@@ -16,11 +16,12 @@ mod photos;
 mod shapes;
 mod small;
 
-use lintel::export::encoder_onnx;
+use lintel::export::{encoder_onnx, with_u8_input};
 use lintel::packs::Pack;
 use lintel::quantize::fidelity::{compare, outputs_of, worst};
-use lintel::quantize::{Method, Precision, Quantized, Settings, Target, quantize};
-use lintel_shared::runtime::{Array, Model, Options, Values};
+use lintel::quantize::{Method, Precision, QuantizeError, Quantized, Settings, Target, quantize};
+use lintel_shared::runtime::saturation::saturates;
+use lintel_shared::runtime::{Array, Encoder, Model, Options, Values};
 
 /// Pictures by formula: waves and noise.
 fn pictures(count: usize, side: usize) -> Vec<Array> {
@@ -73,8 +74,24 @@ fn a_shallow_rn50_keeps_its_word_in_every_way() {
     for method in [Method::Mse, Method::Minmax, Method::Percentile, Method::Entropy] {
         check(Settings { method, ..Settings::default() });
     }
-    check(Settings { precision: Precision::Full, min_cosine: 0.9, ..Settings::default() });
     check(Settings { target: Target::TensorRt, min_cosine: 0.9, ..Settings::default() });
+}
+
+#[test]
+fn weights_of_8_bits_run_only_where_they_cannot_saturate() {
+    let onnx = shallow_rn50();
+    let full = Settings { precision: Precision::Full, ..Settings::default() };
+    let quantized = integers(&onnx, &pictures(8, 224), &full);
+    assert!(worst(&quantized.report.outputs) >= 0.999, "judged as it is written: {:?}", quantized.report.outputs);
+    let opened = Encoder::open(&quantized.onnx, &Options::default());
+    if saturates() {
+        let error = opened.err().unwrap().to_string();
+        assert!(error.contains("--weights exact"), "{error}");
+    } else {
+        opened.unwrap();
+    }
+    let exact = Settings { precision: Precision::Exact, ..Settings::default() };
+    Encoder::open(&integers(&onnx, &pictures(8, 224), &exact).onnx, &Options::default()).unwrap();
 }
 
 #[test]
@@ -84,6 +101,20 @@ fn the_mini_encoder_stays_itself() {
     let quantized = integers(&onnx, &pictures(8, 224), &Settings::default());
     assert!(quantized.report.kernels.integer > 0 && quantized.onnx.len() * 2 < onnx.len());
     assert!(worst(&quantized.report.outputs) >= 0.99);
+}
+
+#[test]
+fn a_pyramid_can_leave_any_of_its_layers_in_float() {
+    let detector = with_u8_input(&Pack::open(None).unwrap().detector, Some((320, 320))).unwrap();
+    let pictures = pictures(6, 320);
+    for min_cosine in [0.9, 0.99, 0.999, 0.9999, 0.99999] {
+        let settings = Settings { min_cosine, ..Settings::default() };
+        match quantize(&detector, &pictures, &settings, &Options::default(), &mut |_| Ok(())) {
+            Ok(quantized) => assert!(worst(&quantized.report.outputs) >= min_cosine),
+            Err(QuantizeError::Misses { .. }) => {}
+            Err(error) => panic!("{min_cosine}: {error}"),
+        }
+    }
 }
 
 #[test]

@@ -31,7 +31,7 @@ const LOOKS: [usize; 9] = [18, 21, 24, 27, 30, 33, 36, 39, 42];
 const TARGET: f32 = 0.01;
 /// The score from which the product takes something for a face; `OPERATING_POINT` in `detector_onnx` is set with the others.
 const PRODUCT_BAR: f32 = 0.5;
-const OTHER_BARS: [f32; 8] = [0.35, 0.4, 0.45, 0.55, 0.6, 0.65, 0.7, 0.75];
+const OTHER_BARS: [f32; 10] = [0.35, 0.4, 0.45, 0.46, 0.47, 0.48, 0.49, 0.55, 0.6, 0.7];
 /// Narrowest face that must be found, pixels.
 const NARROWEST: f32 = 40.0;
 

@@ -32,6 +32,12 @@ pub enum RuntimeError {
         /// ONNX Runtime's words.
         reason: String,
     },
+    /// The model computes something else on this processor.
+    #[error(
+        "the model's weights use all 8 bits, and this processor (x86 without VNNI) can't add their products; quantise it \
+         with --weights exact"
+    )]
+    Saturates,
     /// No provider is configured.
     #[error("no inference provider is configured, wanted at least one of tensorrt, cuda, cpu")]
     NoProvider,

@@ -9,6 +9,7 @@ mod error;
 pub mod library;
 pub mod load;
 pub mod model;
+pub mod saturation;
 pub mod session;
 mod timing;
 pub mod vision;

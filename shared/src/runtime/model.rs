@@ -64,6 +64,15 @@ impl Model {
         Self::inspected(onnx, options, Inspect { profile: Some(profile), ..Inspect::default() })
     }
 
+    /// Like [`Self::open`], but every node is computed as ONNX defines it, in float between QuantizeLinear and
+    /// DequantizeLinear: what a processor gives whose integer kernels can't saturate. Slow.
+    ///
+    /// # Errors
+    /// See [`Self::open`].
+    pub fn open_as_written(onnx: &[u8], options: &Options) -> Result<Self, RuntimeError> {
+        Self::inspected(onnx, options, Inspect { level: GraphOptimizationLevel::Disable, ..Inspect::default() })
+    }
+
     fn inspected(onnx: &[u8], options: &Options, inspect: Inspect<'_>) -> Result<Self, RuntimeError> {
         let session = session::open_inspected("open the model", onnx, options, inspect)?.session;
         let [input] = session.inputs() else {

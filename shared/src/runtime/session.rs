@@ -14,6 +14,7 @@ use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
 use super::engines;
 use super::error::{RuntimeError, one_line};
 use super::library::{self, Library, LibraryError};
+use super::saturation;
 
 /// Most threads that are taken when the options leave it open.
 const MAX_DEFAULT_THREADS: usize = 4;
@@ -157,7 +158,11 @@ impl Default for Inspect<'_> {
 
 /// Opens the model in `onnx`. `doing` is what errors say could not be done: "open the detector".
 pub fn open(doing: &'static str, onnx: &[u8], options: &Options) -> Result<Opened, RuntimeError> {
-    open_inspected(doing, onnx, options, Inspect::default())
+    let opened = open_inspected(doing, onnx, options, Inspect::default())?;
+    if opened.provider == Provider::Cpu && saturation::refuses(&opened.session) {
+        return Err(RuntimeError::Saturates);
+    }
+    Ok(opened)
 }
 
 /// Like [`open`], with a look inside.
