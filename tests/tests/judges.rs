@@ -136,17 +136,16 @@ fn the_mini_detector_finds_people_it_never_saw() {
 fn the_mini_detector_sees_nobody_where_nobody_is() {
     let pack = Pack::open(None).expect("the embedded pack");
     let mut detector = Detector::open(&pack.detector, &Options::default()).expect("the embedded detector");
+    // Faces are rare where nobody is: a few hundred frames would only tell luck.
+    let frames = 2000;
     let mut judgement = Judgement::default();
-    for i in 0..400 {
+    for i in 0..frames {
         let mut scene = crowd_scene(PEOPLE + 10_000 + i, [640, 480], 1, 40.0);
         scene.faces.clear();
         scene.occluders.clear();
         judgement.add(&[], |_| true, &detect(&mut detector, &render(&scene)));
     }
-    eprintln!("mini: {} false faces on 400 frames without anybody", judgement.false_faces);
-    assert!(
-        judgement.false_faces < 2,
-        "{} false faces on 400 background frames, wanted < 1 in 200",
-        judgement.false_faces
-    );
+    let seen = judgement.false_faces as u64;
+    eprintln!("mini: {seen} false faces on {frames} frames without anybody");
+    assert!(seen * 200 < frames, "{seen} false faces on {frames} background frames, wanted < 1 in 200");
 }

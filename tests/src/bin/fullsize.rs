@@ -1,5 +1,5 @@
 //! The full-size path once, with weights by formula: an archive of CLIP RN50's shape → weights → ONNX → features, held
-//! to what the reference implementation makes of the same weights.
+//! to what the reference implementation makes of the same weights → the image encoder in 8-bit integers.
 //!
 //! `cargo run --release -p lintel-tests --bin fullsize`
 #![allow(clippy::print_stdout, reason = "it is a report")]
@@ -12,10 +12,12 @@ use std::process::ExitCode;
 use anyhow::{Context as _, Result, ensure};
 use clap::Parser;
 use lintel::export::{VisualConfig, encoder_onnx, text_encoder_onnx};
+use lintel::quantize::fidelity::worst;
+use lintel::quantize::{Settings, quantize};
 use lintel::text_encoder::TextConfig;
 use lintel::tokenizer::Tokenizer;
 use lintel::weights::NamedTensors;
-use lintel_shared::runtime::{Encoder, Options};
+use lintel_shared::runtime::{Array, Encoder, Options, Values};
 use lintel_tests::clip_shapes::{RN50_TEXT, RN50_VISUAL, clip};
 use lintel_tests::torch_archive::{Form, Writer};
 use lintel_tests::{embed_tokens, formula};
@@ -24,6 +26,8 @@ use serde::Deserialize;
 /// Both sides at unit length: the least cosine and the greatest difference of a component.
 const MIN_COSINE: f64 = 0.99999;
 const MAX_DIFFERENCE: f64 = 1e-4;
+/// Pictures that the quantiser is shown; a quarter of them judges.
+const CALIBRATION: usize = 16;
 
 /// The full-size path once, with weights by formula.
 #[derive(Parser)]
@@ -99,6 +103,9 @@ fn run(args: &Args) -> Result<()> {
         }
     }
 
+    println!("peak memory until here {} MB", peak_memory_mb()?);
+    integers(&visual, &work.join("visual.int8.onnx"), &mut clock)?;
+
     let peak = peak_memory_mb()?;
     println!("peak memory {peak} MB");
     ensure!(peak <= args.max_memory, "peak memory is {peak} MB, at most {} are allowed", args.max_memory);
@@ -114,6 +121,33 @@ fn write_archive(path: &Path) -> Result<()> {
         writer.add(&described.name, &tensor.shape, &tensor.values, false)?;
     }
     writer.finish()?.into_inner()?.sync_all()?;
+    Ok(())
+}
+
+/// The quantiser fails by itself when the integers are not faithful.
+fn integers(visual: &Path, out: &Path, clock: &mut Clock) -> Result<()> {
+    let side = RN50_VISUAL.resolution;
+    let picture = |i: usize| Array {
+        shape: vec![1, side, side, 3],
+        values: Values::U8(formula::picture(&format!("calibration {i}"), side as u64)),
+    };
+    let pictures: Vec<Array> = (0..CALIBRATION).map(picture).collect();
+    let settings = Settings::default();
+    let quantized = quantize(&fs::read(visual)?, &pictures, &settings, &Options::default(), &mut |_| Ok(()))?;
+    fs::write(out, &quantized.onnx)?;
+    let report = quantized.report;
+    let kept = report.layers.iter().filter(|layer| !layer.quantized).count();
+    println!(
+        "    {:?} weights, worst cosine {:.5}; {} of {} layers in float; {:.0} MB; integers in {} kernels, floats in {}",
+        settings.precision,
+        worst(&report.outputs),
+        kept,
+        report.layers.len(),
+        megabytes(out)?,
+        report.kernels.integer,
+        report.kernels.float
+    );
+    clock.lap("quantised");
     Ok(())
 }
 
