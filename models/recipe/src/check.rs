@@ -188,7 +188,9 @@ fn door(eye: &mut Eye, draws: usize) -> Result<String> {
         };
         let mut strange: Vec<f32> = cohort.iter().flatten().map(|row| best(row).1).collect();
         strange.sort_unstable_by(|a, b| b.total_cmp(a));
-        let bar = strange[(TARGET * strange.len() as f32) as usize];
+        let Some(&bar) = strange.get((TARGET * strange.len() as f32) as usize) else {
+            return Ok("encoder: not measured, the detector sees none of the people\n".to_owned());
+        };
         bars.push(bar);
         for (place, &person) in people.iter().enumerate() {
             let rows = eye.visit(person)?;

@@ -40,7 +40,7 @@ pub struct DetectorArgs {
     #[arg(long, default_value_t = 12_000)]
     pub rooms: usize,
     /// Optimiser steps with them.
-    #[arg(long, default_value_t = 1600)]
+    #[arg(long, default_value_t = 2000)]
     pub room_steps: usize,
 }
 
