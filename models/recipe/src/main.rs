@@ -111,7 +111,8 @@ impl Recipe {
         self.encoder(&settings.encoder)?;
         self.text(settings)?;
         pack::write(&self.work, &self.out)?;
-        self.check(&settings.check)
+        self.check(&settings.check)?;
+        pack::copy_log(&self.work, &self.out)
     }
 
     fn encoder(&self, args: &encoder::EncoderArgs) -> Result<()> {
@@ -132,8 +133,7 @@ impl Recipe {
         self.timed(&format!("check {args:?}"), || {
             let report = check::check(&self.out, args)?;
             report.lines().try_for_each(|line| self.log.line(line))
-        })?;
-        pack::copy_log(&self.work, &self.out)
+        })
     }
 
     /// Runs one step between two lines of the log.
