@@ -4,8 +4,10 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
+use lintel_shared::runtime::saturation::saturates;
 use lintel_shared::runtime::{Fetch, Library, Options};
 
+use crate::failure::Failure;
 use crate::quantize::{MIN_COSINE, Method, Precision, Settings, Target};
 use crate::train::TEMPLATE;
 use crate::train::calibration::TARGET_FPIR;
@@ -305,6 +307,20 @@ impl Int8Args {
     #[must_use]
     pub fn settings(&self) -> Settings {
         Settings { target: self.target, method: self.method, precision: self.weights, min_cosine: self.min_cosine }
+    }
+
+    /// As the quantiser takes them, for a model that is also to run on this machine.
+    ///
+    /// # Errors
+    /// [`Failure::Input`] when it could not: said before the work, and not after it.
+    pub fn settings_to_run(&self) -> Result<Settings, Failure> {
+        if self.weights == Precision::Full && saturates() {
+            return Err(Failure::input(
+                "this processor (x86 without VNNI) can't run weights of all 8 bits, and training and export run what they \
+                 quantise; leave --weights full out, or work on a machine with VNNI or an Arm",
+            ));
+        }
+        Ok(self.settings())
     }
 }
 

@@ -61,8 +61,9 @@ pub fn run(args: &ExportArgs, runtime: &Options, console: &Console) -> Result<()
     }
     let quantised = match &args.calibration {
         Some(photos) => {
+            let settings = args.integers.settings_to_run()?;
             let photos = frames(photos, detector_input(&float).map_err(Failure::input)?, MOST)?;
-            let quantised = quantized(&float, &photos, &args.integers.settings(), runtime, console)?;
+            let quantised = quantized(&float, &photos, &settings, runtime, console)?;
             say_integers(&quantised.report, console);
             Some(quantised)
         }

@@ -124,8 +124,9 @@ fn encoder_to_run(
     if !args.int8 {
         return Ok((float, None));
     }
+    let settings = args.integers.settings_to_run()?;
     let crops = calibration_set::crops(&args.faces, calibration_set::MOST)?;
-    let Quantized { onnx, report } = quantized(&float, &crops, &args.integers.settings(), runtime, console)?;
+    let Quantized { onnx, report } = quantized(&float, &crops, &settings, runtime, console)?;
     say_integers(&report, console);
     Ok((onnx, Some(report)))
 }

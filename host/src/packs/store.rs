@@ -178,9 +178,9 @@ mod tests {
             let store = Store::of(data.map(OsString::from), home.map(OsString::from)).ok();
             assert_eq!(store.map(|store| store.root), expected.map(PathBuf::from));
         };
-        check(Some("/data"), Some("/home/x"), Some("/data/lintel/packs"));
-        check(Some("data"), Some("/home/x"), Some("/home/x/.local/share/lintel/packs"));
-        check(None, Some("/home/x"), Some("/home/x/.local/share/lintel/packs"));
+        check(Some("/data"), Some("/of/x"), Some("/data/lintel/packs"));
+        check(Some("data"), Some("/of/x"), Some("/of/x/.local/share/lintel/packs"));
+        check(None, Some("/of/x"), Some("/of/x/.local/share/lintel/packs"));
         check(None, Some("x"), None);
         check(None, None, None);
     }

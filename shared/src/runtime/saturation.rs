@@ -5,6 +5,8 @@
 
 use ort::session::Session;
 
+use super::error::RuntimeError;
+
 /// The key of the mark in an ONNX model's metadata.
 pub const WEIGHTS: &str = "lintel.weights";
 /// Its value: weights use all 8 bits.
@@ -23,8 +25,14 @@ pub fn saturates() -> bool {
     }
 }
 
-/// Whether the model may not run on this processor.
-pub(super) fn refuses(session: &Session) -> bool {
-    let full = session.metadata().is_ok_and(|metadata| metadata.custom(WEIGHTS).is_some_and(|value| value == FULL));
-    full && saturates()
+/// Refuses a model that carries the mark on a processor that saturates.
+///
+/// # Errors
+/// [`RuntimeError::Saturates`]; also when the metadata can't be read, since then nobody knows.
+pub(super) fn check(session: &Session) -> Result<(), RuntimeError> {
+    let metadata = session.metadata().map_err(RuntimeError::onnx("read the model's metadata"))?;
+    if metadata.custom(WEIGHTS).is_some_and(|value| value == FULL) && saturates() {
+        return Err(RuntimeError::Saturates);
+    }
+    Ok(())
 }

@@ -159,8 +159,8 @@ impl Default for Inspect<'_> {
 /// Opens the model in `onnx`. `doing` is what errors say could not be done: "open the detector".
 pub fn open(doing: &'static str, onnx: &[u8], options: &Options) -> Result<Opened, RuntimeError> {
     let opened = open_inspected(doing, onnx, options, Inspect::default())?;
-    if opened.provider == Provider::Cpu && saturation::refuses(&opened.session) {
-        return Err(RuntimeError::Saturates);
+    if opened.provider == Provider::Cpu {
+        saturation::check(&opened.session)?;
     }
     Ok(opened)
 }
