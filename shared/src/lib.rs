@@ -7,7 +7,7 @@
 //!
 //! Without features this crate needs no standard library, does no I/O, reads no clock and logs nothing: time comes
 //! in as an argument, commands go out as return values. The feature `runtime` adds what a real system needs around
-//! that: ONNX Runtime sessions and recordings on disk.
+//! that: ONNX Runtime sessions and recordings on disk. The feature `link` adds the encrypted channel between the two ends.
 #![cfg_attr(not(feature = "std"), no_std)]
 
 extern crate alloc;
@@ -27,6 +27,8 @@ pub mod time;
 pub mod verdict;
 pub mod wire;
 
+#[cfg(feature = "link")]
+pub mod link;
 #[cfg(feature = "runtime")]
 pub mod recording;
 #[cfg(feature = "runtime")]

@@ -7,6 +7,8 @@
 //! `lintel-edge run --events FILE` writes them, the workstation reads them. A message never changes its meaning: the
 //! bytes of every variant are pinned by tests, new variants go to the end, anything else makes a new version.
 
+pub mod link;
+
 use alloc::vec::Vec;
 
 use heapless::String;
