@@ -3,7 +3,7 @@
 use std::io::{self, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use clap::{Args, CommandFactory as _, Parser, Subcommand};
 use clap_complete::Shell;
@@ -11,6 +11,8 @@ use lintel_edge::check::{Extra, check};
 use lintel_edge::clock::{Clock, Stop};
 use lintel_edge::config::{self, CameraKind, Config, DisplayKind, RelayKind, Size};
 use lintel_edge::events::{JsonLines, Sink};
+use lintel_edge::link::Wall;
+use lintel_edge::link::control::{self, Order, Reply};
 use lintel_edge::narrate::Narrator;
 use lintel_edge::pipeline::{End, Outcome};
 use lintel_edge::run::{self, RunOptions, run};
@@ -68,6 +70,12 @@ enum Verb {
     /// Open the models once, so that TensorRT builds its engines now (minutes) and every start is fast.
     #[command(after_help = EXAMPLES)]
     Warmup(CommonArgs),
+    /// Let a workstation be paired with the running daemon: shows a code, here and on the display, for ten minutes.
+    ///
+    /// On the workstation: `lintel device pair ADDRESS`, and type the code. Three wrong codes end it.
+    Pair(ControlArgs),
+    /// Make the running daemon forget every workstation and whose signatures count. People who are enrolled stay.
+    Unpair(ControlArgs),
     /// Print a completion script for a shell.
     Completions {
         /// Which shell.
@@ -145,6 +153,16 @@ struct CommonArgs {
     json: bool,
 }
 
+#[derive(Args)]
+struct ControlArgs {
+    /// The daemon's state folder.
+    #[arg(long, value_name = "DIR", default_value = "/var/lib/lintel")]
+    state: PathBuf,
+    /// JSON on stdout instead of text.
+    #[arg(long)]
+    json: bool,
+}
+
 fn main() -> ExitCode {
     let cli = Cli::parse();
     log_to_stderr(cli.verbose);
@@ -153,6 +171,8 @@ fn main() -> ExitCode {
         Verb::Run(args) => run_verb(args),
         Verb::Check(args) => check_verb(args),
         Verb::Warmup(args) => warmup_verb(args),
+        Verb::Pair(args) => control_verb(&args, Order::Pair),
+        Verb::Unpair(args) => control_verb(&args, Order::Unpair),
         Verb::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "lintel-edge", &mut io::stdout());
             0
@@ -183,7 +203,7 @@ fn run_verb(args: RunArgs) -> u8 {
     }
     let told: Box<dyn Sink> =
         if json { Box::new(JsonLines::new(io::stdout())) } else { Box::new(Narrator::new(io::stdout())) };
-    let Outcome { end, report } = match run(&options, Some(told), &clock(), &stop) {
+    let Outcome { end, report } = match run(&options, Some(told), (&clock(), &wall()), &stop) {
         Ok(outcome) => outcome,
         Err(e) => return complain(&e.to_string(), e.exit_code()),
     };
@@ -225,6 +245,28 @@ fn warmup_verb(args: CommonArgs) -> u8 {
     }
 }
 
+fn control_verb(args: &ControlArgs, order: Order) -> u8 {
+    let reply = match control::ask(&args.state, order) {
+        Ok(Reply::Failed { why }) => return complain(&why, 1),
+        Ok(reply) => reply,
+        Err(why) => return complain(&why, 2),
+    };
+    if args.json {
+        return print(&format!("{}\n", serde_json::json!(reply)));
+    }
+    match reply {
+        Reply::Pairing { code, seconds, fingerprint } => print(&format!(
+            "pairing code: {code}\nit counts for {} minutes; on the workstation: lintel device pair ADDRESS\n\
+             this device's fingerprint: {fingerprint}\n",
+            seconds / 60
+        )),
+        Reply::Unpaired { workstations } => {
+            print(&format!("forgotten: {workstations} workstations, and whom to trust\n"))
+        }
+        Reply::Failed { why } => complain(&why, 1),
+    }
+}
+
 /// The configuration file, and over it what the command line says.
 fn options(args: CommonArgs) -> Result<RunOptions, String> {
     let mut config = match &args.config {
@@ -248,6 +290,12 @@ fn options(args: CommonArgs) -> Result<RunOptions, String> {
     let CommonArgs { bundle, state, fetch_onnxruntime: fetch, .. } =
         CommonArgs { replay: Vec::new(), camera: None, onnxruntime: None, ..args };
     Ok(RunOptions { config, bundle, state, events: None, fast: false, fetch, recorded: None })
+}
+
+/// The machine's wall clock, which may be wrong; what depends on it says so.
+#[allow(clippy::disallowed_methods, reason = "main hands the clock to everybody else")]
+fn wall() -> Wall {
+    Wall::new(|| SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()))
 }
 
 /// The machine's monotonic clock; the only place in the daemon that reads it.

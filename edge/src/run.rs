@@ -1,14 +1,17 @@
 //! Options → a run of the daemon, put together as the program does it.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use lintel_shared::bundle;
+use lintel_shared::bundle::{self, Manifest};
 use lintel_shared::door::Fault;
 use lintel_shared::quality::QualityLimits;
 use lintel_shared::runtime::{BundleError, Fallback, Fetch, Library, LoadedBundle, Options, Provider, Vision};
 use lintel_shared::screen::Screen;
+use lintel_shared::table::{PersonId, Table};
 use lintel_shared::time::Uptime;
 use lintel_shared::wire::{Started, Text};
 
@@ -21,9 +24,11 @@ use crate::display::panel::PanelDisplay;
 use crate::display::png::{self, PngDisplay};
 use crate::display::st7789::Wiring;
 use crate::display::{self, Display, NoDisplay, framebuffer, ssd1306, st7789};
-use crate::events::{self, EventError, NoSink, Sink, Tee, WireFile};
+use crate::events::{self, EventError, Sink, Tee, WireFile};
 use crate::health::Watchdog;
 use crate::inputs::{GpioInputs, Inputs};
+use crate::link::{Device, FaultBoard, Link, Parts, Running, Silent, Wall};
+use crate::pipeline::exchange::Exchange;
 use crate::pipeline::keeper::{Keeper, KeeperError, KeeperParts, Names};
 use crate::pipeline::recorded::{Recorded, RecordedError};
 use crate::pipeline::threads::{self, Patience, Surroundings};
@@ -145,7 +150,7 @@ pub fn exit_code(end: &End) -> u8 {
 pub fn run(
     options: &RunOptions,
     extra: Option<Box<dyn Sink>>,
-    clock: &Clock,
+    (clock, wall): (&Clock, &Wall),
     stop: &Stop,
 ) -> Result<Outcome, RunError> {
     let config = &options.config;
@@ -163,13 +168,18 @@ pub fn run(
     let bundle = bundle(options)?;
     let started = Started { people: people(&bundle), ..started(&bundle) };
     let names = Names::new(bundle.table.people().iter().map(|person| (person.id, person.name.as_str())));
+    // A removal that a power cut interrupted is finished before anybody is looked at.
+    finish_removals(&options.state, &bundle.table);
+    let running = (bundle.manifest.clone(), bundle.table.clone());
     let (eyes, provider) = open_eyes(options, bundle)?;
-    let started = Started { provider, ..started };
+    let started = Started { provider: provider.clone(), ..started };
     let mut sinks: Vec<Box<dyn Sink>> = extra.into_iter().collect();
+    let faults = FaultBoard::default();
+    sinks.push(Box::new(faults.clone()));
     if let Some(path) = &options.events {
         sinks.push(Box::new(WireFile::create(path)?));
     }
-    let mut events: Box<dyn Sink> = if sinks.is_empty() { Box::new(NoSink) } else { Box::new(Tee(sinks)) };
+    let mut events: Box<dyn Sink> = Box::new(Tee(sinks));
     if !options.fast {
         // In real time nothing slow may stand between a deadline and the strike.
         events = Box::new(events::Detached::spawn(events).map_err(RunError::Thread)?);
@@ -197,8 +207,67 @@ pub fn run(
     };
     let mut watchdog = Watchdog::from_environment();
     watchdog.ready();
-    let surroundings = Surroundings { inputs, alive: Box::new(move |now| watchdog.alive(now)) };
-    threads::run(stages, surroundings, clock, stop, patience).map_err(RunError::Thread)
+    let exchange = Exchange::default();
+    let link = open_link(options, running, provider, (&exchange, faults), (clock, wall), stop);
+    let surroundings = Surroundings { inputs, alive: Box::new(move |now| watchdog.alive(now)), exchange };
+    let outcome = threads::run(stages, surroundings, clock, stop, patience).map_err(RunError::Thread);
+    drop(link);
+    outcome
+}
+
+/// The network, if the settings want one. What is wrong with it is said, and the door goes on without.
+fn open_link(
+    options: &RunOptions,
+    (manifest, table): (Manifest, Table),
+    provider: Text,
+    (exchange, faults): (&Exchange, FaultBoard),
+    (clock, wall): (&Clock, &Wall),
+    stop: &Stop,
+) -> Option<Link> {
+    let network = &options.config.network;
+    if network.listen.is_empty() {
+        return None;
+    }
+    let parts = Parts {
+        state: options.state.clone(),
+        name: if network.name.is_empty() { host_name() } else { network.name.clone() },
+        inference: inference(options),
+        running: Running { manifest, table, provider: provider.as_str().to_owned() },
+        exchange: exchange.clone(),
+        chronicle: Arc::new(Silent),
+        faults,
+        clock: clock.clone(),
+        wall: wall.clone(),
+    };
+    let started =
+        Device::open(parts).and_then(|device| Link::start(Arc::new(device), &network.listen, network.announce, stop));
+    match started {
+        Ok(link) => {
+            tracing::info!("listening at {}", link.address());
+            Some(link)
+        }
+        Err(e) => {
+            tracing::error!("no network: {e}; the door goes on without it");
+            None
+        }
+    }
+}
+
+/// What the machine calls itself.
+fn host_name() -> String {
+    let name = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let name = name.trim();
+    if name.is_empty() { "lintel".to_owned() } else { name.to_owned() }
+}
+
+/// Takes out of the slot to go back to whoever is not in the table.
+fn finish_removals(state: &Path, table: &Table) {
+    let stay: BTreeSet<PersonId> = table.people().iter().map(|person| person.id).collect();
+    match Slots::new(state, RealDisk).scrub(|id| stay.contains(&id)) {
+        Ok(gone) if gone.is_empty() => {}
+        Ok(gone) => tracing::info!("{} removed people were taken out of the older bundle too", gone.len()),
+        Err(e) => tracing::error!("{e}; removed people may still be in the older bundle"),
+    }
 }
 
 /// The state folder is this process's alone until the file is dropped.

@@ -21,6 +21,7 @@ pub mod envelope;
 pub mod frame;
 pub mod geometry;
 pub mod quality;
+pub mod reference;
 pub mod screen;
 pub mod table;
 pub mod time;

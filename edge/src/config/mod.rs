@@ -24,7 +24,7 @@ mod sections;
 
 use keys::{nearest_key, overlay};
 pub use sections::{
-    Camera, CameraHealth, CameraKind, Display, DisplayKind, Door, Fail, Inference, Inputs, Level, Pipeline,
+    Camera, CameraHealth, CameraKind, Display, DisplayKind, Door, Fail, Inference, Inputs, Level, Network, Pipeline,
     ProviderName, PullName, Relay, RelayAction, RelayKind, Size, Vote,
 };
 
@@ -94,6 +94,7 @@ pub struct Config {
     pub inputs: Inputs,
     pub display: Display,
     pub inference: Inference,
+    pub network: Network,
 }
 
 /// A length of time in seconds, 0 to a day.

@@ -228,3 +228,13 @@ pub enum ProviderName {
     /// Any processor.
     Cpu,
 }
+
+/// `[network]`
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "default.toml documents every key, next to its default")]
+pub struct Network {
+    pub listen: String,
+    pub name: String,
+    pub announce: bool,
+}

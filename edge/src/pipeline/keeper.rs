@@ -17,6 +17,7 @@ use crate::display::Display;
 use crate::events::{Sink, text};
 use crate::health::{Ages, Report};
 use crate::inputs::Input;
+use crate::pipeline::exchange::Exchange;
 use crate::relay::Relay;
 
 /// Beyond the relay's own settling time, before its reading is held against it.
@@ -93,6 +94,7 @@ pub struct Keeper {
     last: Uptime,
     report: Report,
     seen_faults: FaultSet,
+    exchange: Exchange,
 }
 
 /// The relay, what it was told, and whether its line agrees.
@@ -132,6 +134,7 @@ impl Keeper {
             last: Uptime::ZERO,
             report: Report::default(),
             seen_faults: FaultSet::default(),
+            exchange: Exchange::default(),
         })
     }
 
@@ -155,6 +158,18 @@ impl Keeper {
             }
         }
         self.refresh();
+    }
+
+    /// From now on whoever is shut out there is a stranger here.
+    pub fn heed(&mut self, exchange: Exchange) {
+        self.exchange = exchange;
+    }
+
+    /// From now on sightings are of another bundle. Tracks and votes go on: a person's number stays the same person's.
+    pub fn on_replaced(&mut self, names: Names, started: Started, now: Uptime) {
+        self.on_tick(now);
+        self.names = names;
+        self.emit(EventKind::Started(started));
     }
 
     /// Everything is loaded: from now on frames count.
@@ -188,6 +203,14 @@ impl Keeper {
     }
 
     fn on_decision(&mut self, decision: &Decision) {
+        // Somebody who was taken out of the table while the votes were counted is a stranger.
+        let mut decision = *decision;
+        if let Verdict::Known(person) = decision.verdict
+            && self.exchange.is_shut_out(person)
+        {
+            decision.verdict = Verdict::Stranger;
+        }
+        let decision = &decision;
         self.emit(EventKind::Decision(*decision));
         match decision.verdict {
             Verdict::Known(person) => {

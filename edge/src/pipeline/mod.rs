@@ -18,6 +18,7 @@ use lintel_shared::verdict::Sighting;
 use crate::camera::{Camera, CameraError, Trouble};
 use crate::health::{CameraWatch, CameraWatchSettings, FlawChange, Report};
 
+pub mod exchange;
 pub mod keeper;
 pub mod lockstep;
 pub mod mailbox;

@@ -13,8 +13,10 @@ use std::time::Duration;
 use lintel_shared::door::CameraFault;
 use lintel_shared::time::Uptime;
 use lintel_shared::verdict::Sighting;
+use lintel_shared::wire::Started;
 
-use super::keeper::Keeper;
+use super::exchange::Exchange;
+use super::keeper::{Keeper, Names};
 use super::mailbox::{Put, Receiver, Sender, Taken, mailbox};
 use super::{CAPTURE, End, Eyes, INPUTS, KEEPER, Outcome, StageError, Stages, VISION, hear, tell_flaw};
 use crate::camera::{Camera, Captured, Picture, Visit};
@@ -32,6 +34,8 @@ enum Notice {
     Visit(Visit),
     Flaw(FlawChange),
     Input(Input),
+    /// From here on sightings are of another bundle.
+    Replaced(Names, Started),
     Failed(StageError),
     /// The camera has no more pictures, and all of them were looked at.
     Played,
@@ -78,12 +82,14 @@ pub struct Surroundings {
     pub inputs: Option<Box<dyn Inputs>>,
     /// Is told again and again that every stage is alive; whoever waits for it in vain must end this process.
     pub alive: Box<dyn FnMut(Uptime)>,
+    /// Where another bundle may come from while this one runs.
+    pub exchange: Exchange,
 }
 
 impl Default for Surroundings {
     /// No wires, nobody who waits.
     fn default() -> Self {
-        Self { inputs: None, alive: Box::new(|_| {}) }
+        Self { inputs: None, alive: Box::new(|_| {}), exchange: Exchange::default() }
     }
 }
 
@@ -98,8 +104,9 @@ pub fn run(
     stop: &Stop,
     patience: Patience,
 ) -> std::io::Result<Outcome> {
-    let Surroundings { inputs, mut alive } = surroundings;
+    let Surroundings { inputs, mut alive, exchange } = surroundings;
     let Stages { camera, watch, eyes, mut keeper } = stages;
+    keeper.heed(exchange.clone());
     // The stages stop when the keeper does, whoever asked for it.
     let context = Context { clock: clock.clone(), stop: Stop::new(), signs: Arc::default() };
     context.alive(&context.signs.capture_alive);
@@ -115,7 +122,7 @@ pub fn run(
         })?,
         spawn(VISION, {
             let context = context.clone();
-            move || look(eyes, &pictures, to_keeper, patience.max_frame_age, &context)
+            move || look(eyes, &exchange, &pictures, to_keeper, patience.max_frame_age, &context)
         })?,
     ];
     if let Some((inputs, to_keeper)) = wires {
@@ -221,6 +228,7 @@ fn capture(
 /// The vision stage: the pictures' mailbox → the sightings' mailbox.
 fn look(
     mut eyes: Box<dyn Eyes>,
+    exchange: &Exchange,
     pictures: &Receiver<Picture, ()>,
     to_keeper: Sender<Sighting, Notice>,
     max_age: Duration,
@@ -229,6 +237,10 @@ fn look(
     let mut picture = Picture::default();
     while !context.stop.asked() {
         context.alive(&context.signs.vision_alive);
+        if let Some(replacement) = exchange.take() {
+            eyes = replacement.eyes;
+            to_keeper.notify(Notice::Replaced(replacement.names, replacement.started));
+        }
         match pictures.take(&mut picture, PATIENCE) {
             Taken::Fresh => {}
             Taken::Nothing | Taken::Notice(()) => continue,
@@ -283,6 +295,7 @@ fn keep(
             Taken::Fresh => keeper.on_sighting(&sighting, now),
             Taken::Notice(Notice::Visit(visit)) => keeper.on_visit(&visit, now),
             Taken::Notice(Notice::Input(input)) => keeper.on_input(input, now),
+            Taken::Notice(Notice::Replaced(names, started)) => keeper.on_replaced(names, started, now),
             Taken::Notice(Notice::Flaw(change)) => tell_flaw(keeper, change, now),
             Taken::Notice(Notice::Failed(e)) => return End::Failed(e),
             Taken::Notice(Notice::Played) => played = true,

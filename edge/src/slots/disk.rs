@@ -50,6 +50,20 @@ pub trait Disk {
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
 }
 
+/// A file's whole content by another: after a power cut the old or the new one is there. Durable when this returns.
+///
+/// # Errors
+/// As the operating system says; the old content still stands.
+pub fn replace(disk: &impl Disk, path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut next = path.as_os_str().to_owned();
+    next.push(".next");
+    let next = Path::new(&next);
+    disk.write(next, bytes)?;
+    disk.sync_file(next)?;
+    disk.rename(next, path)?;
+    disk.sync_dir(path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new(".")))
+}
+
 /// The file system of this machine.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct RealDisk;

@@ -14,8 +14,10 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 pub mod disk;
+mod scrub;
 
 use disk::Disk;
+use lintel_shared::bundle::{MANIFEST, Manifest};
 
 /// The two slots.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -190,11 +192,27 @@ impl<D: Disk> Slots<D> {
     /// `current` names `slot`, by one rename.
     fn switch(&self, slot: Slot) -> Result<(), SlotError> {
         let current = self.state.join("current");
-        let next = self.state.join("current.next");
-        self.on(&next, |disk, path| disk.write(path, format!("{slot}\n").as_bytes()))?;
-        self.on(&next, |disk, path| disk.sync_file(path))?;
-        self.on(&current, |disk, path| disk.rename(&next, path))?;
-        self.on(&self.state, |disk, path| disk.sync_dir(path))
+        self.on(&current, |disk, path| disk::replace(disk, path, format!("{slot}\n").as_bytes()))
+    }
+
+    /// Revision of the bundle in the slot that is not current, if one is there.
+    #[must_use]
+    pub fn previous_revision(&self) -> Option<u64> {
+        let slot = self.current().ok()??.other();
+        let manifest = self.disk.read(&self.dir(slot).join(MANIFEST)).ok()?;
+        Manifest::from_bytes(&manifest).ok().map(|manifest| manifest.revision)
+    }
+
+    /// Makes the bundle in the other slot current again, once `prove` has loaded it from there.
+    ///
+    /// # Errors
+    /// In every case what was current before still is.
+    pub fn go_back(&self, prove: impl FnOnce(&Path) -> Result<(), String>) -> Result<Installed, SlotError> {
+        let slot = self.current()?.map_or(Slot::A, Slot::other);
+        let dir = self.dir(slot);
+        prove(&dir).map_err(|why| SlotError::Proof { slot, why })?;
+        self.switch(slot)?;
+        Ok(Installed { slot, dir, changed: true })
     }
 
     fn on(&self, path: &Path, act: impl FnOnce(&D, &Path) -> io::Result<()>) -> Result<(), SlotError> {

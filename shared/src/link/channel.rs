@@ -14,8 +14,8 @@ use rustls::server::NoServerSessionStorage;
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::version::TLS13;
 use rustls::{
-    CertificateError, ClientConfig, ClientConnection, Connection, DigitallySignedStruct, DistinguishedName, ServerConfig,
-    ServerConnection, SignatureScheme,
+    CertificateError, ClientConfig, ClientConnection, Connection, DigitallySignedStruct, DistinguishedName,
+    ServerConfig, ServerConnection, SignatureScheme,
 };
 
 use super::identity::{Fingerprint, Identity, MAX_CERTIFICATE_BYTES};
@@ -79,10 +79,7 @@ pub fn device_config(identity: &Identity) -> Result<Arc<ServerConfig>, ChannelEr
 ///
 /// # Errors
 /// When the identity is not one that TLS can use.
-pub fn workstation_config(
-    identity: &Identity,
-    device: Option<Fingerprint>,
-) -> Result<Arc<ClientConfig>, ChannelError> {
+pub fn workstation_config(identity: &Identity, device: Option<Fingerprint>) -> Result<Arc<ClientConfig>, ChannelError> {
     let provider = Arc::new(default_provider());
     let mut config = ClientConfig::builder_with_provider(Arc::clone(&provider))
         .with_protocol_versions(&[&TLS13])?

@@ -89,6 +89,11 @@ impl Vision {
         sighting
     }
 
+    /// A crop of RGB8, [`CROP_BYTES`], → its embedding.
+    pub fn embed(&mut self, crop: &[u8]) -> Result<Embedding, RuntimeError> {
+        self.encoder.embed(crop)
+    }
+
     /// Where the time went, over all frames so far.
     pub fn timings(&self) -> Timings {
         let onnx_runtime = self.detector.inside() + self.encoder.inside();

@@ -85,24 +85,15 @@ fn answers() -> Vec<(Answer, &'static str)> {
         (Answer::Wanted(vec![wanted]), "34000000010005010c7461626c652e6c696e74656c<1>ac0202"),
         (Answer::Received { have: 128 }, "050000000100068001"),
         (Answer::Working, "03000000010007"),
-        (
-            Answer::Installed(Receipt { statement: vec![1], signature: vec![2, 3] }),
-            "080000000100080101020203",
-        ),
+        (Answer::Installed(Receipt { statement: vec![1], signature: vec![2, 3] }), "080000000100080101020203"),
         (
             Answer::People { people: vec![Named { id: PersonId(4), name: "Ada".into() }], all: 1 },
             "0a00000001000901040341646101",
         ),
-        (
-            Answer::Log { entries: vec![vec![1, 2]], head: 5, head_hash: hash(6) },
-            "2800000001000a0102010205<6>",
-        ),
+        (Answer::Log { entries: vec![vec![1, 2]], head: 5, head_hash: hash(6) }, "2800000001000a0102010205<6>"),
         (Answer::Workstations(vec![known]), "2a00000001000b01<5>046465736b00"),
         (Answer::Done, "0300000001000c"),
-        (
-            Answer::Refused { why: Refusal::Rollback, text: "no".into() },
-            "0700000001000d09026e6f",
-        ),
+        (Answer::Refused { why: Refusal::Rollback, text: "no".into() }, "0700000001000d09026e6f"),
     ]
 }
 

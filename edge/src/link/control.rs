@@ -1,0 +1,186 @@
+//! `lintel-edge pair` and its like ⇄ the running daemon, over a socket that only the daemon's user can open.
+
+use std::fs::{self, Permissions};
+use std::io::{BufRead as _, BufReader, ErrorKind, Read as _, Write as _};
+use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use lintel_shared::link::Identity;
+use lintel_shared::link::identity::MAX_FILE_BYTES;
+use serde::{Deserialize, Serialize};
+
+use super::known::Known;
+use super::{Deed, Device, LinkError, lock, pairing};
+use crate::clock::Stop;
+use crate::slots::disk::{Disk as _, RealDisk, replace};
+
+/// Longest line that is read, in bytes.
+const MAX_LINE: u64 = 4096;
+/// How long either end waits for the other.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// What is asked of the daemon.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Order {
+    /// Go into pairing mode.
+    Pair,
+    /// Forget all workstations and whom to trust.
+    Unpair,
+}
+
+/// What the daemon says.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Reply {
+    /// Pairing mode.
+    Pairing {
+        /// The code, as the display shows it.
+        code: String,
+        /// How long it counts.
+        seconds: u64,
+        /// The fingerprint of the device's certificate.
+        fingerprint: String,
+    },
+    /// All is forgotten.
+    Unpaired {
+        /// Workstations that were known.
+        workstations: usize,
+    },
+    /// It did not work.
+    Failed {
+        /// Why.
+        why: String,
+    },
+}
+
+fn socket(state: &Path) -> PathBuf {
+    state.join("link").join("control")
+}
+
+/// The device's key; a new one where there is none.
+pub(super) fn identity(state: &Path) -> Result<Identity, LinkError> {
+    let path = state.join("link").join("identity.lintel");
+    let system = |source| LinkError::System { what: path.display().to_string(), source };
+    match fs::metadata(&path) {
+        Ok(meta) if meta.len() <= MAX_FILE_BYTES as u64 => {
+            let bytes = fs::read(&path).map_err(system)?;
+            Identity::from_bytes(&bytes).map_err(|source| LinkError::Identity { path: path.clone(), source })
+        }
+        Ok(_) => Err(system(std::io::Error::from(ErrorKind::FileTooLarge))),
+        Err(e) if e.kind() == ErrorKind::NotFound => {
+            let made = Identity::generate().map_err(|source| LinkError::Identity { path: path.clone(), source })?;
+            let folder = state.join("link");
+            RealDisk.create_dir_all(&folder).map_err(system)?;
+            // Before the key is in it, so that nobody else ever could read it.
+            fs::set_permissions(&folder, Permissions::from_mode(0o700)).map_err(system)?;
+            replace(&RealDisk, &path, &made.to_bytes()).map_err(system)?;
+            RealDisk.sync_dir(state).map_err(system)?;
+            Ok(made)
+        }
+        Err(e) => Err(system(e)),
+    }
+}
+
+/// Asks the daemon that runs on this state folder.
+///
+/// # Errors
+/// One line that says what is wrong.
+pub fn ask(state: &Path, order: Order) -> Result<Reply, String> {
+    let path = socket(state);
+    let mut stream = UnixStream::connect(&path).map_err(|e| match e.kind() {
+        ErrorKind::NotFound | ErrorKind::ConnectionRefused => format!(
+            "no daemon with a network runs on {}: start `lintel-edge run`, with network.listen set",
+            state.display()
+        ),
+        _ => format!("{}: {e}", path.display()),
+    })?;
+    let talk = |stream: &mut UnixStream| -> std::io::Result<String> {
+        stream.set_read_timeout(Some(PATIENCE))?;
+        writeln!(stream, "{}", serde_json::to_string(&order)?)?;
+        let mut line = String::new();
+        BufReader::new(stream.take(MAX_LINE)).read_line(&mut line)?;
+        Ok(line)
+    };
+    let line = talk(&mut stream).map_err(|e| format!("the daemon does not answer: {e}"))?;
+    serde_json::from_str(&line).map_err(|e| format!("the daemon's answer cannot be read: {e}"))
+}
+
+/// Serves orders until the stop is asked for.
+pub(super) fn serve(device: Arc<Device>, stop: &Stop) -> Result<(), LinkError> {
+    let path = socket(&device.state);
+    let failed = |source| LinkError::System { what: path.display().to_string(), source };
+    match fs::remove_file(&path) {
+        Err(e) if e.kind() != ErrorKind::NotFound => return Err(failed(e)),
+        _ => {}
+    }
+    let listener = UnixListener::bind(&path).map_err(failed)?;
+    fs::set_permissions(&path, Permissions::from_mode(0o600)).map_err(failed)?;
+    listener.set_nonblocking(true).map_err(failed)?;
+    let stop = stop.clone();
+    let listen = move || {
+        while !stop.asked() {
+            match listener.accept() {
+                Ok((stream, _)) => {
+                    if let Err(e) = answer(stream, &device) {
+                        tracing::debug!("link: control: {e}");
+                    }
+                }
+                Err(_) => thread::sleep(Duration::from_millis(50)),
+            }
+        }
+    };
+    thread::Builder::new().name("link-control".to_owned()).spawn(listen).map_err(failed)?;
+    Ok(())
+}
+
+fn answer(mut stream: UnixStream, device: &Device) -> std::io::Result<()> {
+    stream.set_nonblocking(false)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    let mut line = String::new();
+    BufReader::new((&stream).take(MAX_LINE)).read_line(&mut line)?;
+    let reply = match serde_json::from_str(&line) {
+        Ok(order) => device.obey(order),
+        Err(e) => Reply::Failed { why: format!("the order cannot be read: {e}") },
+    };
+    writeln!(stream, "{}", serde_json::to_string(&reply)?)
+}
+
+impl Device {
+    /// Does what somebody who stands at the device asks for.
+    #[must_use]
+    pub fn obey(&self, order: Order) -> Reply {
+        match order {
+            Order::Pair => match lock(&self.pairing).begin(self.clock.now()) {
+                Ok(code) => Reply::Pairing {
+                    code: code.shown(),
+                    seconds: pairing::LASTS.as_secs(),
+                    fingerprint: self.fingerprint().to_string(),
+                },
+                Err(e) => Reply::Failed { why: e.to_string() },
+            },
+            Order::Unpair => {
+                let mut known = lock(&self.known);
+                let workstations = known.workstations.len();
+                if let Err(e) = Known::default().save(&self.state, &RealDisk) {
+                    return Reply::Failed { why: e.to_string() };
+                }
+                *known = Known::default();
+                drop(known);
+                lock(&self.pairing).end();
+                self.note(Deed::Unpaired);
+                Reply::Unpaired { workstations }
+            }
+        }
+    }
+
+    /// The code that the display is to show now, if any.
+    #[must_use]
+    pub fn pairing_code(&self) -> Option<String> {
+        lock(&self.pairing).code(self.clock.now()).map(|code| code.shown())
+    }
+}

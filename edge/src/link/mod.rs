@@ -1,0 +1,299 @@
+//! A workstation's requests → pairing, pushes, answers; the door goes on meanwhile.
+//!
+//! ```text
+//! server (accept, limits) ─▶ session (one caller) ─▶ pairing, trust ─▶ install (slots, proof) ─▶ pipeline's exchange
+//!                                                       known (one file)
+//! ```
+//!
+//! Everything here runs on threads of its own. The pipeline is touched in one place only: the exchange, between frames.
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use lintel_shared::bundle::Manifest;
+use lintel_shared::door::Fault;
+use lintel_shared::link::{Fingerprint, Identity, IdentityError};
+use lintel_shared::runtime::Options;
+use lintel_shared::table::Table;
+use lintel_shared::wire::link::{Hash, Refusal};
+use lintel_shared::wire::{Event, EventKind};
+
+use crate::clock::{Clock, Stop};
+use crate::events::{EventError, Sink};
+use crate::pipeline::exchange::Exchange;
+
+pub mod announce;
+pub mod control;
+pub mod install;
+pub mod known;
+pub mod pairing;
+pub mod server;
+mod session;
+pub mod trust;
+
+use known::{Known, KnownError};
+use pairing::PairingMode;
+
+/// Something that the journal is to know.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Deed {
+    /// A workstation was paired.
+    Paired(Fingerprint),
+    /// A workstation was taken off.
+    Forgotten(Fingerprint),
+    /// The device was made to forget all workstations, by somebody who stands at it.
+    Unpaired,
+    /// A caller was refused.
+    Refused {
+        /// Who, where the handshake came so far.
+        caller: Option<Fingerprint>,
+        /// Why.
+        why: Refusal,
+    },
+    /// Another bundle runs.
+    Installed {
+        /// Who pushed it.
+        by: Fingerprint,
+        /// Revision of its table.
+        revision: u64,
+        /// SHA-256 of its table.
+        table: Hash,
+        /// People who were removed by it.
+        removed: u32,
+    },
+    /// The bundle before runs again.
+    RolledBack {
+        /// Who asked.
+        by: Fingerprint,
+        /// Revision of its table.
+        revision: u64,
+    },
+}
+
+/// What keeps the deeds, and can be asked for what it holds.
+pub trait Chronicle: Send + Sync {
+    /// Takes a deed; it is durable when this returns, or the disk refuses and the door says so.
+    fn note(&self, deed: &Deed);
+
+    /// Up to `most` entries after the sequence number `after`, oldest first.
+    fn entries(&self, after: u64, most: usize) -> Vec<Vec<u8>>;
+
+    /// Sequence number and chain hash of the newest entry.
+    fn head(&self) -> (u64, Hash);
+}
+
+/// Keeps nothing.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Silent;
+
+impl Chronicle for Silent {
+    fn note(&self, _: &Deed) {}
+
+    fn entries(&self, _: u64, _: usize) -> Vec<Vec<u8>> {
+        Vec::new()
+    }
+
+    fn head(&self) -> (u64, Hash) {
+        (0, [0; 32])
+    }
+}
+
+/// The wall clock, in seconds since 1970; it may be wrong. Cheap to clone.
+#[derive(Clone)]
+pub struct Wall(Arc<dyn Fn() -> u64 + Send + Sync>);
+
+impl Wall {
+    /// `read` is whatever the machine believes.
+    pub fn new(read: impl Fn() -> u64 + Send + Sync + 'static) -> Self {
+        Self(Arc::new(read))
+    }
+
+    /// What it says now.
+    #[must_use]
+    pub fn now(&self) -> u64 {
+        (self.0)()
+    }
+}
+
+/// What runs at the door now.
+#[derive(Clone, Debug)]
+pub struct Running {
+    /// The bundle's manifest.
+    pub manifest: Manifest,
+    /// Its table.
+    pub table: Table,
+    /// What runs the models.
+    pub provider: String,
+}
+
+/// What the link is made of.
+pub struct Parts {
+    /// The state folder.
+    pub state: PathBuf,
+    /// The device's name, for people.
+    pub name: String,
+    /// How models are opened.
+    pub inference: Options,
+    /// What runs at the start.
+    pub running: Running,
+    /// Where other bundles are handed to the pipeline.
+    pub exchange: Exchange,
+    /// The journal.
+    pub chronicle: Arc<dyn Chronicle>,
+    /// The faults of the moment.
+    pub faults: FaultBoard,
+    /// Monotonic.
+    pub clock: Clock,
+    /// Wall clock.
+    pub wall: Wall,
+}
+
+/// Why there is no link. The door goes on without it.
+#[derive(Debug, thiserror::Error)]
+pub enum LinkError {
+    /// What must be remembered cannot be read or written.
+    #[error(transparent)]
+    Known(#[from] KnownError),
+    /// The device's key cannot be made or read.
+    #[error("{}: {source}", path.display())]
+    Identity {
+        /// Its file.
+        path: PathBuf,
+        /// What is wrong.
+        source: IdentityError,
+    },
+    /// A file or a socket.
+    #[error("{what}: {source}")]
+    System {
+        /// What was tried.
+        what: String,
+        /// What the operating system said.
+        source: std::io::Error,
+    },
+    /// TLS cannot be set up.
+    #[error("{0}")]
+    Tls(String),
+}
+
+/// The device as its link sees it, shared by all its threads.
+pub struct Device {
+    state: PathBuf,
+    name: String,
+    inference: Options,
+    identity: Identity,
+    known: Mutex<Known>,
+    pairing: Mutex<PairingMode>,
+    running: Mutex<Running>,
+    pushing: Mutex<()>,
+    exchange: Exchange,
+    chronicle: Arc<dyn Chronicle>,
+    faults: FaultBoard,
+    clock: Clock,
+    wall: Wall,
+}
+
+impl Device {
+    /// Reads what is remembered in the state folder, and makes a key where there is none.
+    ///
+    /// # Errors
+    /// [`LinkError`].
+    pub fn open(parts: Parts) -> Result<Self, LinkError> {
+        let Parts { state, name, inference, running, exchange, chronicle, faults, clock, wall } = parts;
+        let identity = control::identity(&state)?;
+        let known = Known::load(&state, &crate::slots::disk::RealDisk)?;
+        Ok(Self {
+            state,
+            name,
+            inference,
+            identity,
+            known: Mutex::new(known),
+            pairing: Mutex::default(),
+            running: Mutex::new(running),
+            pushing: Mutex::new(()),
+            exchange,
+            chronicle,
+            faults,
+            clock,
+            wall,
+        })
+    }
+
+    /// By what a workstation knows this device.
+    #[must_use]
+    pub fn fingerprint(&self) -> Fingerprint {
+        self.identity.fingerprint()
+    }
+
+    /// A lower bound of the time, in seconds since 1970.
+    fn now(&self) -> u64 {
+        let clock = self.wall.now();
+        lock(&self.known).at_least(clock)
+    }
+
+    /// Whether `patience` has passed since this was called.
+    fn overdue_after(&self, patience: Duration) -> impl Fn() -> bool + use<> {
+        let clock = self.clock.clone();
+        let until = clock.now() + patience;
+        move || clock.now() > until
+    }
+
+    fn note(&self, deed: Deed) {
+        tracing::info!("link: {deed:?}");
+        self.chronicle.note(&deed);
+    }
+}
+
+/// A lock that a panic elsewhere doesn't take away.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Keeps the faults that the events tell of. Cheap to clone.
+#[derive(Clone, Default)]
+pub struct FaultBoard(Arc<Mutex<Vec<Fault>>>);
+
+impl FaultBoard {
+    /// The faults of the moment, in words.
+    #[must_use]
+    pub fn words(&self) -> Vec<String> {
+        lock(&self.0).iter().map(ToString::to_string).collect()
+    }
+}
+
+impl Sink for FaultBoard {
+    fn emit(&mut self, event: &Event) -> Result<(), EventError> {
+        let mut faults = lock(&self.0);
+        match event.kind {
+            EventKind::Fault(fault) if !faults.contains(&fault) => faults.push(fault),
+            EventKind::FaultCleared(fault) => faults.retain(|there| *there != fault),
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+/// The link's threads; they end when the `stop` is asked for.
+pub struct Link {
+    server: server::Server,
+    _announcement: Option<announce::Announcement>,
+}
+
+impl Link {
+    /// Listens at `listen`, and at the state folder's control socket.
+    ///
+    /// # Errors
+    /// [`LinkError`].
+    pub fn start(device: Arc<Device>, listen: &str, announce: bool, stop: &Stop) -> Result<Self, LinkError> {
+        let server = server::Server::start(Arc::clone(&device), listen, stop)?;
+        control::serve(Arc::clone(&device), stop)?;
+        let announcement = if announce { announce::announce(&device, server.address()) } else { None };
+        Ok(Self { server, _announcement: announcement })
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn address(&self) -> std::net::SocketAddr {
+        self.server.address()
+    }
+}
