@@ -17,6 +17,7 @@ pub mod display;
 pub mod events;
 pub mod health;
 pub mod inputs;
+pub mod journal;
 pub mod link;
 pub mod narrate;
 pub mod pipeline;

@@ -54,6 +54,9 @@ fn line(event: &Event) -> Option<String> {
         EventKind::Fault(fault) => Some(format!("fault      {fault}")),
         EventKind::FaultCleared(fault) => Some(format!("no longer  {fault}")),
         EventKind::Stopped => Some("stopped".to_owned()),
+        EventKind::LockedOut { seconds, refusals } => {
+            Some(format!("locked out for {seconds} s after {refusals} refusals"))
+        }
         EventKind::Sighting(_) | EventKind::Door(_) | EventKind::Contact(_) => None,
     }
 }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use lintel_shared::bundle::{self, Manifest};
 use lintel_shared::door::Fault;
+use lintel_shared::lockout::Lockout;
 use lintel_shared::quality::QualityLimits;
 use lintel_shared::runtime::{BundleError, Fallback, Fetch, Library, LoadedBundle, Options, Provider, Vision};
 use lintel_shared::screen::Screen;
@@ -27,7 +28,8 @@ use crate::display::{self, Display, NoDisplay, framebuffer, ssd1306, st7789};
 use crate::events::{self, EventError, Sink, Tee, WireFile};
 use crate::health::Watchdog;
 use crate::inputs::{GpioInputs, Inputs};
-use crate::link::{Device, FaultBoard, Link, Parts, Running, Silent, Wall};
+use crate::journal::Journal;
+use crate::link::{Chronicle, Device, FaultBoard, Link, Parts, Running, Silent, Wall};
 use crate::pipeline::exchange::Exchange;
 use crate::pipeline::keeper::{Keeper, KeeperError, KeeperParts, Names};
 use crate::pipeline::recorded::{Recorded, RecordedError};
@@ -174,6 +176,10 @@ pub fn run(
     let (eyes, provider) = open_eyes(options, bundle)?;
     let started = Started { provider: provider.clone(), ..started };
     let mut sinks: Vec<Box<dyn Sink>> = extra.into_iter().collect();
+    let journal = open_journal(options, clock, wall);
+    if let Some(journal) = &journal {
+        sinks.push(Box::new(journal.sink().map_err(RunError::Thread)?));
+    }
     let faults = FaultBoard::default();
     sinks.push(Box::new(faults.clone()));
     if let Some(path) = &options.events {
@@ -194,6 +200,7 @@ pub fn run(
         names,
     })?;
     let now = if options.fast { Uptime::ZERO } else { clock.now() };
+    keeper.slow_down(open_lockout(options, journal.as_ref(), now)?);
     keeper.start(started, now);
     keeper.ready(now);
     let stages = Stages { camera, watch: options.config.camera_watch(), eyes, keeper };
@@ -208,7 +215,7 @@ pub fn run(
     let mut watchdog = Watchdog::from_environment();
     watchdog.ready();
     let exchange = Exchange::default();
-    let link = open_link(options, running, provider, (&exchange, faults), (clock, wall), stop);
+    let link = open_link(options, running, provider, (&exchange, faults), (journal, clock, wall), stop);
     let surroundings = Surroundings { inputs, alive: Box::new(move |now| watchdog.alive(now)), exchange };
     let outcome = threads::run(stages, surroundings, clock, stop, patience).map_err(RunError::Thread);
     drop(link);
@@ -221,7 +228,7 @@ fn open_link(
     (manifest, table): (Manifest, Table),
     provider: Text,
     (exchange, faults): (&Exchange, FaultBoard),
-    (clock, wall): (&Clock, &Wall),
+    (journal, clock, wall): (Option<Journal>, &Clock, &Wall),
     stop: &Stop,
 ) -> Option<Link> {
     let network = &options.config.network;
@@ -234,7 +241,7 @@ fn open_link(
         inference: inference(options),
         running: Running { manifest, table, provider: provider.as_str().to_owned() },
         exchange: exchange.clone(),
-        chronicle: Arc::new(Silent),
+        chronicle: journal.map_or_else(|| Arc::new(Silent) as Arc<dyn Chronicle>, |journal| Arc::new(journal)),
         faults,
         clock: clock.clone(),
         wall: wall.clone(),
@@ -251,6 +258,25 @@ fn open_link(
             None
         }
     }
+}
+
+/// The journal; where there can be none, that is said, and the door goes on. A run in virtual time is no history.
+fn open_journal(options: &RunOptions, clock: &Clock, wall: &Wall) -> Option<Journal> {
+    if options.fast {
+        return None;
+    }
+    let opened = Journal::open(&options.state, options.config.journal.keep, clock, wall);
+    opened.inspect_err(|e| tracing::error!("{e}; the door goes on without a journal")).ok()
+}
+
+/// Refusals that were counted before the power went still count.
+fn open_lockout(options: &RunOptions, journal: Option<&Journal>, now: Uptime) -> Result<Lockout, RunError> {
+    let settings = options.config.lockout_settings();
+    let before = journal.map_or(Ok(0), |journal| journal.refusals(settings.forget_after)).unwrap_or_else(|e| {
+        tracing::error!("{e}");
+        0
+    });
+    Lockout::new(settings, before, now).map_err(|e| RunError::Keeper(e.into()))
 }
 
 /// What the machine calls itself.

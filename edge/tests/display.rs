@@ -31,6 +31,10 @@ fn screens() -> Vec<(String, Screen)> {
     for (votes, needed) in [(0, 4), (2, 4), (4, 4), (7, 12)] {
         screens.push((format!("looking-{votes}-of-{needed}"), Screen::Looking { votes, needed }));
     }
+    for seconds in [7, 900] {
+        screens.push((format!("try-later-{seconds}"), Screen::TryLater { seconds }));
+    }
+    screens.push(("pairing".to_owned(), Screen::Pairing { code: "123 456".try_into().unwrap() }));
     for (form, name) in [
         ("nobody", ""),
         ("short", "Ada"),

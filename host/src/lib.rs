@@ -35,6 +35,11 @@ pub mod train;
 pub mod trained;
 pub mod weights;
 
+// Bundle → devices at doors.
+pub mod device;
+pub mod journal_pages;
+pub mod site;
+
 // Recordings → figures → pages.
 pub mod evaluate;
 pub mod integers_report;

@@ -261,6 +261,8 @@ fn said(screen: &Screen) -> String {
         Screen::ForcedOpen => "the door was forced open".into(),
         Screen::Fault(fault) => format!("fault: {fault:?}"),
         Screen::Updating => "updating".into(),
+        Screen::TryLater { .. } => "try again later".into(),
+        Screen::Pairing { .. } => "pairing".into(),
     }
 }
 

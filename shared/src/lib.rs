@@ -20,6 +20,7 @@ pub mod embed;
 pub mod envelope;
 pub mod frame;
 pub mod geometry;
+pub mod lockout;
 pub mod quality;
 pub mod reference;
 pub mod screen;

@@ -227,7 +227,7 @@ mod tests {
 
     const ID: EncoderId = EncoderId([1; 32]);
 
-    fn table(likeness: f32) -> Table {
+    fn table(lead: f32) -> Table {
         let person = |id: u32| Person { id: PersonId(id), name: id.to_string() };
         Table::new(TableParts {
             encoder: ID,
@@ -237,7 +237,7 @@ mod tests {
             people: vec![person(4), person(5)],
             classes: vec![1.0, 0.0, 0.0, 1.0],
             dim: 2,
-            rule: Rule::Calibrated { likeness, lead: 0.1 },
+            rule: Rule::Calibrated { likeness: 0.5, lead },
             calibration: None,
         })
         .expect("a table")
@@ -259,7 +259,7 @@ mod tests {
 
     fn reference() -> Reference {
         let crops = vec![crop(100, 10), crop(10, 100), crop(70, 70)];
-        Reference::make(crops, 0.02, &table(0.5), encoder(0.0)).expect("a reference")
+        Reference::make(crops, 0.02, &table(0.1), encoder(0.0)).expect("a reference")
     }
 
     #[test]
@@ -267,12 +267,12 @@ mod tests {
         let reference = reference();
         let people: Vec<_> = reference.pictures.iter().map(|picture| picture.person).collect();
         assert_eq!(people, [Some(PersonId(4)), Some(PersonId(5)), None]);
-        reference.verify(encoder(0.0), &table(0.5)).expect("the same");
-        reference.verify(encoder(0.005), &table(0.5)).expect("within the tolerance");
-        let error = reference.verify(encoder(0.3), &table(0.5)).expect_err("far off").to_string();
+        reference.verify(encoder(0.0), &table(0.1)).expect("the same");
+        reference.verify(encoder(0.005), &table(0.1)).expect("within the tolerance");
+        let error = reference.verify(encoder(0.3), &table(0.1)).expect_err("far off").to_string();
         assert!(error.starts_with("picture 0") || error.starts_with("picture 1"), "{error}");
         // The scores are right and the bar is not.
-        let error = reference.verify(encoder(0.0), &table(0.999)).expect_err("nobody passes");
+        let error = reference.verify(encoder(0.0), &table(1.5)).expect_err("nobody passes");
         assert!(matches!(error, ProofError::Decision { index: 0 }), "{error}");
     }
 

@@ -55,6 +55,16 @@ pub enum Screen {
     Fault(Fault),
     /// A new bundle is being taken over.
     Updating,
+    /// After repeated refusals nobody is let in for a while.
+    TryLater {
+        /// How long it still lasts.
+        seconds: u16,
+    },
+    /// A workstation may be paired with this device now.
+    Pairing {
+        /// The code to be typed there.
+        code: String<16>,
+    },
 }
 
 /// What the daemon is busy with.
@@ -82,6 +92,10 @@ pub struct Situation<'a> {
     pub known: Option<&'a str>,
     /// When the last [`crate::verdict::Verdict::Stranger`] was decided.
     pub refused: Option<Uptime>,
+    /// Nobody is let in before this.
+    pub locked_out: Option<Uptime>,
+    /// The code of pairing mode.
+    pub pairing: Option<&'a str>,
     /// The faces that are followed, the nearest first, as from [`crate::verdict::Decider::progress`].
     pub progress: &'a [Progress],
 }
@@ -107,6 +121,14 @@ impl Screen {
                 return Self::Welcome { name: shown_name(situation.known.unwrap_or_default()) };
             }
             DoorState::Locked | DoorState::CoolDown { .. } => {}
+        }
+        if let Some(code) = situation.pairing {
+            return Self::Pairing { code: code.try_into().unwrap_or_default() };
+        }
+        if let Some(until) = situation.locked_out.filter(|until| *until > now) {
+            // Whole seconds, rounded up: 0 is never shown.
+            let seconds = until.since(now).as_millis().div_ceil(1000);
+            return Self::TryLater { seconds: u16::try_from(seconds).unwrap_or(u16::MAX) };
         }
         let refused = situation.refused.is_some_and(|at| at <= now && now.since(at) < REFUSAL_SHOWN);
         if refused {

@@ -7,6 +7,7 @@
 //! `lintel-edge run --events FILE` writes them, the workstation reads them. A message never changes its meaning: the
 //! bytes of every variant are pinned by tests, new variants go to the end, anything else makes a new version.
 
+pub mod journal;
 pub mod link;
 
 use alloc::vec::Vec;
@@ -71,6 +72,13 @@ pub enum EventKind {
     FaultCleared(Fault),
     /// The daemon stops, in order.
     Stopped,
+    /// After repeated refusals nobody is looked at for a while.
+    LockedOut {
+        /// For how long, in seconds.
+        seconds: u32,
+        /// Refusals in a row.
+        refusals: u32,
+    },
 }
 
 /// What runs.
@@ -282,7 +290,8 @@ impl Event {
             | EventKind::Screen(_)
             | EventKind::Fault(_)
             | EventKind::FaultCleared(_)
-            | EventKind::Stopped => true,
+            | EventKind::Stopped
+            | EventKind::LockedOut { .. } => true,
         }
     }
 }

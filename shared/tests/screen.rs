@@ -24,6 +24,8 @@ fn quiet() -> Situation<'static> {
         faults: FaultSet::default(),
         known: None,
         refused: None,
+        locked_out: None,
+        pairing: None,
         progress: &[],
     }
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use lintel_shared::door::{DoorSettings, DoorSettingsError, FailMode};
 use lintel_shared::frame::MAX_SIDE;
+use lintel_shared::lockout::{LockoutSettings, LockoutSettingsError};
 use lintel_shared::verdict::{VoteSettings, VoteSettingsError};
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
@@ -24,8 +25,8 @@ mod sections;
 
 use keys::{nearest_key, overlay};
 pub use sections::{
-    Camera, CameraHealth, CameraKind, Display, DisplayKind, Door, Fail, Inference, Inputs, Level, Network, Pipeline,
-    ProviderName, PullName, Relay, RelayAction, RelayKind, Size, Vote,
+    Camera, CameraHealth, CameraKind, Display, DisplayKind, Door, Fail, Inference, Inputs, Journal, Level, Lockout,
+    Network, Pipeline, ProviderName, PullName, Relay, RelayAction, RelayKind, Size, Vote,
 };
 
 /// The documented default configuration, as `lintel-edge run --print-config` prints it.
@@ -79,6 +80,9 @@ pub enum ConfigError {
     /// `[door]` does not make sense.
     #[error(transparent)]
     Door(#[from] DoorSettingsError),
+    /// `[lockout]` does not make sense.
+    #[error(transparent)]
+    Lockout(#[from] LockoutSettingsError),
 }
 
 /// All settings of the daemon. The keys are documented in `default.toml`.
@@ -94,6 +98,8 @@ pub struct Config {
     pub inputs: Inputs,
     pub display: Display,
     pub inference: Inference,
+    pub lockout: Lockout,
+    pub journal: Journal,
     pub network: Network,
 }
 
@@ -204,6 +210,9 @@ impl Config {
         range("display.spi_mhz", (1..=80).contains(&spi_mhz), spi_mhz.into(), "1 to 80")?;
         self.vote_settings().check()?;
         self.door_settings().check()?;
+        self.lockout_settings().check()?;
+        let keep = self.journal.keep;
+        range("journal.keep", (1000..=10_000_000).contains(&keep), keep as f64, "1000 to 10000000")?;
         let pulse = self.relay.pulse_s.duration();
         let lasts = (Duration::from_millis(50)..=self.door.release_s.duration()).contains(&pulse);
         range("relay.pulse_s", lasts, pulse.as_secs_f64(), "0.05 to door.release_s")
@@ -283,6 +292,19 @@ impl Config {
         }
     }
 
+    /// `[lockout]` as the keeper takes it.
+    #[must_use]
+    pub fn lockout_settings(&self) -> LockoutSettings {
+        let Lockout { tries, delay_s, growth, max_delay_s, forget_after_s } = self.lockout;
+        LockoutSettings {
+            tries,
+            delay: delay_s.duration(),
+            growth,
+            max_delay: max_delay_s.duration(),
+            forget_after: forget_after_s.duration(),
+        }
+    }
+
     /// `[camera.health]` as the watch takes it.
     #[must_use]
     pub fn camera_watch(&self) -> CameraWatchSettings {
@@ -306,6 +328,7 @@ mod tests {
         // And they are what the settings' own types call their defaults.
         assert_eq!(Config::default().vote_settings(), VoteSettings::default());
         assert_eq!(Config::default().door_settings(), DoorSettings::default());
+        assert_eq!(Config::default().lockout_settings(), LockoutSettings::default());
         // Every key of the structure is in the file, and no other.
         let written = Table::try_from(Config::default()).unwrap();
         let documented: Table = toml::from_str(DEFAULT).unwrap();
@@ -365,6 +388,8 @@ mod tests {
         check("[vote]\nneeded = 0", "vote setting needed is out of range, wanted 1 to window");
         check("[camera.health]\ndark_below = nan", "camera.health.dark_below is NaN, wanted 0 to 255");
         check("[pipeline]\nstage_timeout_s = 0.5", "pipeline.stage_timeout_s is 0.5, wanted at least 1");
+        check("[lockout]\ngrowth = 0", "lockout setting growth is out of range, wanted 1 to 10");
+        check("[journal]\nkeep = 9", "journal.keep is 9, wanted 1000 to 10000000");
         check("[relay]\npulse_s = 5.5", "relay.pulse_s is 5.5, wanted 0.05 to door.release_s");
         check("[relay]\npulse_s = 0.01", "relay.pulse_s is 0.01, wanted 0.05 to door.release_s");
         check("[camera]\nfps = 0", "camera.fps is 0, wanted 1 to 1000");

@@ -229,6 +229,26 @@ pub enum ProviderName {
     Cpu,
 }
 
+/// `[lockout]`
+#[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "default.toml documents every key, next to its default")]
+pub struct Lockout {
+    pub tries: u32,
+    pub delay_s: Seconds,
+    pub growth: u32,
+    pub max_delay_s: Seconds,
+    pub forget_after_s: Seconds,
+}
+
+/// `[journal]`
+#[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "default.toml documents every key, next to its default")]
+pub struct Journal {
+    pub keep: u64,
+}
+
 /// `[network]`
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -63,7 +63,14 @@ pub fn card(screen: &Screen) -> Card {
         Screen::ForcedOpen => say(Tone::Alarm, Icon::OpenDoor, "Door forced", "call security"),
         Screen::Fault(fault) => say(Tone::Alarm, fault_icon(*fault), "Out of order", fault_words(*fault)),
         Screen::Updating => say(Tone::Calm, Icon::Arrive, "Updating", "one moment"),
+        Screen::TryLater { seconds } => say(Tone::Bad, Icon::Padlock, "Try again", &later(*seconds)),
+        Screen::Pairing { code } => say(Tone::Ask, Icon::Arrive, code, "pairing code"),
     }
+}
+
+/// How long it still lasts, as people say it.
+fn later(seconds: u16) -> String {
+    if seconds < 120 { format!("in {seconds} s") } else { format!("in {} min", seconds.div_ceil(60)) }
 }
 
 fn fault_icon(fault: Fault) -> Icon {
@@ -110,5 +117,7 @@ pub fn slug(screen: &Screen) -> &'static str {
         Screen::Fault(Fault::Storage) => "fault-storage",
         Screen::Fault(Fault::Display) => "fault-display",
         Screen::Updating => "updating",
+        Screen::TryLater { .. } => "try-later",
+        Screen::Pairing { .. } => "pairing",
     }
 }

@@ -156,11 +156,14 @@ impl Device {
     pub fn obey(&self, order: Order) -> Reply {
         match order {
             Order::Pair => match lock(&self.pairing).begin(self.clock.now()) {
-                Ok(code) => Reply::Pairing {
-                    code: code.shown(),
-                    seconds: pairing::LASTS.as_secs(),
-                    fingerprint: self.fingerprint().to_string(),
-                },
+                Ok(code) => {
+                    self.exchange.show_code(Some((code.shown(), self.clock.now() + pairing::LASTS)));
+                    Reply::Pairing {
+                        code: code.shown(),
+                        seconds: pairing::LASTS.as_secs(),
+                        fingerprint: self.fingerprint().to_string(),
+                    }
+                }
                 Err(e) => Reply::Failed { why: e.to_string() },
             },
             Order::Unpair => {
@@ -172,15 +175,10 @@ impl Device {
                 *known = Known::default();
                 drop(known);
                 lock(&self.pairing).end();
+                self.exchange.show_code(None);
                 self.note(Deed::Unpaired);
                 Reply::Unpaired { workstations }
             }
         }
-    }
-
-    /// The code that the display is to show now, if any.
-    #[must_use]
-    pub fn pairing_code(&self) -> Option<String> {
-        lock(&self.pairing).code(self.clock.now()).map(|code| code.shown())
     }
 }

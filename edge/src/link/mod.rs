@@ -77,10 +77,21 @@ pub trait Chronicle: Send + Sync {
     fn note(&self, deed: &Deed);
 
     /// Up to `most` entries after the sequence number `after`, oldest first.
-    fn entries(&self, after: u64, most: usize) -> Vec<Vec<u8>>;
+    fn page(&self, after: u64, most: usize) -> Page;
 
     /// Sequence number and chain hash of the newest entry.
     fn head(&self) -> (u64, Hash);
+}
+
+/// Some entries of a journal.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Page {
+    /// As the journal holds them, oldest first.
+    pub entries: Vec<Vec<u8>>,
+    /// Sequence number of the first.
+    pub first: u64,
+    /// The chain's hash before it.
+    pub before: Hash,
 }
 
 /// Keeps nothing.
@@ -90,8 +101,8 @@ pub struct Silent;
 impl Chronicle for Silent {
     fn note(&self, _: &Deed) {}
 
-    fn entries(&self, _: u64, _: usize) -> Vec<Vec<u8>> {
-        Vec::new()
+    fn page(&self, _: u64, _: usize) -> Page {
+        Page::default()
     }
 
     fn head(&self) -> (u64, Hash) {

@@ -14,7 +14,7 @@ use lintel_shared::wire::link::{
 
 use super::known::Standing;
 use super::trust::{Offer, Refused, Trust};
-use super::{Deed, Device, lock};
+use super::{Deed, Device, Page, lock};
 use crate::clock::Stop;
 use crate::slots::Slots;
 use crate::slots::disk::RealDisk;
@@ -111,7 +111,8 @@ impl Session<'_> {
             Request::Log { after, most } => {
                 let chronicle = &self.device.chronicle;
                 let (head, head_hash) = chronicle.head();
-                Ok(Answer::Log { entries: chronicle.entries(after, most.into()), head, head_hash })
+                let Page { entries, first, before } = chronicle.page(after, most.into());
+                Ok(Answer::Log { entries, first, before, head, head_hash })
             }
             Request::Workstations => Ok(Answer::Workstations(lock(&self.device.known).workstations.clone())),
             Request::Forget { workstation } => self.forget(Fingerprint(workstation)),
@@ -146,7 +147,13 @@ impl Session<'_> {
     fn pair(&mut self, message: &[u8]) -> Result<Answer, Refused> {
         let pair = Pair { workstation: self.caller, device: self.device.fingerprint() };
         let now = self.device.clock.now();
-        let (agreed, message) = lock(&self.device.pairing).answer(pair, message, now)?;
+        let mut mode = lock(&self.device.pairing);
+        let answered = mode.answer(pair, message, now);
+        if mode.code(now).is_none() {
+            self.device.exchange.show_code(None);
+        }
+        drop(mode);
+        let (agreed, message) = answered?;
         let confirmation = agreed.device_says();
         self.agreed = Some(agreed);
         Ok(Answer::Pair { message, confirmation })
@@ -171,6 +178,7 @@ impl Session<'_> {
         *known = next;
         drop(known);
         lock(&self.device.pairing).end();
+        self.device.exchange.show_code(None);
         self.device.note(Deed::Paired(self.caller));
         Ok(Answer::Paired)
     }
@@ -194,15 +202,10 @@ impl Session<'_> {
         let slots = Slots::new(&device.state, RealDisk);
         let (journal, journal_head) = device.chronicle.head();
         let known = lock(&device.known);
-        let file = |name: &str| running.manifest.file(name).map_or([0; 32], |file| file.sha256);
         Status {
             name: shortened(&device.name),
             software: env!("CARGO_PKG_VERSION").to_owned(),
-            pack: shortened(&running.manifest.pack),
-            revision: running.manifest.revision,
-            table: file(lintel_shared::bundle::TABLE),
-            encoder: running.manifest.encoder,
-            detector: file(lintel_shared::bundle::DETECTOR),
+            manifest: running.manifest.to_bytes().unwrap_or_default(),
             people: u32::try_from(running.table.len()).unwrap_or(u32::MAX),
             rule: running.table.rule(),
             calibration: running.table.calibration().copied(),

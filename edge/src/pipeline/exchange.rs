@@ -8,6 +8,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use lintel_shared::table::PersonId;
+use lintel_shared::time::Uptime;
 use lintel_shared::wire::Started;
 
 use super::Eyes;
@@ -37,6 +38,7 @@ struct Inner {
 struct State {
     waiting: Option<Replacement>,
     removed: BTreeSet<PersonId>,
+    code: Option<(String, Uptime)>,
 }
 
 impl Exchange {
@@ -63,6 +65,17 @@ impl Exchange {
             self.0.taken.notify_all();
         }
         taken
+    }
+
+    /// The display shows this code until then; `None`: no longer.
+    pub fn show_code(&self, code: Option<(String, Uptime)>) {
+        self.state().code = code;
+    }
+
+    /// The code to be shown now.
+    #[must_use]
+    pub fn code(&self, now: Uptime) -> Option<String> {
+        self.state().code.as_ref().filter(|(_, until)| now < *until).map(|(code, _)| code.clone())
     }
 
     /// From this moment on these people are strangers, whatever the table that runs says; and only these.

@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use lintel_shared::door::{Command, Door, DoorSettings, DoorSettingsError, DoorState, Fault, FaultSet, Strike};
+use lintel_shared::lockout::{Lockout, LockoutSettingsError};
 use lintel_shared::screen::{Screen, Service, ShownName, Situation, shown_name};
 use lintel_shared::table::PersonId;
 use lintel_shared::time::Uptime;
@@ -72,6 +73,9 @@ pub enum KeeperError {
     /// Of the door.
     #[error(transparent)]
     Door(#[from] DoorSettingsError),
+    /// Of the lockout.
+    #[error(transparent)]
+    Lockout(#[from] LockoutSettingsError),
 }
 
 /// Decides, and moves strike and display.
@@ -95,6 +99,7 @@ pub struct Keeper {
     report: Report,
     seen_faults: FaultSet,
     exchange: Exchange,
+    lockout: Option<Lockout>,
 }
 
 /// The relay, what it was told, and whether its line agrees.
@@ -135,6 +140,7 @@ impl Keeper {
             report: Report::default(),
             seen_faults: FaultSet::default(),
             exchange: Exchange::default(),
+            lockout: None,
         })
     }
 
@@ -158,6 +164,11 @@ impl Keeper {
             }
         }
         self.refresh();
+    }
+
+    /// From now on repeated refusals are answered by waits.
+    pub fn slow_down(&mut self, lockout: Lockout) {
+        self.lockout = Some(lockout);
     }
 
     /// From now on whoever is shut out there is a stranger here.
@@ -196,8 +207,11 @@ impl Keeper {
         self.first.get_or_insert(sighting.captured);
         self.last = self.last.max(sighting.captured);
         self.emit(EventKind::Sighting(Look::from(sighting)));
-        for decision in self.decider.on_sighting(sighting, now) {
-            self.on_decision(&decision);
+        // During a wait nobody is looked at: no vote counts, and whoever stands there when it ends begins anew.
+        if self.locked_until().is_none() {
+            for decision in self.decider.on_sighting(sighting, now) {
+                self.on_decision(&decision);
+            }
         }
         self.refresh();
     }
@@ -215,15 +229,27 @@ impl Keeper {
         match decision.verdict {
             Verdict::Known(person) => {
                 self.report.known += 1;
+                if let Some(lockout) = &mut self.lockout {
+                    lockout.on_recognised();
+                }
                 self.known = Some(self.names.get(person).cloned().unwrap_or_default());
             }
             Verdict::Stranger => {
                 self.report.strangers += 1;
                 self.refused = Some(self.now);
+                if let Some(wait) = self.lockout.as_mut().and_then(|lockout| lockout.on_refusal(self.now)) {
+                    let seconds = u32::try_from(wait.lasts.as_secs()).unwrap_or(u32::MAX);
+                    self.emit(EventKind::LockedOut { seconds, refusals: wait.refusals });
+                }
             }
         }
         let command = self.door.on_decision(decision, self.now);
         self.carry_out(command);
+    }
+
+    fn locked_until(&mut self) -> Option<Uptime> {
+        let now = self.now;
+        self.lockout.as_mut().and_then(|lockout| lockout.locked_until(now))
     }
 
     /// The door's wires say something.
@@ -403,12 +429,16 @@ impl Keeper {
     /// Brings the display up to date.
     fn refresh(&mut self) {
         self.note_state();
+        let locked_out = self.locked_until();
+        let pairing = self.exchange.code(self.now);
         let situation = Situation {
             service: self.service,
             door: self.state,
             faults: self.door.faults(),
             known: self.known.as_deref(),
             refused: self.refused,
+            locked_out,
+            pairing: pairing.as_deref(),
             progress: &self.decider.progress(self.now),
         };
         let screen = Screen::choose(&situation, self.now);

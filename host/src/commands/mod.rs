@@ -2,10 +2,13 @@
 
 pub mod completions;
 pub mod demo;
+pub mod device;
 pub mod evaluate;
 pub mod export;
 pub mod ingest;
+pub mod keys;
 pub mod packs;
+pub mod push;
 pub mod quantize;
 pub mod render;
 pub mod report;

@@ -29,6 +29,8 @@ pub const MAX_PIECE: usize = 128 << 10;
 pub const MAX_METADATA: usize = 128 << 10;
 /// Most files of metadata in one offer: four roles and a chain of roots.
 pub const MAX_METADATA_FILES: usize = 64;
+/// Longest manifest in a [`Status`], in bytes.
+pub const MAX_MANIFEST: usize = 8 << 10;
 /// Longest text in a message, in bytes of UTF-8.
 pub const MAX_TEXT: usize = 512;
 /// Most people in one [`Answer::People`].
@@ -157,6 +159,10 @@ pub enum Answer {
     Log {
         /// Entries as the journal holds them, oldest first.
         entries: Vec<Vec<u8>>,
+        /// Sequence number of the first of them.
+        first: u64,
+        /// The chain's hash before it.
+        before: Hash,
         /// Sequence number of the newest entry.
         head: u64,
         /// The chain's hash there.
@@ -182,16 +188,8 @@ pub struct Status {
     pub name: String,
     /// Version of the daemon.
     pub software: String,
-    /// Name of the model pack.
-    pub pack: String,
-    /// Revision of the table.
-    pub revision: u64,
-    /// SHA-256 of `table.lintel`.
-    pub table: Hash,
-    /// The encoder.
-    pub encoder: EncoderId,
-    /// SHA-256 of `detector.onnx`.
-    pub detector: Hash,
+    /// The manifest of the bundle that runs, as its file has it.
+    pub manifest: Vec<u8>,
     /// People in the table.
     pub people: u32,
     /// The door's rule.
@@ -496,7 +494,8 @@ impl Message for Answer {
             Self::Hello { software, .. } => text(software),
             Self::Pair { message, .. } => within("bytes of a SPAKE2 message", message.len(), 33),
             Self::Status(status) => {
-                for word in [&status.name, &status.software, &status.pack, &status.provider] {
+                within("bytes of a manifest", status.manifest.len(), MAX_MANIFEST)?;
+                for word in [&status.name, &status.software, &status.provider] {
                     text(word)?;
                 }
                 within("faults", status.faults.len(), 32)?;

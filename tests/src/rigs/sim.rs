@@ -136,7 +136,8 @@ pub fn observe(run: &Run) -> Observed {
             | EventKind::Door(_)
             | EventKind::Contact(_)
             | EventKind::FaultCleared(_)
-            | EventKind::Stopped => {}
+            | EventKind::Stopped
+            | EventKind::LockedOut { .. } => {}
         }
     }
     observed

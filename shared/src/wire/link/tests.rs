@@ -51,11 +51,7 @@ fn status() -> Status {
     Status {
         name: "hall".into(),
         software: "0.1".into(),
-        pack: "mini".into(),
-        revision: 7,
-        table: hash(1),
-        encoder: EncoderId(hash(2)),
-        detector: hash(3),
+        manifest: vec![1, 2, 3],
         people: 2,
         rule: Rule::PAPER,
         calibration: None,
@@ -79,7 +75,7 @@ fn answers() -> Vec<(Answer, &'static str)> {
         (Answer::Paired, "03000000010002"),
         (
             Answer::Status(status()),
-            "a80000000100030468616c6c03302e31046d696e6907<1><2><3>0200cdcc4c3f00034350550106010403023c09<4>010178",
+            "460000000100030468616c6c03302e31030102030200cdcc4c3f00034350550106010403023c09<4>010178",
         ),
         (Answer::Kept, "03000000010004"),
         (Answer::Wanted(vec![wanted]), "34000000010005010c7461626c652e6c696e74656c<1>ac0202"),
@@ -90,7 +86,10 @@ fn answers() -> Vec<(Answer, &'static str)> {
             Answer::People { people: vec![Named { id: PersonId(4), name: "Ada".into() }], all: 1 },
             "0a00000001000901040341646101",
         ),
-        (Answer::Log { entries: vec![vec![1, 2]], head: 5, head_hash: hash(6) }, "2800000001000a0102010205<6>"),
+        (
+            Answer::Log { entries: vec![vec![1, 2]], first: 5, before: hash(7), head: 5, head_hash: hash(6) },
+            "4900000001000a0102010205<7>05<6>",
+        ),
         (Answer::Workstations(vec![known]), "2a00000001000b01<5>046465736b00"),
         (Answer::Done, "0300000001000c"),
         (Answer::Refused { why: Refusal::Rollback, text: "no".into() }, "0700000001000d09026e6f"),

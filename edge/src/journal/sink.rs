@@ -1,0 +1,131 @@
+//! Events of the pipeline → entries of the journal, on a thread of its own.
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::thread::JoinHandle;
+
+use lintel_shared::time::Uptime;
+use lintel_shared::verdict::Verdict;
+use lintel_shared::wire::journal::Entry;
+use lintel_shared::wire::{Event, EventKind};
+
+use super::Journal;
+use crate::events::{EventError, Sink};
+
+/// Entries that may wait for a slow disk; more are lost, counted, and the count is an entry itself.
+const MAX_WAITING: usize = 1024;
+/// Entries that are made durable together.
+const BATCH: usize = 64;
+
+/// Takes events, waits for nothing. Dropping it waits until everything that was taken is on the disk.
+pub struct JournalSink {
+    queue: Option<SyncSender<(Uptime, Entry)>>,
+    writer: Option<JoinHandle<()>>,
+    failing: Arc<AtomicBool>,
+    lost: Arc<AtomicU64>,
+    revision: u64,
+}
+
+impl Journal {
+    /// Where the pipeline's events go.
+    ///
+    /// # Errors
+    /// When the operating system gives no thread.
+    pub fn sink(&self) -> io::Result<JournalSink> {
+        let (queue, entries) = sync_channel(MAX_WAITING);
+        let (failing, lost) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
+        let (journal, told, missed) = (self.clone(), Arc::clone(&failing), Arc::clone(&lost));
+        let write = move || keep(&journal, &entries, &told, &missed);
+        let writer = std::thread::Builder::new().name("journal".to_owned()).spawn(write)?;
+        Ok(JournalSink { queue: Some(queue), writer: Some(writer), failing, lost, revision: 0 })
+    }
+}
+
+fn keep(journal: &Journal, entries: &Receiver<(Uptime, Entry)>, failing: &AtomicBool, lost: &AtomicU64) {
+    let mut noted = 0;
+    while let Ok(first) = entries.recv() {
+        let mut batch = vec![first];
+        batch.extend(entries.try_iter().take(BATCH - 1));
+        let missed = lost.load(Ordering::SeqCst);
+        if missed > noted {
+            batch.push((batch[0].0, Entry::Lost { entries: missed - noted }));
+        }
+        let done = journal.append_all(&batch);
+        if let (Err(e), false) = (&done, failing.load(Ordering::SeqCst)) {
+            tracing::error!("{e}");
+        }
+        match done {
+            Ok(_) => noted = missed,
+            Err(_) => drop(lost.fetch_add(batch.len() as u64, Ordering::SeqCst)),
+        }
+        failing.store(done.is_err(), Ordering::SeqCst);
+    }
+}
+
+impl JournalSink {
+    /// What of an event is kept.
+    fn entry(&mut self, event: &Event) -> Option<Entry> {
+        Some(match &event.kind {
+            EventKind::Started(started) => {
+                self.revision = started.revision;
+                Entry::Started { revision: started.revision, people: started.people }
+            }
+            EventKind::Decision(decision) => {
+                let scores = &decision.scores;
+                let (revision, likeness) = (self.revision, scores.likeness);
+                let (lead, confidence) = (scores.lead, scores.confidence);
+                match decision.verdict {
+                    Verdict::Known(person) => Entry::Recognised { person, revision, likeness, lead, confidence },
+                    Verdict::Stranger => Entry::NotRecognised { revision, likeness, lead, confidence },
+                }
+            }
+            EventKind::Relay(strike) => Entry::Relay(*strike),
+            EventKind::Contact(contact) => Entry::Contact(*contact),
+            EventKind::Fault(fault) => Entry::Fault(*fault),
+            EventKind::FaultCleared(fault) => Entry::FaultCleared(*fault),
+            EventKind::Stopped => Entry::Stopped,
+            EventKind::LockedOut { seconds, refusals } => Entry::LockedOut { seconds: *seconds, refusals: *refusals },
+            EventKind::Visit { .. } | EventKind::Sighting(_) | EventKind::Door(_) | EventKind::Screen(_) => {
+                return None;
+            }
+        })
+    }
+}
+
+impl Sink for JournalSink {
+    fn emit(&mut self, event: &Event) -> Result<(), EventError> {
+        let Some(entry) = self.entry(event) else { return Ok(()) };
+        // Taken away only by `drop`, after which nobody emits.
+        let Some(queue) = &self.queue else { return Ok(()) };
+        let why = match queue.try_send((event.at, entry)) {
+            Ok(()) if !self.failing.load(Ordering::SeqCst) => return Ok(()),
+            Ok(()) => "an earlier entry could not be kept",
+            Err(TrySendError::Full(_)) => {
+                self.lost.fetch_add(1, Ordering::SeqCst);
+                "the disk is too slow"
+            }
+            Err(TrySendError::Disconnected(_)) => {
+                self.lost.fetch_add(1, Ordering::SeqCst);
+                "its writer has ended"
+            }
+        };
+        Err(EventError { path: PathBuf::from("journal"), why: why.to_owned() })
+    }
+
+    fn lost(&self) -> u64 {
+        self.lost.load(Ordering::SeqCst)
+    }
+}
+
+impl Drop for JournalSink {
+    fn drop(&mut self) {
+        self.queue = None;
+        if let Some(writer) = self.writer.take() {
+            // A panic of the writer has been told as "its writer has ended".
+            let _ = writer.join();
+        }
+    }
+}

@@ -1,0 +1,10 @@
+//! This workstation → devices at doors: pair, push, ask.
+
+pub mod changes;
+pub mod client;
+pub mod find;
+pub mod pair;
+pub mod parcel;
+pub mod push;
+
+pub use client::{Client, DeviceError};

@@ -1,0 +1,182 @@
+//! A bundle, a trained folder or a table → the files of a push, with the decisions that they must lead to.
+
+use std::fs;
+use std::path::Path;
+
+use lintel_faces::photo;
+use lintel_shared::align::{CROP_BYTES, crop_transform, warp};
+use lintel_shared::bundle::{DETECTOR, ENCODER, FileEntry, MANIFEST, MAX_FILE_BYTES, Manifest, TABLE};
+use lintel_shared::frame::Frame;
+use lintel_shared::reference::{REFERENCE, Reference};
+use lintel_shared::runtime::{Encoder, LoadedBundle, Options};
+use lintel_shared::table::Table;
+use lintel_shared::time::Uptime;
+
+use crate::failure::Failure;
+use crate::rendered::cohort;
+use crate::site::{Site, now};
+
+/// Pictures whose decisions a device must reproduce.
+const PICTURES: u32 = 6;
+/// Which cohort they are from: nobody whom the bars were set by.
+const WORLD: u64 = 7;
+/// Size of a rendered photo, px.
+const PHOTO: [u32; 2] = [320, 320];
+/// By how much a device's likeness and lead may differ: half-precision providers do.
+pub const TOLERANCE: f32 = 0.02;
+
+/// What is to be pushed.
+#[derive(Debug, Clone)]
+pub enum Content {
+    /// A whole bundle.
+    Bundle {
+        /// Its files: detector, encoder.
+        models: [Vec<u8>; 2],
+        /// Its manifest.
+        manifest: Manifest,
+        /// Its table.
+        table: Table,
+    },
+    /// A table alone: detector and encoder stay.
+    Table {
+        /// It.
+        table: Table,
+        /// The encoder, if it came along.
+        encoder: Option<Vec<u8>>,
+    },
+}
+
+/// What is sent to one device.
+#[derive(Debug, Clone)]
+pub struct Parcel {
+    /// Name and content; the detector's is missing where the device keeps its own.
+    pub files: Vec<(&'static str, Vec<u8>)>,
+    /// The manifest.
+    pub manifest: Manifest,
+    /// The table.
+    pub table: Table,
+    /// All files of the push, sent or not.
+    pub entries: Vec<FileEntry>,
+}
+
+impl Content {
+    /// Reads what the user gave: a folder that `lintel export` or `lintel train` made, or a `table.lintel`.
+    ///
+    /// # Errors
+    /// [`Failure::Input`].
+    pub fn open(path: &Path) -> Result<Self, Failure> {
+        let meta = fs::metadata(path).map_err(|e| Failure::reading(path, &e))?;
+        if meta.is_dir() && path.join(MANIFEST).exists() {
+            let loaded = LoadedBundle::load(path).map_err(Failure::input)?;
+            let LoadedBundle { manifest, detector, encoder, table } = loaded;
+            return Ok(Self::Bundle { models: [detector, encoder], manifest, table });
+        }
+        let (table_path, encoder_path) =
+            if meta.is_dir() { (path.join(TABLE), Some(path.join(ENCODER))) } else { (path.to_owned(), None) };
+        let bytes = bounded(&table_path)?;
+        let table = Table::from_bytes(&bytes).map_err(|e| Failure::input(format!("{}: {e}", table_path.display())))?;
+        let encoder = encoder_path.filter(|path| path.exists()).map(|path| bounded(&path)).transpose()?;
+        Ok(Self::Table { table, encoder })
+    }
+
+    /// Its table.
+    #[must_use]
+    pub fn table(&self) -> &Table {
+        match self {
+            Self::Bundle { table, .. } | Self::Table { table, .. } => table,
+        }
+    }
+}
+
+impl Parcel {
+    /// What a device that runs `running` is to get. The table's revision becomes one that the device has not seen.
+    ///
+    /// # Errors
+    /// [`Failure`]: a table for another encoder, or an encoder that is nowhere at hand.
+    pub fn make(content: &Content, running: &Manifest, site: &Site, runtime: &Options) -> Result<Self, Failure> {
+        let table = newer(content.table(), running)?;
+        let bytes = table.to_bytes();
+        let (manifest, detector, encoder) = match content {
+            Content::Bundle { models: [detector, encoder], manifest, .. } => {
+                (manifest.clone(), Some(detector.clone()), encoder.clone())
+            }
+            Content::Table { encoder, .. } => {
+                if table.encoder() != running.encoder {
+                    return Err(Failure::input(format!(
+                        "the table is for encoder {}, the device runs {}; push a bundle (`lintel export`)",
+                        table.encoder(),
+                        running.encoder
+                    )));
+                }
+                let fits = |bytes: &Vec<u8>| FileEntry::of(ENCODER, bytes).sha256 == running.encoder.0;
+                let encoder = encoder.clone().filter(fits).or_else(|| site.kept(&running.encoder.0)).ok_or_else(|| {
+                    Failure::input(
+                        "the encoder is needed to prove the table by, and is not at hand: push the folder of `lintel \
+                         train`, or the whole bundle once",
+                    )
+                })?;
+                (running.clone(), None, encoder)
+            }
+        };
+        let mut files = manifest.files.clone();
+        for file in files.iter_mut().filter(|file| file.name == TABLE) {
+            *file = FileEntry::of(TABLE, &bytes);
+        }
+        let manifest = Manifest { files, revision: table.revision(), created: now(), ..manifest };
+        let sealed = manifest.to_bytes().map_err(Failure::work)?;
+        let reference = reference(&encoder, &table, runtime)?;
+        let mut files = vec![(MANIFEST, sealed), (TABLE, bytes), (REFERENCE, reference), (ENCODER, encoder)];
+        files.extend(detector.map(|bytes| (DETECTOR, bytes)));
+        let mut entries: Vec<FileEntry> = files.iter().map(|(name, bytes)| FileEntry::of(name, bytes)).collect();
+        if let (Content::Table { .. }, Some(detector)) = (content, manifest.file(DETECTOR)) {
+            entries.push(detector.clone());
+        }
+        Ok(Self { files, manifest, table, entries })
+    }
+
+    /// A file's content, by its hash.
+    #[must_use]
+    pub fn content(&self, hash: &[u8; 32]) -> Option<&[u8]> {
+        self.files.iter().map(|(_, bytes)| bytes.as_slice()).find(|bytes| FileEntry::of("", bytes).sha256 == *hash)
+    }
+}
+
+/// The table with a revision above the device's, unless it is the very table that runs there.
+fn newer(table: &Table, running: &Manifest) -> Result<Table, Failure> {
+    let same = running.file(TABLE) == Some(&FileEntry::of(TABLE, &table.to_bytes()));
+    if same || table.revision() > running.revision {
+        return Ok(table.clone());
+    }
+    let mut parts = table.clone().into_parts();
+    parts.revision = running.revision.saturating_add(1);
+    Table::new(parts).map_err(Failure::work)
+}
+
+/// Rendered people's crops, and what becomes of them with this encoder and table.
+fn reference(encoder: &[u8], table: &Table, runtime: &Options) -> Result<Vec<u8>, Failure> {
+    let mut encoder = Encoder::open(encoder, runtime).map_err(Failure::work)?;
+    let crops = (0..PICTURES).map(crop).collect::<Result<Vec<_>, _>>()?;
+    let made = Reference::make(crops, TOLERANCE, table, |crop| encoder.embed(crop)).map_err(Failure::work)?;
+    made.to_bytes().map_err(Failure::work)
+}
+
+/// The crop of somebody who does not exist, by the renderer's own landmarks: no detector is needed.
+fn crop(index: u32) -> Result<Vec<u8>, Failure> {
+    let picture = photo(cohort(WORLD, index), 0, PHOTO);
+    let broken = || Failure::work("a picture to prove by could not be rendered");
+    let frame = Frame::rgb8(&picture.rgb, picture.width, picture.height, Uptime::ZERO).map_err(Failure::work)?;
+    let truth = picture.truth.first().ok_or_else(broken)?;
+    let landmarks = truth.landmarks.map(|[x, y]| lintel_shared::geometry::Point { x, y });
+    let transform = crop_transform(&landmarks).map_err(Failure::work)?;
+    let mut crop = vec![0; CROP_BYTES];
+    warp(&frame, &transform, &mut crop);
+    Ok(crop)
+}
+
+fn bounded(path: &Path) -> Result<Vec<u8>, Failure> {
+    let bytes = fs::metadata(path).map_err(|e| Failure::reading(path, &e))?.len();
+    if bytes > MAX_FILE_BYTES {
+        return Err(Failure::input(format!("{} has {bytes} bytes, wanted at most {MAX_FILE_BYTES}", path.display())));
+    }
+    fs::read(path).map_err(|e| Failure::reading(path, &e))
+}

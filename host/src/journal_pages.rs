@@ -1,0 +1,233 @@
+//! A device's journal over the network → lines, after its chain was checked against what was seen before.
+
+use std::str::FromStr;
+
+use lintel_shared::wire::journal::{Record, chained};
+use lintel_shared::wire::link::Hash;
+use serde_json::{Value, json};
+
+use crate::console::Console;
+use crate::device::Client;
+use crate::failure::Failure;
+use crate::ingest::hex;
+use crate::site::devices::KnownDevice;
+use crate::site::{Site, now};
+
+/// How long ago: a number with `s`, `m`, `h` or `d`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Age(pub u64);
+
+impl FromStr for Age {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong = || format!("{text:?} is no length of time, wanted a number with s, m, h or d, as in 12h");
+        let unit = text.chars().next_back().ok_or_else(wrong)?;
+        let factor = match unit {
+            's' => 1,
+            'm' => 60,
+            'h' => 3600,
+            'd' => 86_400,
+            _ => return Err(wrong()),
+        };
+        let number: u64 = text[..text.len() - 1].parse().map_err(|_| wrong())?;
+        number.checked_mul(factor).map(Self).ok_or_else(wrong)
+    }
+}
+
+/// Fetches the journal, checks its chain, prints it, and remembers its end.
+///
+/// # Errors
+/// [`Failure`]: the device, or a chain that is broken.
+pub fn export(
+    site: &Site,
+    device: &KnownDevice,
+    since: Option<Age>,
+    csv: bool,
+    console: &Console,
+) -> Result<(), Failure> {
+    let mut client = Client::to(site, device)?;
+    let broken = |at: u64| Failure::work(format!("{}: the journal's chain is broken at entry {at}", device.name));
+    let mut after = 0;
+    let mut hash: Option<Hash> = None;
+    let mut rows = Vec::new();
+    let mut seen_before = device.journal == 0;
+    let first_wanted = since.map_or(0, |Age(age)| now().saturating_sub(age));
+    if csv {
+        console.say("sequence,clock,boot,at_s,what,person,revision,likeness,lead,confidence,detail");
+    }
+    let head = loop {
+        let page = client.log_page(after)?;
+        if hash.is_some_and(|hash| hash != page.before) {
+            return Err(broken(page.first));
+        }
+        let mut at = page.before;
+        let mut sequence = page.first.saturating_sub(1);
+        let mut remembered = |sequence: u64, hash: &Hash| -> Result<(), Failure> {
+            if sequence == device.journal && device.journal > 0 {
+                seen_before = hex(hash) == device.journal_head;
+                if !seen_before {
+                    return Err(Failure::work(format!(
+                        "{}: entry {sequence} is another than when it was seen before: the journal was made anew",
+                        device.name
+                    )));
+                }
+            }
+            Ok(())
+        };
+        remembered(sequence, &at)?;
+        for bytes in &page.entries {
+            sequence += 1;
+            at = chained(&at, sequence, bytes);
+            remembered(sequence, &at)?;
+            let record = Record::from_bytes(bytes).map_err(|_| broken(sequence))?;
+            if record.clock >= first_wanted {
+                let row = row(sequence, &record);
+                if csv {
+                    console.say(line(&row, ","));
+                } else {
+                    console.say(line(&row, "  "));
+                }
+                rows.push(row);
+            }
+        }
+        if page.entries.is_empty() || sequence >= page.head {
+            if sequence == page.head && at != page.head_hash {
+                return Err(broken(sequence));
+            }
+            break (sequence, at);
+        }
+        (after, hash) = (sequence, Some(at));
+    };
+    if head.0 < device.journal {
+        return Err(Failure::work(format!(
+            "{}: the journal ends at {}, and was seen up to {}: something was taken out",
+            device.name, head.0, device.journal
+        )));
+    }
+    if !seen_before {
+        console.note("what was seen of the journal before has been dropped by now: the journal is bounded");
+    }
+    site.remember(&KnownDevice { journal: head.0, journal_head: hex(&head.1), ..device.clone() })?;
+    console.result(&json!({ "entries": rows, "head": head.0, "head_hash": hex(&head.1) }));
+    Ok(())
+}
+
+/// One entry as a JSON object; the keys are the columns.
+fn row(sequence: u64, record: &Record) -> Value {
+    let mut row = json!({
+        "sequence": sequence,
+        "clock": record.clock,
+        "boot": record.boot,
+        "at_s": record.at.as_micros() as f64 / 1e6,
+        "what": "", "person": null, "revision": null, "likeness": null, "lead": null, "confidence": null, "detail": "",
+    });
+    for (key, value) in entry(&record.entry) {
+        row[key] = value;
+    }
+    row
+}
+
+fn entry(entry: &lintel_shared::wire::journal::Entry) -> Vec<(&'static str, Value)> {
+    use lintel_shared::wire::journal::Entry;
+    let what = |what: &'static str| ("what", Value::from(what));
+    let detail = |text: String| ("detail", Value::from(text));
+    match entry {
+        Entry::Started { revision, people } => {
+            vec![what("started"), ("revision", (*revision).into()), detail(format!("{people} people"))]
+        }
+        Entry::Stopped => vec![what("stopped")],
+        Entry::Recognised { person, revision, likeness, lead, confidence } => vec![
+            what("recognised"),
+            ("person", person.0.into()),
+            ("revision", (*revision).into()),
+            ("likeness", likeness.get().into()),
+            ("lead", (*lead).into()),
+            ("confidence", (*confidence).into()),
+        ],
+        Entry::NotRecognised { revision, likeness, lead, confidence } => vec![
+            what("not-recognised"),
+            ("revision", (*revision).into()),
+            ("likeness", likeness.get().into()),
+            ("lead", (*lead).into()),
+            ("confidence", (*confidence).into()),
+        ],
+        Entry::Relay(strike) => vec![what("relay"), detail(format!("{strike:?}").to_lowercase())],
+        Entry::Contact(contact) => vec![what("contact"), detail(format!("{contact:?}").to_lowercase())],
+        Entry::Fault(fault) => vec![what("fault"), detail(fault.to_string())],
+        Entry::FaultCleared(fault) => vec![what("fault-cleared"), detail(fault.to_string())],
+        Entry::LockedOut { seconds, refusals } => {
+            vec![what("locked-out"), detail(format!("{seconds} s after {refusals} refusals"))]
+        }
+        Entry::Paired(who) => vec![what("paired"), detail(hex(who))],
+        Entry::Forgotten(who) => vec![what("forgotten"), detail(hex(who))],
+        Entry::Unpaired => vec![what("unpaired")],
+        Entry::CallerRefused { caller, why } => {
+            let who = caller.map_or_else(|| "unknown".to_owned(), |who| hex(&who));
+            vec![what("caller-refused"), detail(format!("{why}: {who}"))]
+        }
+        Entry::Installed { by, revision, table, removed } => vec![
+            what("installed"),
+            ("revision", (*revision).into()),
+            detail(format!("table {} by {}, {removed} people removed", hex(table), hex(by))),
+        ],
+        Entry::RolledBack { by, revision } => {
+            vec![what("rolled-back"), ("revision", (*revision).into()), detail(format!("by {}", hex(by)))]
+        }
+        Entry::BegunAnew => vec![what("begun-anew"), detail("the journal before was damaged".to_owned())],
+        Entry::Lost { entries } => vec![what("lost"), detail(format!("{entries} entries"))],
+    }
+}
+
+/// The columns in their order. Nothing in them holds a comma but the detail, which comes last and is quoted for that.
+fn line(row: &Value, between: &str) -> String {
+    const COLUMNS: [&str; 11] =
+        ["sequence", "clock", "boot", "at_s", "what", "person", "revision", "likeness", "lead", "confidence", "detail"];
+    let cell = |key: &&str| match &row[*key] {
+        Value::Null => {
+            if between == "," {
+                String::new()
+            } else {
+                "-".to_owned()
+            }
+        }
+        Value::String(text) if text.contains(',') && between == "," => format!("\"{}\"", text.replace('"', "\"\"")),
+        Value::String(text) => text.clone(),
+        Value::Number(number) => match number.as_f64() {
+            Some(value) if !number.is_u64() => format!("{value:.4}"),
+            _ => number.to_string(),
+        },
+        other => other.to_string(),
+    };
+    COLUMNS.iter().map(cell).collect::<Vec<_>>().join(between)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use lintel_shared::time::Uptime;
+    use lintel_shared::wire::journal::Entry;
+
+    #[test]
+    fn lengths_of_time_are_read() {
+        let check =
+            |text: &str, expected: Option<u64>| assert_eq!(text.parse::<Age>().ok(), expected.map(Age), "{text}");
+        check("90m", Some(5400));
+        check("12h", Some(43_200));
+        check("7d", Some(604_800));
+        check("0s", Some(0));
+        check("", None);
+        check("h", None);
+        check("-1h", None);
+        check("5é", None);
+        check("99999999999999999999d", None);
+    }
+
+    #[test]
+    fn lines_have_all_columns() {
+        let entry = Entry::Installed { by: [1; 32], revision: 3, table: [2; 32], removed: 1 };
+        let record = Record { boot: 1, at: Uptime::from_millis(1500), clock: 9, entry };
+        let text = line(&row(7, &record), ",");
+        assert!(text.starts_with("7,9,1,1.5000,installed,,3,,,,\"table 0202"), "{text}");
+    }
+}

@@ -1,0 +1,128 @@
+//! A device that was paired ⇄ `devices/NAME.json`.
+
+use std::fs;
+use std::path::PathBuf;
+
+use lintel_shared::link::Fingerprint;
+use serde::{Deserialize, Serialize};
+
+use super::{Site, SiteError, pretty, read_json, write};
+use crate::ingest::hex;
+
+/// A device that was paired.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KnownDevice {
+    /// What it is called here: letters, digits, `-`, `_`, `.`.
+    pub name: String,
+    /// `host:port`.
+    pub address: String,
+    /// Its certificate, in DER, in hex.
+    pub certificate: String,
+    /// Sequence number of the newest entry of its journal that was seen.
+    #[serde(default)]
+    pub journal: u64,
+    /// The chain's hash there, in hex.
+    #[serde(default)]
+    pub journal_head: String,
+}
+
+impl KnownDevice {
+    /// The certificate, in DER.
+    #[must_use]
+    pub fn certificate(&self) -> Vec<u8> {
+        unhex(&self.certificate).unwrap_or_default()
+    }
+
+    /// By what the device is known.
+    #[must_use]
+    pub fn fingerprint(&self) -> Fingerprint {
+        Fingerprint::of(&self.certificate())
+    }
+}
+
+/// Whether a device may be called so: the name is also a file's.
+#[must_use]
+pub fn is_name(name: &str) -> bool {
+    let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    (1..=64).contains(&name.len()) && name.chars().all(fits) && !name.starts_with('.')
+}
+
+impl Site {
+    fn device_path(&self, name: &str) -> PathBuf {
+        self.dir.join("devices").join(format!("{name}.json"))
+    }
+
+    /// All devices, by name.
+    ///
+    /// # Errors
+    /// [`SiteError`].
+    pub fn devices(&self) -> Result<Vec<KnownDevice>, SiteError> {
+        let folder = self.dir.join("devices");
+        let entries = fs::read_dir(&folder).map_err(|source| SiteError::File { path: folder, source })?;
+        let mut devices = Vec::new();
+        for path in entries.flatten().map(|entry| entry.path()) {
+            if path.extension().is_some_and(|extension| extension == "json") {
+                devices.push(read_json::<KnownDevice>(&path)?);
+            }
+        }
+        devices.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(devices)
+    }
+
+    /// The device of this name.
+    ///
+    /// # Errors
+    /// [`SiteError::UnknownDevice`].
+    pub fn device(&self, name: &str) -> Result<KnownDevice, SiteError> {
+        let devices = self.devices()?;
+        let known = devices.iter().map(|device| device.name.as_str()).collect::<Vec<_>>().join(", ");
+        devices.into_iter().find(|device| device.name == name).ok_or_else(|| SiteError::UnknownDevice {
+            name: name.to_owned(),
+            known: if known.is_empty() { "none (`lintel device pair ADDRESS`)".to_owned() } else { known },
+        })
+    }
+
+    /// Remembers a device, or what is new of it.
+    ///
+    /// # Errors
+    /// [`SiteError`].
+    pub fn remember(&self, device: &KnownDevice) -> Result<(), SiteError> {
+        write(&self.device_path(&device.name), &pretty(device))
+    }
+
+    /// Forgets a device here; it still knows this workstation.
+    ///
+    /// # Errors
+    /// [`SiteError`].
+    pub fn forget(&self, name: &str) -> Result<(), SiteError> {
+        let path = self.device_path(name);
+        fs::remove_file(&path).map_err(|source| SiteError::File { path, source })
+    }
+
+    /// Keeps what a device signed; gives the file.
+    ///
+    /// # Errors
+    /// [`SiteError`].
+    pub fn keep_receipt(&self, device: &str, revision: u64, receipt: &impl Serialize) -> Result<PathBuf, SiteError> {
+        let path = self.dir.join("receipts").join(format!("{device}-{revision}-{}.json", super::now()));
+        write(&path, &pretty(receipt))?;
+        Ok(path)
+    }
+}
+
+/// Bytes of lower-case hexadecimal.
+#[must_use]
+pub fn unhex(text: &str) -> Option<Vec<u8>> {
+    if !text.len().is_multiple_of(2) || !text.is_ascii() {
+        return None;
+    }
+    let byte = |at: usize| u8::from_str_radix(text.get(at..at + 2)?, 16).ok();
+    (0..text.len()).step_by(2).map(byte).collect()
+}
+
+/// A certificate as [`KnownDevice`] holds it.
+#[must_use]
+pub fn certificate_hex(der: &[u8]) -> String {
+    hex(der)
+}

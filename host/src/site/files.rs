@@ -1,0 +1,51 @@
+//! What was pushed ⇄ files named by their hash, to make the next push of: a table alone needs the encoder that is there.
+
+use std::fs;
+use std::path::PathBuf;
+
+use lintel_shared::table::{PersonId, Table};
+use sha2::{Digest as _, Sha256};
+
+use super::{Site, SiteError, read, write};
+use crate::ingest::hex;
+
+impl Site {
+    fn file_path(&self, hash: &[u8; 32]) -> PathBuf {
+        self.dir.join("files").join(hex(hash))
+    }
+
+    /// Keeps a file.
+    ///
+    /// # Errors
+    /// [`SiteError`].
+    pub fn keep(&self, content: &[u8]) -> Result<(), SiteError> {
+        let path = self.file_path(&Sha256::digest(content).into());
+        if path.exists() { Ok(()) } else { write(&path, content) }
+    }
+
+    /// A file that was kept; `None` where there is none, or it is damaged.
+    #[must_use]
+    pub fn kept(&self, hash: &[u8; 32]) -> Option<Vec<u8>> {
+        let bytes = read(&self.file_path(hash)).ok()?;
+        (Sha256::digest(&bytes)[..] == *hash).then_some(bytes)
+    }
+
+    /// Deletes every kept table that holds one of these people.
+    ///
+    /// # Errors
+    /// [`SiteError`].
+    pub fn forget_people(&self, people: &[PersonId]) -> Result<usize, SiteError> {
+        let folder = self.dir.join("files");
+        let entries = fs::read_dir(&folder).map_err(|source| SiteError::File { path: folder, source })?;
+        let mut deleted = 0;
+        for path in entries.flatten().map(|entry| entry.path()) {
+            // Models are larger than any table, and no table.
+            let Ok(table) = Table::from_bytes(&read(&path)?) else { continue };
+            if people.iter().any(|id| table.person(*id).is_some()) {
+                fs::remove_file(&path).map_err(|source| SiteError::File { path, source })?;
+                deleted += 1;
+            }
+        }
+        Ok(deleted)
+    }
+}
