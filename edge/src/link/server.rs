@@ -11,7 +11,9 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
+use lintel_shared::link::ChannelError;
 use lintel_shared::link::channel::{Channel, device_config};
+use lintel_shared::time::Uptime;
 use lintel_shared::wire::link::Refusal;
 use rustls::ServerConfig;
 
@@ -24,6 +26,8 @@ const MOST_PENDING: usize = 16;
 const MOST_SESSIONS: usize = 8;
 /// A handshake takes at most so long.
 const HANDSHAKE: Duration = Duration::from_secs(5);
+/// Callers who send garbage are an entry of the journal at most this often.
+const GARBAGE_EVERY: Duration = Duration::from_secs(10);
 /// How often the port is looked at.
 const TICK: Duration = Duration::from_millis(20);
 
@@ -75,6 +79,8 @@ struct Places {
     pending: Mutex<VecDeque<(usize, TcpStream)>>,
     next: AtomicUsize,
     sessions: AtomicUsize,
+    /// When garbage was noted last.
+    garbage: Mutex<Option<Uptime>>,
 }
 
 impl Places {
@@ -87,6 +93,10 @@ impl Places {
             places.leave_line(number);
             match channel {
                 Ok(channel) => places.serve(channel, &device, &stop),
+                Err(ChannelError::Tls(e)) => {
+                    tracing::debug!("link: no handshake: {e}");
+                    places.note_garbage(&device);
+                }
                 Err(e) => tracing::debug!("link: no handshake: {e}"),
             }
         };
@@ -112,6 +122,17 @@ impl Places {
 
     fn leave_line(&self, number: usize) {
         lock(&self.pending).retain(|(waiting, _)| *waiting != number);
+    }
+
+    /// Whoever sends garbage could fill the journal with it: an entry now and then says that it goes on.
+    fn note_garbage(&self, device: &Device) {
+        let now = device.clock.now();
+        let mut noted = lock(&self.garbage);
+        if noted.is_none_or(|at| now.since(at) >= GARBAGE_EVERY) {
+            *noted = Some(now);
+            drop(noted);
+            device.note(Deed::Refused { caller: None, why: Refusal::Handshake });
+        }
     }
 
     fn serve(&self, channel: Channel, device: &Device, stop: &Stop) {

@@ -61,6 +61,10 @@ pub fn serve(mut channel: Channel, device: &Device, stop: &Stop) {
             channel.speak(*version);
         }
     }
+    if session.agreed.is_some() {
+        // Whoever knows the code goes on; whoever doesn't sees that before this device does.
+        device.note(Deed::Refused { caller: Some(session.caller), why: Refusal::WrongCode });
+    }
     channel.close();
 }
 

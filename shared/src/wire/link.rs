@@ -326,6 +326,8 @@ pub enum Refusal {
     Busy,
     /// There is nothing to go back to.
     NoPrevious,
+    /// No handshake: plain text, garbage, or a session that was recorded and is played again.
+    Handshake,
 }
 
 impl core::fmt::Display for Refusal {
@@ -354,6 +356,7 @@ impl core::fmt::Display for Refusal {
             Self::Storage => "storage",
             Self::Busy => "busy",
             Self::NoPrevious => "no previous bundle",
+            Self::Handshake => "no handshake",
         })
     }
 }

@@ -1,4 +1,5 @@
 //! A scenario → what was observed. One module for each kind of door.
 
+pub mod link;
 pub mod sim;
 pub mod vm;

@@ -120,6 +120,7 @@ fn bytes_are_frozen() {
 fn refusals_keep_their_numbers() {
     let last = postcard::to_allocvec(&Refusal::NoPrevious).expect("plain data");
     assert_eq!(last, [22]);
+    assert_eq!(postcard::from_bytes::<Refusal>(&[23]), Ok(Refusal::Handshake));
     assert_eq!(postcard::from_bytes::<Refusal>(&[9]), Ok(Refusal::Rollback));
 }
 
