@@ -11,6 +11,7 @@ use lintel_edge::check::{Extra, check};
 use lintel_edge::clock::{Clock, Stop};
 use lintel_edge::config::{self, CameraKind, Config, DisplayKind, RelayKind, Size};
 use lintel_edge::events::{JsonLines, Sink};
+use lintel_edge::journal;
 use lintel_edge::link::Wall;
 use lintel_edge::link::control::{self, Order, Reply};
 use lintel_edge::narrate::Narrator;
@@ -76,6 +77,8 @@ enum Verb {
     Pair(ControlArgs),
     /// Make the running daemon forget every workstation and whose signatures count. People who are enrolled stay.
     Unpair(ControlArgs),
+    /// Show the journal: who came when, what the relay did, who pushed what. People appear by number, never by name.
+    Log(LogArgs),
     /// Print a completion script for a shell.
     Completions {
         /// Which shell.
@@ -163,6 +166,18 @@ struct ControlArgs {
     json: bool,
 }
 
+#[derive(Args)]
+struct LogArgs {
+    #[command(flatten)]
+    of: ControlArgs,
+    /// Only entries of so many hours ago or less, by the device's clock.
+    #[arg(long, value_name = "HOURS")]
+    since: Option<u32>,
+    /// One line of comma-separated values an entry.
+    #[arg(long, conflicts_with = "json")]
+    csv: bool,
+}
+
 fn main() -> ExitCode {
     let cli = Cli::parse();
     log_to_stderr(cli.verbose);
@@ -173,6 +188,7 @@ fn main() -> ExitCode {
         Verb::Warmup(args) => warmup_verb(args),
         Verb::Pair(args) => control_verb(&args, Order::Pair),
         Verb::Unpair(args) => control_verb(&args, Order::Unpair),
+        Verb::Log(args) => log_verb(&args),
         Verb::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "lintel-edge", &mut io::stdout());
             0
@@ -263,8 +279,26 @@ fn control_verb(args: &ControlArgs, order: Order) -> u8 {
         Reply::Unpaired { workstations } => {
             print(&format!("forgotten: {workstations} workstations, and whom to trust\n"))
         }
-        Reply::Failed { why } => complain(&why, 1),
+        Reply::Log { .. } | Reply::Failed { .. } => complain("the daemon answered something else", 1),
     }
+}
+
+fn log_verb(args: &LogArgs) -> u8 {
+    let rows = match journal::rows(&args.of.state) {
+        Ok(rows) => rows,
+        Err(why) => return complain(&why, 2),
+    };
+    let from = args.since.map_or(0, |hours| wall().now().saturating_sub(u64::from(hours) * 3600));
+    let rows = rows.into_iter().filter(|row| row.clock >= from);
+    if args.of.json {
+        return print(&format!("{}\n", serde_json::json!(rows.collect::<Vec<_>>())));
+    }
+    let mut text = if args.csv { format!("{}\n", journal::COLUMNS.join(",")) } else { String::new() };
+    for row in rows {
+        text.push_str(&if args.csv { row.csv() } else { row.line() });
+        text.push('\n');
+    }
+    print(&text)
 }
 
 /// The configuration file, and over it what the command line says.

@@ -2,9 +2,10 @@
 
 use std::str::FromStr;
 
+use lintel_shared::wire::journal::row::{COLUMNS, Row};
 use lintel_shared::wire::journal::{Record, chained};
 use lintel_shared::wire::link::Hash;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::console::Console;
 use crate::device::Client;
@@ -54,7 +55,7 @@ pub fn export(
     let mut seen_before = device.journal == 0;
     let first_wanted = since.map_or(0, |Age(age)| now().saturating_sub(age));
     if csv {
-        console.say("sequence,clock,boot,at_s,what,person,revision,likeness,lead,confidence,detail");
+        console.say(COLUMNS.join(","));
     }
     let head = loop {
         let page = client.log_page(after)?;
@@ -82,12 +83,8 @@ pub fn export(
             remembered(sequence, &at)?;
             let record = Record::from_bytes(bytes).map_err(|_| broken(sequence))?;
             if record.clock >= first_wanted {
-                let row = row(sequence, &record);
-                if csv {
-                    console.say(line(&row, ","));
-                } else {
-                    console.say(line(&row, "  "));
-                }
+                let row = Row::of(sequence, &record);
+                console.say(if csv { row.csv() } else { row.line() });
                 rows.push(row);
             }
         }
@@ -113,100 +110,9 @@ pub fn export(
     Ok(())
 }
 
-/// One entry as a JSON object; the keys are the columns.
-fn row(sequence: u64, record: &Record) -> Value {
-    let mut row = json!({
-        "sequence": sequence,
-        "clock": record.clock,
-        "boot": record.boot,
-        "at_s": record.at.as_micros() as f64 / 1e6,
-        "what": "", "person": null, "revision": null, "likeness": null, "lead": null, "confidence": null, "detail": "",
-    });
-    for (key, value) in entry(&record.entry) {
-        row[key] = value;
-    }
-    row
-}
-
-fn entry(entry: &lintel_shared::wire::journal::Entry) -> Vec<(&'static str, Value)> {
-    use lintel_shared::wire::journal::Entry;
-    let what = |what: &'static str| ("what", Value::from(what));
-    let detail = |text: String| ("detail", Value::from(text));
-    match entry {
-        Entry::Started { revision, people } => {
-            vec![what("started"), ("revision", (*revision).into()), detail(format!("{people} people"))]
-        }
-        Entry::Stopped => vec![what("stopped")],
-        Entry::Recognised { person, revision, likeness, lead, confidence } => vec![
-            what("recognised"),
-            ("person", person.0.into()),
-            ("revision", (*revision).into()),
-            ("likeness", likeness.get().into()),
-            ("lead", (*lead).into()),
-            ("confidence", (*confidence).into()),
-        ],
-        Entry::NotRecognised { revision, likeness, lead, confidence } => vec![
-            what("not-recognised"),
-            ("revision", (*revision).into()),
-            ("likeness", likeness.get().into()),
-            ("lead", (*lead).into()),
-            ("confidence", (*confidence).into()),
-        ],
-        Entry::Relay(strike) => vec![what("relay"), detail(format!("{strike:?}").to_lowercase())],
-        Entry::Contact(contact) => vec![what("contact"), detail(format!("{contact:?}").to_lowercase())],
-        Entry::Fault(fault) => vec![what("fault"), detail(fault.to_string())],
-        Entry::FaultCleared(fault) => vec![what("fault-cleared"), detail(fault.to_string())],
-        Entry::LockedOut { seconds, refusals } => {
-            vec![what("locked-out"), detail(format!("{seconds} s after {refusals} refusals"))]
-        }
-        Entry::Paired(who) => vec![what("paired"), detail(hex(who))],
-        Entry::Forgotten(who) => vec![what("forgotten"), detail(hex(who))],
-        Entry::Unpaired => vec![what("unpaired")],
-        Entry::CallerRefused { caller, why } => {
-            let who = caller.map_or_else(|| "unknown".to_owned(), |who| hex(&who));
-            vec![what("caller-refused"), detail(format!("{why}: {who}"))]
-        }
-        Entry::Installed { by, revision, table, removed } => vec![
-            what("installed"),
-            ("revision", (*revision).into()),
-            detail(format!("table {} by {}, {removed} people removed", hex(table), hex(by))),
-        ],
-        Entry::RolledBack { by, revision } => {
-            vec![what("rolled-back"), ("revision", (*revision).into()), detail(format!("by {}", hex(by)))]
-        }
-        Entry::BegunAnew => vec![what("begun-anew"), detail("the journal before was damaged".to_owned())],
-        Entry::Lost { entries } => vec![what("lost"), detail(format!("{entries} entries"))],
-    }
-}
-
-/// The columns in their order. Nothing in them holds a comma but the detail, which comes last and is quoted for that.
-fn line(row: &Value, between: &str) -> String {
-    const COLUMNS: [&str; 11] =
-        ["sequence", "clock", "boot", "at_s", "what", "person", "revision", "likeness", "lead", "confidence", "detail"];
-    let cell = |key: &&str| match &row[*key] {
-        Value::Null => {
-            if between == "," {
-                String::new()
-            } else {
-                "-".to_owned()
-            }
-        }
-        Value::String(text) if text.contains(',') && between == "," => format!("\"{}\"", text.replace('"', "\"\"")),
-        Value::String(text) => text.clone(),
-        Value::Number(number) => match number.as_f64() {
-            Some(value) if !number.is_u64() => format!("{value:.4}"),
-            _ => number.to_string(),
-        },
-        other => other.to_string(),
-    };
-    COLUMNS.iter().map(cell).collect::<Vec<_>>().join(between)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use lintel_shared::time::Uptime;
-    use lintel_shared::wire::journal::Entry;
 
     #[test]
     fn lengths_of_time_are_read() {
@@ -221,13 +127,5 @@ mod tests {
         check("-1h", None);
         check("5é", None);
         check("99999999999999999999d", None);
-    }
-
-    #[test]
-    fn lines_have_all_columns() {
-        let entry = Entry::Installed { by: [1; 32], revision: 3, table: [2; 32], removed: 1 };
-        let record = Record { boot: 1, at: Uptime::from_millis(1500), clock: 9, entry };
-        let text = line(&row(7, &record), ",");
-        assert!(text.starts_with("7,9,1,1.5000,installed,,3,,,,\"table 0202"), "{text}");
     }
 }

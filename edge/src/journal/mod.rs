@@ -19,8 +19,11 @@ use redb::{Database, ReadableDatabase as _, ReadableTable as _, StorageBackend, 
 use crate::clock::Clock;
 use crate::link::{Chronicle, Deed, Page, Wall};
 
+mod read;
 mod sink;
 
+pub use lintel_shared::wire::journal::row::COLUMNS;
+pub use read::rows;
 pub use sink::JournalSink;
 
 /// The file's name in the state folder.
@@ -98,7 +101,14 @@ impl Journal {
     /// [`StoreError`]: the disk refuses, or another process has it open.
     pub fn open(state: &Path, keep: u64, clock: &Clock, wall: &Wall) -> Result<Self, StoreError> {
         let path = state.join(FILE);
-        match Self::sound(|| Database::create(&path).map_err(store), keep, clock, wall) {
+        // An empty file is one that lost everything; the store would take it for a new one.
+        let empty = fs::metadata(&path).is_ok_and(|meta| meta.len() == 0);
+        let opened = if empty {
+            Err(StoreError::Store("the file is empty".to_owned()))
+        } else {
+            Self::sound(|| Database::create(&path).map_err(store), keep, clock, wall)
+        };
+        match opened {
             Ok(journal) => Ok(journal),
             Err(StoreError::InUse) => Err(StoreError::InUse),
             Err(e) if path.exists() && !is_full(&e) => {
@@ -365,3 +375,6 @@ impl From<&Deed> for Entry {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

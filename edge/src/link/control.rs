@@ -14,12 +14,17 @@ use lintel_shared::link::identity::MAX_FILE_BYTES;
 use serde::{Deserialize, Serialize};
 
 use super::known::Known;
+use super::trust::hex;
 use super::{Deed, Device, LinkError, lock, pairing};
 use crate::clock::Stop;
 use crate::slots::disk::{Disk as _, RealDisk, replace};
 
 /// Longest line that is read, in bytes.
 const MAX_LINE: u64 = 4096;
+/// Longest line that a daemon answers with, in bytes.
+const MAX_ANSWER: u64 = 1 << 20;
+/// Entries of the journal in one answer.
+const LOG_PAGE: usize = 500;
 /// How long either end waits for the other.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -31,6 +36,11 @@ pub enum Order {
     Pair,
     /// Forget all workstations and whom to trust.
     Unpair,
+    /// A page of the journal.
+    Log {
+        /// Only entries after this sequence number.
+        after: u64,
+    },
 }
 
 /// What the daemon says.
@@ -50,6 +60,13 @@ pub enum Reply {
     Unpaired {
         /// Workstations that were known.
         workstations: usize,
+    },
+    /// Some of the journal: entries in hex, oldest first.
+    Log {
+        /// They.
+        entries: Vec<String>,
+        /// Sequence number of the first.
+        first: u64,
     },
     /// It did not work.
     Failed {
@@ -103,7 +120,7 @@ pub fn ask(state: &Path, order: Order) -> Result<Reply, String> {
         stream.set_read_timeout(Some(PATIENCE))?;
         writeln!(stream, "{}", serde_json::to_string(&order)?)?;
         let mut line = String::new();
-        BufReader::new(stream.take(MAX_LINE)).read_line(&mut line)?;
+        BufReader::new(stream.take(MAX_ANSWER)).read_line(&mut line)?;
         Ok(line)
     };
     let line = talk(&mut stream).map_err(|e| format!("the daemon does not answer: {e}"))?;
@@ -166,6 +183,10 @@ impl Device {
                 }
                 Err(e) => Reply::Failed { why: e.to_string() },
             },
+            Order::Log { after } => {
+                let page = self.chronicle.page(after, LOG_PAGE);
+                Reply::Log { entries: page.entries.iter().map(|bytes| hex(bytes)).collect(), first: page.first }
+            }
             Order::Unpair => {
                 let mut known = lock(&self.known);
                 let workstations = known.workstations.len();

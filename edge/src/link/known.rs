@@ -211,4 +211,41 @@ mod tests {
             assert!(error.contains("lintel-edge unpair"), "{error}");
         }
     }
+
+    /// Whenever power is cut while something is being remembered: what was remembered before, or all of it.
+    #[test]
+    fn power_cut_after_every_operation() {
+        use crate::slots::cut::CutDisk;
+        let state = Path::new("/state");
+        for chance in 0..40_u64 {
+            let mut cut_after = 0;
+            loop {
+                let mut seed = chance;
+                let disk = CutDisk::new();
+                disk.create_dir_all(state).unwrap();
+                disk.sync_dir(Path::new("/")).unwrap();
+                let mut old = Known::default();
+                if chance % 2 == 1 {
+                    old.enrol(desk(1, 0)).unwrap();
+                    old.trust = Some(Trust { root: vec![1; 3000], ..Trust::default() });
+                    old.save(state, &disk).unwrap();
+                }
+                let mut new = old.clone();
+                new.enrol(desk(2, 9)).unwrap();
+                new.forget(Fingerprint([1; 32]));
+                new.trust = Some(Trust { root: vec![2; 3000], seen_at: 7, ..Trust::default() });
+                disk.cut_after(Some(cut_after));
+                let done = new.save(state, &disk).is_ok();
+                disk.restart(&mut seed);
+                let found = Known::load(state, &disk).expect("never damaged");
+                assert!(found == old || found == new, "cut after {cut_after}");
+                if done {
+                    assert_eq!(found, new, "what was acknowledged is durable");
+                    break;
+                }
+                cut_after += 1;
+            }
+            assert!(cut_after >= 5, "{cut_after}");
+        }
+    }
 }

@@ -263,3 +263,50 @@ fn a_strike_that_a_crash_left_released_is_locked_at_the_start() {
     assert_eq!(run.edge_times(), [(0, Strike::Locked)]);
     assert_eq!(run.faults(), []);
 }
+
+/// A bundle that is taken over while somebody's votes are counted: no frame is passed over, and no vote is lost.
+#[test]
+fn another_bundle_between_two_frames() {
+    let rig = Rig::new(many(1, 12)).in_real_time();
+    let exchange = rig.exchange.clone();
+    let clock = rig.real.clone().unwrap();
+    let offering = thread::spawn(move || {
+        thread::sleep(Duration::from_millis(250));
+        let started = lintel_shared::wire::Started {
+            software: "0".try_into().unwrap(),
+            pack: "next".try_into().unwrap(),
+            revision: 2,
+            encoder: lintel_shared::embed::EncoderId([1; 32]),
+            people: 1,
+            provider: "CPU".try_into().unwrap(),
+        };
+        let eyes = rig::FakeEyes { clock: Some(clock), ..rig::FakeEyes::default() };
+        let names = keeper::Names::new([(lintel_shared::table::PersonId(1), "Ada B.")]);
+        exchange.offer(exchange::Replacement { eyes: Box::new(eyes), names, started }, Duration::from_secs(2))
+    });
+    let run = rig.run();
+    assert!(offering.join().unwrap(), "it was taken");
+    let count = |kind: fn(&EventKind) -> bool| run.events.iter().filter(|event| kind(&event.kind)).count();
+    assert_eq!(count(|kind| matches!(kind, EventKind::Sighting(_))), 12, "every picture was looked at");
+    assert_eq!(count(|kind| matches!(kind, EventKind::Started(_))), 2);
+    let (opened, strike) = run.edge_times()[0];
+    assert_eq!(strike, Strike::Released);
+    assert!(opened < 600, "the votes of before counted: released at {opened} ms");
+    // By the names of the table that decided.
+    assert!(run.screens().contains(&Screen::Welcome { name: "Ada B.".try_into().unwrap() }), "{:?}", run.screens());
+}
+
+/// Whoever is taken out is a stranger from that moment on, though the votes were nearly complete.
+#[test]
+fn a_removed_person_is_not_let_in_by_votes_of_before() {
+    let rig = Rig::new(many(1, 12)).in_real_time();
+    let exchange = rig.exchange.clone();
+    let removing = thread::spawn(move || {
+        thread::sleep(Duration::from_millis(220));
+        exchange.shut_out([lintel_shared::table::PersonId(1)]);
+    });
+    let run = rig.run();
+    removing.join().unwrap();
+    assert_eq!(run.edges, []);
+    assert!(run.screens().contains(&Screen::NotRecognised), "{:?}", run.screens());
+}

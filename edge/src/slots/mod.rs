@@ -221,4 +221,6 @@ impl<D: Disk> Slots<D> {
 }
 
 #[cfg(test)]
+pub(crate) mod cut;
+#[cfg(test)]
 mod tests;

@@ -1,224 +1,12 @@
 //! The power is cut after every operation of an installation; the disk then keeps what it must and any part of the rest.
 
-use std::cell::RefCell;
-use std::collections::BTreeMap;
-use std::io;
-use std::path::{Component, Path};
-use std::rc::Rc;
+use std::path::Path;
 
+use super::cut::CutDisk;
 use super::disk::{Disk, RealDisk};
 use super::*;
-
-/// A disk in memory that loses power after n operations. What was not synced may be there, in part, or not.
-#[derive(Clone)]
-struct CutDisk(Rc<RefCell<Cut>>);
-
-struct Cut {
-    nodes: Vec<Node>,
-    left: Option<u32>,
-    done: u32,
-}
-
-#[derive(Clone)]
-enum Node {
-    File { now: Vec<u8>, durable: Vec<u8> },
-    Folder { now: BTreeMap<String, usize>, durable: BTreeMap<String, usize>, pending: Vec<Change> },
-}
-
-/// A change of names in one folder that was not synced. They reach the disk in order, as on a journalling file system.
-#[derive(Clone)]
-enum Change {
-    Named(String, usize),
-    Removed(String),
-    Renamed(String, String),
-}
-
-impl Change {
-    fn apply(&self, names: &mut BTreeMap<String, usize>) {
-        match self {
-            Self::Named(name, node) => {
-                names.insert(name.clone(), *node);
-            }
-            Self::Removed(name) => {
-                names.remove(name);
-            }
-            Self::Renamed(from, to) => {
-                if let Some(node) = names.remove(from) {
-                    names.insert(to.clone(), node);
-                }
-            }
-        }
-    }
-}
-
-fn folder() -> Node {
-    Node::Folder { now: BTreeMap::new(), durable: BTreeMap::new(), pending: Vec::new() }
-}
-
-fn gone() -> io::Error {
-    io::Error::from(io::ErrorKind::NotFound)
-}
-
-/// SplitMix64, for choices that repeat.
-fn random(seed: &mut u64) -> u64 {
-    *seed = seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    let z = (*seed ^ (*seed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    z ^ (z >> 31)
-}
-
-impl CutDisk {
-    fn new() -> Self {
-        Self(Rc::new(RefCell::new(Cut { nodes: vec![folder()], left: None, done: 0 })))
-    }
-
-    /// Power for `operations` more.
-    fn cut_after(&self, operations: Option<u32>) {
-        let mut cut = self.0.borrow_mut();
-        cut.left = operations;
-        cut.done = 0;
-    }
-
-    fn operations(&self) -> u32 {
-        self.0.borrow().done
-    }
-
-    /// Power comes back: synced things are there, of the others what chance kept.
-    fn restart(&self, seed: &mut u64) {
-        let mut cut = self.0.borrow_mut();
-        cut.left = None;
-        for node in &mut cut.nodes {
-            match node {
-                Node::File { now, durable } => {
-                    if now != durable {
-                        let kept = match random(seed) % 3 {
-                            0 => durable.clone(),
-                            1 => now.clone(),
-                            _ => now[..(random(seed) as usize) % (now.len() + 1)].to_vec(),
-                        };
-                        (*now, *durable) = (kept.clone(), kept);
-                    }
-                }
-                Node::Folder { now, durable, pending } => {
-                    let kept = (random(seed) as usize) % (pending.len() + 1);
-                    for change in &pending[..kept] {
-                        change.apply(durable);
-                    }
-                    pending.clear();
-                    *now = durable.clone();
-                }
-            }
-        }
-    }
-
-    /// Spends one operation.
-    fn power(&self) -> io::Result<()> {
-        let mut cut = self.0.borrow_mut();
-        if cut.left == Some(0) {
-            return Err(io::Error::other("power cut"));
-        }
-        cut.left = cut.left.map(|left| left - 1);
-        cut.done += 1;
-        Ok(())
-    }
-
-    fn find(&self, path: &Path) -> io::Result<usize> {
-        let cut = self.0.borrow();
-        let mut at = 0;
-        for part in path.components() {
-            let Component::Normal(part) = part else { continue };
-            let Node::Folder { now, .. } = &cut.nodes[at] else { return Err(gone()) };
-            at = *now.get(part.to_str().unwrap()).ok_or_else(gone)?;
-        }
-        Ok(at)
-    }
-
-    fn change(&self, parent: &Path, change: Change) -> io::Result<()> {
-        let at = self.find(parent)?;
-        let Node::Folder { now, pending, .. } = &mut self.0.borrow_mut().nodes[at] else { return Err(gone()) };
-        change.apply(now);
-        pending.push(change);
-        Ok(())
-    }
-
-    fn add(&self, path: &Path, node: Node) -> io::Result<()> {
-        let at = {
-            let mut cut = self.0.borrow_mut();
-            cut.nodes.push(node);
-            cut.nodes.len() - 1
-        };
-        self.change(path.parent().unwrap(), Change::Named(name(path), at))
-    }
-}
-
-fn name(path: &Path) -> String {
-    path.file_name().unwrap().to_str().unwrap().to_owned()
-}
-
-impl Disk for CutDisk {
-    fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
-        let at = self.find(path)?;
-        match &self.0.borrow().nodes[at] {
-            Node::File { now, .. } => Ok(now.clone()),
-            Node::Folder { .. } => Err(gone()),
-        }
-    }
-
-    fn write(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
-        self.power()?;
-        match self.find(path) {
-            Ok(at) => {
-                let Node::File { now, .. } = &mut self.0.borrow_mut().nodes[at] else { return Err(gone()) };
-                *now = bytes.to_vec();
-                Ok(())
-            }
-            Err(_) => self.add(path, Node::File { now: bytes.to_vec(), durable: Vec::new() }),
-        }
-    }
-
-    fn sync_file(&self, path: &Path) -> io::Result<()> {
-        self.power()?;
-        let at = self.find(path)?;
-        let Node::File { now, durable } = &mut self.0.borrow_mut().nodes[at] else { return Err(gone()) };
-        *durable = now.clone();
-        Ok(())
-    }
-
-    fn sync_dir(&self, path: &Path) -> io::Result<()> {
-        self.power()?;
-        let at = self.find(path)?;
-        let Node::Folder { now, durable, pending } = &mut self.0.borrow_mut().nodes[at] else { return Err(gone()) };
-        *durable = now.clone();
-        pending.clear();
-        Ok(())
-    }
-
-    fn create_dir_all(&self, path: &Path) -> io::Result<()> {
-        self.power()?;
-        let mut so_far = std::path::PathBuf::from("/");
-        for part in path.components() {
-            so_far.push(part);
-            if self.find(&so_far).is_err() {
-                self.add(&so_far.clone(), folder())?;
-            }
-        }
-        Ok(())
-    }
-
-    fn remove_dir_all(&self, path: &Path) -> io::Result<()> {
-        self.power()?;
-        match self.find(path) {
-            Ok(_) => self.change(path.parent().unwrap(), Change::Removed(name(path))),
-            Err(_) => Ok(()),
-        }
-    }
-
-    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        self.power()?;
-        self.find(from)?;
-        self.change(to.parent().unwrap(), Change::Renamed(name(from), name(to)))
-    }
-}
+use lintel_shared::bundle::TABLE;
+use lintel_shared::table::{PersonId, Table};
 
 /// Three files that only belong together when all tell the same revision.
 fn bundle(revision: &str) -> Vec<(&'static str, Vec<u8>)> {
@@ -325,4 +113,87 @@ fn a_current_that_names_no_slot_is_refused_and_cured_by_installing() {
     let installed = slots.install(&borrowed(&files), |dir| load(&RealDisk, dir).map(drop)).unwrap();
     assert_eq!(slots.current().unwrap(), Some(installed.slot));
     assert_eq!(load(&RealDisk, &installed.dir), Ok("rev-1".to_owned()));
+}
+
+/// A bundle that reads as one, but for its models.
+fn real_bundle(revision: u64, people: &[u32]) -> Vec<(&'static str, Vec<u8>)> {
+    use lintel_shared::bundle::{DETECTOR, ENCODER, FileEntry};
+    use lintel_shared::embed::EncoderId;
+    use lintel_shared::table::{Person, Rule, TableParts};
+    let encoder = EncoderId::of(b"encoder");
+    let person = |id: &u32| Person { id: PersonId(*id), name: format!("Name of {id:04}") };
+    let table = Table::new(TableParts {
+        encoder,
+        revision,
+        template: "{name}".to_owned(),
+        logit_scale: 100.0,
+        people: people.iter().map(person).collect(),
+        classes: people.iter().flat_map(|_| [1.0, 0.0]).collect(),
+        dim: 2,
+        rule: Rule::PAPER,
+        calibration: None,
+    })
+    .unwrap()
+    .to_bytes();
+    let contents = [(DETECTOR, b"detector".to_vec()), (ENCODER, b"encoder".to_vec()), (TABLE, table)];
+    let files = contents.iter().map(|(name, bytes)| FileEntry::of(name, bytes)).collect();
+    let manifest = Manifest {
+        pack: "mini".to_owned(),
+        revision,
+        created: 0,
+        files,
+        detector_input: [640, 480],
+        crop: 224,
+        dim: 2,
+        encoder,
+    };
+    let mut all = contents.to_vec();
+    all.push((MANIFEST, manifest.to_bytes().unwrap()));
+    all
+}
+
+/// Who is in the slot that is not current; `None`: nobody can be got back from there.
+fn people_to_go_back_to(disk: &CutDisk) -> Option<Vec<u32>> {
+    let slots = Slots::new(Path::new(STATE), disk.clone());
+    let dir = slots.dir(slots.current().unwrap()?.other());
+    let manifest = Manifest::from_bytes(&disk.read(&dir.join(MANIFEST)).ok()?).ok()?;
+    let bytes = disk.read(&dir.join(TABLE)).ok()?;
+    let fits = manifest.file(TABLE) == Some(&lintel_shared::bundle::FileEntry::of(TABLE, &bytes));
+    let table = Table::from_bytes(&bytes).ok().filter(|_| fits)?;
+    Some(table.people().iter().map(|person| person.id.0).collect())
+}
+
+/// Whenever power is cut while somebody is being removed: the next start finishes it.
+#[test]
+fn power_cut_after_every_operation_of_a_removal() {
+    for chance in 0..20_u64 {
+        let mut cut_after = 0;
+        loop {
+            let mut seed = chance;
+            let disk = CutDisk::new();
+            let slots = Slots::new(Path::new(STATE), disk.clone());
+            for (revision, people) in [(1, &[1, 2, 3][..]), (2, &[1, 3][..])] {
+                let files = real_bundle(revision, people);
+                slots.install(&borrowed(&files), |_| Ok(())).unwrap();
+            }
+            assert_eq!(people_to_go_back_to(&disk), Some(vec![1, 2, 3]));
+            disk.cut_after(Some(cut_after));
+            let done = slots.scrub(|id| id != PersonId(2)).is_ok();
+            disk.restart(&mut seed);
+            if done {
+                assert_eq!(people_to_go_back_to(&disk), Some(vec![1, 3]), "a removal that reported success is durable");
+            }
+            // As every start does.
+            slots.scrub(|id| id != PersonId(2)).unwrap();
+            let left = people_to_go_back_to(&disk);
+            assert!(left.is_none() || left == Some(vec![1, 3]), "cut after {cut_after}: {left:?}");
+            let dir = slots.dir(slots.current().unwrap().unwrap());
+            assert_eq!(Table::from_bytes(&disk.read(&dir.join(TABLE)).unwrap()).unwrap().len(), 2);
+            if done {
+                break;
+            }
+            cut_after += 1;
+        }
+        assert!(cut_after >= 8, "the cuts covered the removal: {cut_after}");
+    }
 }

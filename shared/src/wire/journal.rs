@@ -8,6 +8,8 @@
 //! The chain finds an edit and a gap. That its end was cut off, or that all of it was made anew, only somebody sees who
 //! remembers an earlier end: the workstation does, with every answer and receipt.
 
+pub mod row;
+
 use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};

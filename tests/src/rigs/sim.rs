@@ -16,6 +16,7 @@ use lintel_edge::pipeline::{End, Eyes, Stages, lockstep};
 use lintel_edge::relay::sim::{SimRelay, SimSettings};
 use lintel_edge::run::install;
 use lintel_shared::door::Strike;
+use lintel_shared::lockout::Lockout;
 use lintel_shared::quality::QualityLimits;
 use lintel_shared::runtime::{Options, Vision};
 use lintel_shared::screen::Screen;
@@ -92,6 +93,7 @@ fn play_with(scenario: &Scenario, world: &World, state: &Path, started: Started,
         events: Box::new(memory.clone()),
         names: Names::new(vision.table().people().iter().map(|person| (person.id, person.name.as_str()))),
     })?;
+    keeper.slow_down(Lockout::new(config.lockout_settings(), 0, Uptime::ZERO)?);
     keeper.start(started, Uptime::ZERO);
     keeper.ready(Uptime::ZERO);
     let eyes: Box<dyn Eyes> = Box::new(vision);

@@ -22,6 +22,7 @@ use crate::clock::{Clock, Stop};
 use crate::display::{Display, DisplayError, NoDisplay};
 use crate::events::Memory;
 use crate::inputs::{Input, Inputs};
+use crate::pipeline::exchange::Exchange;
 use crate::pipeline::keeper::{KeeperParts, Names};
 use crate::pipeline::threads::{Patience, Surroundings};
 use crate::pipeline::*;
@@ -184,6 +185,7 @@ pub struct Rig {
     pub real: Option<Clock>,
     pub stage_patience: Duration,
     pub stop: Stop,
+    pub exchange: Exchange,
 }
 
 pub struct Run {
@@ -207,6 +209,7 @@ impl Rig {
             real: None,
             stage_patience: Duration::from_secs(2),
             stop: Stop::new(),
+            exchange: Exchange::default(),
         }
     }
 
@@ -260,7 +263,8 @@ impl Rig {
                 let patience =
                     Patience { stage: self.stage_patience, max_frame_age: VoteSettings::default().max_frame_age };
                 let inputs = FakeInputs { script: self.inputs, clock: clock.clone() };
-                let surroundings = Surroundings { inputs: Some(Box::new(inputs)), ..Surroundings::default() };
+                let surroundings =
+                    Surroundings { inputs: Some(Box::new(inputs)), exchange: self.exchange, ..Surroundings::default() };
                 threads::run(stages, surroundings, clock, &self.stop, patience).unwrap()
             }
         };

@@ -1,0 +1,15 @@
+//! Entries of a device's journal, as a workstation reads them.
+
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use lintel_shared::wire::journal::Record;
+
+fuzz_target!(|bytes: &[u8]| {
+    if let Ok(record) = Record::from_bytes(bytes) {
+        let again = record.to_bytes().expect("it was within its limits");
+        assert_eq!(Record::from_bytes(&again), Ok(record));
+    }
+    let sealed = [&1_u16.to_le_bytes()[..], bytes].concat();
+    let _ = Record::from_bytes(&sealed);
+});

@@ -1,0 +1,15 @@
+//! The decisions that a pushed bundle must reproduce.
+
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use lintel_shared::envelope::seal;
+use lintel_shared::reference::Reference;
+
+fuzz_target!(|bytes: &[u8]| {
+    let _ = Reference::from_bytes(bytes);
+    // Behind the hash, which a fuzzer does not find.
+    if let Ok(reference) = Reference::from_bytes(&seal(*b"LNTLREFD", 1, bytes)) {
+        assert!(reference.to_bytes().is_ok());
+    }
+});
