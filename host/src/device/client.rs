@@ -68,13 +68,12 @@ impl From<DeviceError> for Failure {
 }
 
 impl DeviceError {
-    /// Whether another try may succeed: the network failed, and not the device.
+    /// Whether another try may succeed: the network failed, and not the device. While a line is down, something else on
+    /// the way may answer in the device's place; it speaks no TLS that is taken.
     #[must_use]
     pub fn may_pass(&self) -> bool {
         match self {
-            Self::Channel { source, .. } => {
-                matches!(source, ChannelError::Network(_) | ChannelError::Closed | ChannelError::Overdue)
-            }
+            Self::Channel { source, .. } => !matches!(source, ChannelError::OtherDevice | ChannelError::Message(_)),
             Self::Refused { why, .. } => *why == Refusal::Busy,
             _ => false,
         }

@@ -10,9 +10,9 @@
 //! SITE/receipts/…             what devices signed
 //! ```
 
-use std::fs::{self, File, OpenOptions, Permissions};
+use std::fs::{self, File, Permissions};
 use std::io::{self, ErrorKind, Write as _};
-use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use lintel_shared::link::{Identity, IdentityError};
@@ -197,13 +197,14 @@ pub fn now() -> u64 {
 
 /// A file of a site: whole or not at all, and readable by its owner only.
 pub(crate) fn write(path: &Path, bytes: &[u8]) -> Result<(), SiteError> {
-    let partial = path.with_extension("partial");
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let store = || {
-        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&partial)?;
+        // A name of its own, readable by its owner only: several pushes may write one file at once.
+        let mut file = tempfile::NamedTempFile::new_in(folder)?;
         file.write_all(bytes)?;
-        file.sync_all()?;
-        fs::rename(&partial, path)?;
-        File::open(path.parent().unwrap_or(Path::new(".")))?.sync_all()
+        file.as_file().sync_all()?;
+        file.persist(path).map_err(|e| e.error)?;
+        File::open(folder)?.sync_all()
     };
     store().map_err(|source| SiteError::File { path: path.to_owned(), source })
 }

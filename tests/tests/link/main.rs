@@ -1,6 +1,8 @@
 //! Workstation and device over real sockets: what works, every named attack, and what a network does.
 
 mod attacks;
+mod journal;
+mod namespaces;
 mod network;
 mod push;
 

@@ -1,0 +1,19 @@
+//! For a test that kills it: appends entries to the journal of a folder, and says the number of each once it is durable.
+
+use std::io::Write as _;
+use std::path::PathBuf;
+
+use lintel_edge::journal::Journal;
+use lintel_edge::link::Wall;
+use lintel_shared::wire::journal::Entry;
+use lintel_tests::rigs::link::clock;
+
+fn main() -> anyhow::Result<()> {
+    let state = PathBuf::from(std::env::args().nth(1).unwrap_or_default());
+    let journal = Journal::open(&state, 100_000, &clock(), &Wall::new(|| 1))?;
+    loop {
+        let point = journal.append(Entry::Stopped)?;
+        println!("{}", point.sequence);
+        std::io::stdout().flush()?;
+    }
+}

@@ -1,0 +1,227 @@
+//! Two doors in network namespaces of their own, with the programs that ship: a slow line, a cut, a door that is gone.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::thread;
+use std::time::Duration;
+
+use lintel_shared::door::Strike;
+use lintel_shared::runtime::{Library, library};
+use lintel_shared::wire::{self, EventKind};
+use lintel_tests::recordings::recording;
+use lintel_tests::scenario::{Visit, Who};
+use tempfile::TempDir;
+
+use crate::world;
+
+const PORT: u16 = 7443;
+
+/// A program beside the tests; `None`, loudly, where only this package was built.
+fn program(name: &str) -> Option<PathBuf> {
+    let exe = std::env::current_exe().ok()?;
+    let program = exe.parent()?.parent()?.join(name);
+    if program.is_file() {
+        return Some(program);
+    }
+    eprintln!("SKIPPED: {} is absent; build it with `cargo build --release`", program.display());
+    None
+}
+
+fn ip(arguments: &str) -> bool {
+    let done = Command::new("ip").args(arguments.split_whitespace()).stderr(Stdio::null()).status();
+    done.is_ok_and(|status| status.success())
+}
+
+/// A door behind a line of its own.
+struct Door {
+    name: String,
+    /// The line's end here.
+    line: String,
+    address: String,
+    state: PathBuf,
+    daemon: Option<Child>,
+}
+
+impl Door {
+    /// `None` where this machine gives no namespaces.
+    fn new(index: u8, folder: &Path) -> Option<Self> {
+        let id = std::process::id() % 10_000;
+        let (name, line, end) = (format!("lintel{id}d{index}"), format!("lt{id}h{index}"), format!("lt{id}n{index}"));
+        let network = format!("10.{}.{}", 100 + id % 100, 2 * index);
+        let door = Self { address: format!("{network}.2"), state: folder.join(&name), name, line, daemon: None };
+        let (name, line) = (&door.name, &door.line);
+        let up = ip(&format!("netns add {name}"))
+            && ip(&format!("link add {line} type veth peer name {end} netns {name}"))
+            && ip(&format!("addr add {network}.1/24 dev {line}"))
+            && ip(&format!("-n {name} addr add {network}.2/24 dev {end}"))
+            && ip(&format!("link set {line} up"))
+            && ip(&format!("-n {name} link set {end} up"))
+            && ip(&format!("-n {name} link set lo up"));
+        up.then_some(door)
+    }
+
+    fn start(&mut self, edge: &Path, recordings: &[PathBuf]) {
+        fs::create_dir_all(&self.state).expect("a folder");
+        let config = self.state.join("door.toml");
+        let text = format!("[network]\nlisten = \"0.0.0.0:{PORT}\"\nname = \"{}\"\nannounce = false\n", self.name);
+        fs::write(&config, text).expect("written");
+        let runtime = library::find(&Library::default()).expect("ONNX Runtime is there or can be fetched");
+        let daemon = Command::new("ip")
+            .args(["netns", "exec", &self.name])
+            .arg(edge)
+            .args(["run", "--display", "none", "--gap", "1", "--bundle"])
+            .arg(world().bundle())
+            .arg("--state")
+            .arg(self.state.join("state"))
+            .arg("--events")
+            .arg(self.state.join("events"))
+            .arg("--config")
+            .arg(config)
+            .arg("--onnxruntime")
+            .arg(runtime)
+            .arg("--replay")
+            .args(recordings)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("started");
+        self.daemon = Some(daemon);
+    }
+
+    fn pairing_code(&self, edge: &Path) -> String {
+        for _ in 0..100 {
+            let asked = Command::new(edge).args(["pair", "--json", "--state"]).arg(self.state.join("state")).output();
+            let text = asked.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default();
+            let value: serde_json::Value = serde_json::from_str(&text).unwrap_or_default();
+            if let Some(code) = value.pointer("/pairing/code").and_then(|code| code.as_str()) {
+                return code.to_owned();
+            }
+            thread::sleep(Duration::from_millis(100));
+        }
+        panic!("{} gives no code", self.name);
+    }
+
+    fn releases(&self) -> usize {
+        let bytes = fs::read(self.state.join("events")).unwrap_or_default();
+        let events = wire::events(&bytes).map_while(Result::ok);
+        events.filter(|event| matches!(event.kind, EventKind::Relay(Strike::Released))).count()
+    }
+}
+
+impl Drop for Door {
+    fn drop(&mut self) {
+        if let Some(daemon) = &mut self.daemon {
+            let _ = daemon.kill();
+            let _ = daemon.wait();
+        }
+        // What runs in the namespace goes with the daemon; the line goes with the namespace.
+        ip(&format!("netns del {}", self.name));
+    }
+}
+
+struct Workstation {
+    lintel: PathBuf,
+    site: PathBuf,
+}
+
+impl Workstation {
+    fn run(&self, arguments: &[&str]) -> Output {
+        Command::new(&self.lintel)
+            .args(arguments)
+            .arg("--site")
+            .arg(&self.site)
+            .stdin(Stdio::null())
+            .output()
+            .expect("run")
+    }
+
+    fn works(&self, arguments: &[&str]) -> String {
+        let output = self.run(arguments);
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(output.status.success(), "{arguments:?}: {text}{}", String::from_utf8_lossy(&output.stderr));
+        text
+    }
+}
+
+fn visit() -> Visit {
+    Visit {
+        people: vec![Who::Enrolled(1)],
+        seconds: 6.0,
+        seed: 0,
+        seen_from_s: 0.0,
+        seen_until_s: None,
+        freezes_after_s: None,
+        dark_after_s: None,
+        damaged_frame: None,
+    }
+}
+
+#[test]
+fn two_doors_behind_bad_lines() {
+    let (Some(edge), Some(lintel)) = (program("lintel-edge"), program("lintel")) else { return };
+    let folder = TempDir::new().expect("a folder");
+    let (Some(mut hall), Some(mut yard)) = (Door::new(0, folder.path()), Door::new(1, folder.path())) else {
+        eprintln!(
+            "SKIPPED two_doors_behind_bad_lines: this machine gives no network namespaces (it takes root and `ip`)"
+        );
+        return;
+    };
+    let played = recording(&visit(), &world().kept()).expect("rendered");
+    // The same person again and again, for as long as the test takes.
+    let visits = vec![played; 30];
+    for door in [&mut hall, &mut yard] {
+        door.start(&edge, &visits);
+    }
+    let desk = Workstation { lintel, site: folder.path().join("site") };
+    desk.works(&["keys", "new"]);
+    for (door, name) in [(&hall, "hall"), (&yard, "yard")] {
+        let code = door.pairing_code(&edge);
+        desk.works(&["device", "pair", &door.address, "--name", name, "--code", &code]);
+    }
+    let bundle = world().bundle();
+    let trained = bundle.parent().expect("a folder").join("trained");
+    let (bundle, trained) = (bundle.to_str().expect("text"), trained.to_str().expect("text"));
+    desk.works(&["push", "hall", "yard", bundle, "--yes"]);
+    desk.works(&["device", "revoke", "yard", "--person", "5", "--yes"]);
+    let people = desk.works(&["device", "people", "yard"]);
+    assert_eq!(people.lines().count(), 5, "{people}");
+
+    // A line of 2 Mbit/s with a short queue, which loses what doesn't fit; it is cut in the middle of a push.
+    let slow = format!("qdisc add dev {} root tbf rate 2mbit burst 16kbit latency 20ms", hall.line);
+    let slowed = Command::new("tc").args(slow.split_whitespace()).status().is_ok_and(|status| status.success());
+    if !slowed {
+        eprintln!("SKIPPED the slow line: this machine has no `tc` with tbf");
+    }
+    let line = hall.line.clone();
+    let cutting = thread::spawn(move || {
+        thread::sleep(Duration::from_millis(600));
+        assert!(ip(&format!("link set {line} down")));
+        thread::sleep(Duration::from_secs(3));
+        assert!(ip(&format!("link set {line} up")));
+    });
+    let opened = (hall.releases(), yard.releases());
+    desk.works(&["push", "hall", "yard", trained, "--yes", "--retries", "20"]);
+    cutting.join().expect("no panic");
+
+    // A door that is gone: the other gets it, and the exit code and the lines say which did not.
+    assert!(ip(&format!("link set {} down", yard.line)));
+    let output = desk.run(&["device", "status", "hall", "yard"]);
+    assert_eq!(output.status.code(), Some(1));
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(text.lines().any(|line| line.starts_with("hall: pack mini")), "{text}");
+    assert!(ip(&format!("link set {} up", yard.line)));
+    desk.works(&["device", "status", "yard"]);
+    for name in ["hall", "yard"] {
+        let log = desk.works(&["device", "log", name, "--csv"]);
+        assert!(log.contains(",recognised,") && log.contains(",installed,"), "{log}");
+    }
+    // And the doors went on all the time.
+    for _ in 0..100 {
+        if hall.releases() > opened.0 && yard.releases() > opened.1 {
+            return;
+        }
+        thread::sleep(Duration::from_millis(200));
+    }
+    panic!("a door stopped opening: {opened:?}, then {:?}", (hall.releases(), yard.releases()));
+}
