@@ -532,6 +532,8 @@ pub enum KeysAction {
     },
     /// Show the newest root, its keys, and which of them are here
     Show,
+    /// Make this workstation another one, for a copy of a site on a new machine; devices must be paired again
+    Identity,
     /// Replace the keys of a role; the old ones count no longer
     Rotate {
         /// Whose keys

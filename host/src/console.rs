@@ -37,7 +37,7 @@ impl Console {
     /// The result for a person: a line on stdout. Nothing with `--json`.
     pub fn say(&self, line: impl AsRef<str>) {
         if self.talks {
-            print_line(&mut std::io::stdout().lock(), line.as_ref());
+            print_line(&mut std::io::stdout().lock(), &harmless(line.as_ref()));
         }
     }
 
@@ -52,7 +52,7 @@ impl Console {
     /// Something to know that stops nothing: a line on stderr. Nothing with `--json`.
     pub fn note(&self, line: impl AsRef<str>) {
         if self.talks {
-            print_line(&mut std::io::stderr().lock(), &format!("note: {}", line.as_ref()));
+            print_line(&mut std::io::stderr().lock(), &format!("note: {}", harmless(line.as_ref())));
         }
     }
 
@@ -151,6 +151,11 @@ fn bar(what: &'static str, steps: u64) -> ProgressBar {
         .unwrap_or_else(|_| ProgressStyle::default_bar());
     let bar = ProgressBar::with_draw_target(Some(steps), ProgressDrawTarget::stderr());
     bar.with_style(style).with_prefix(what)
+}
+
+/// What a device or a file calls itself must not move the cursor or colour the terminal.
+fn harmless(line: &str) -> String {
+    line.chars().map(|c| if c.is_control() && c != '\n' && c != '\t' { '\u{fffd}' } else { c }).collect()
 }
 
 /// A closed pipe (`lintel … | head`) is the reader's choice and no reason to fail.

@@ -82,7 +82,8 @@ fn an_edit_is_seen() {
     for n in 0..5 {
         journal.append(Entry::Lost { entries: n }).unwrap();
     }
-    let edit = |change: &dyn Fn(&mut redb::Table<u64, &'static [u8]>)| {
+    type Entries<'a> = redb::Table<'a, u64, &'static [u8]>;
+    let edit = |change: &dyn Fn(&mut Entries<'_>)| {
         let writing = journal.0.database.begin_write().unwrap();
         change(&mut writing.open_table(ENTRIES).unwrap());
         writing.commit().unwrap();
@@ -228,7 +229,7 @@ impl Cut {
             random ^= random << 13;
             random ^= random >> 7;
             random ^= random << 17;
-            if random % 2 == 0 {
+            if random.is_multiple_of(2) {
                 change.apply(&mut kept);
             }
         }

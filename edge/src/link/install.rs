@@ -152,7 +152,7 @@ impl Device {
             // The very bundle that runs already, signed anew.
             None => self.remember(offer)?,
         }
-        let removed = self.forget_the_removed(&before);
+        let removed = self.forget_the_removed(&before)?;
         let _ = fs::remove_dir_all(self.incoming());
         let running = lock(&self.running).clone();
         let table = running.manifest.file(bundle::TABLE).map_or([0; 32], |file| file.sha256);
@@ -187,7 +187,7 @@ impl Device {
         if let Some(proved) = proved {
             self.hand_over(proved);
         }
-        let removed = self.forget_the_removed(&before);
+        let removed = self.forget_the_removed(&before)?;
         self.note(Deed::RolledBack { by, revision: lock(&self.running).manifest.revision });
         Ok(self.receipt(removed))
     }
@@ -281,15 +281,19 @@ impl Device {
     }
 
     /// Whoever is in the table no longer is taken out of the slot to go back to; gives who was removed in all.
-    fn forget_the_removed(&self, before: &BTreeSet<PersonId>) -> Vec<PersonId> {
+    fn forget_the_removed(&self, before: &BTreeSet<PersonId>) -> Result<Vec<PersonId>, Refused> {
         let now = self.people();
         let slots = Slots::new(&self.state, RealDisk);
-        let scrubbed = slots.scrub(|id| now.contains(&id)).unwrap_or_else(|e| {
-            tracing::error!("link: {e}; what is left there is removed at the next start");
-            Vec::new()
-        });
+        let scrubbed = slots.scrub(|id| now.contains(&id)).map_err(|e| {
+            // Nothing is signed that is not so.
+            let text = format!(
+                "the new table runs, but whoever was removed is still in the older bundle ({e}); the next start of the \
+                 daemon or the next push tries again"
+            );
+            Refused::new(Refusal::Storage, text)
+        })?;
         let gone = before.iter().copied().filter(|id| !now.contains(id));
-        gone.chain(scrubbed).collect::<BTreeSet<_>>().into_iter().collect()
+        Ok(gone.chain(scrubbed).collect::<BTreeSet<_>>().into_iter().collect())
     }
 
     fn receipt(&self, removed: Vec<PersonId>) -> Receipt {

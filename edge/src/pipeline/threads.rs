@@ -35,7 +35,7 @@ enum Notice {
     Flaw(FlawChange),
     Input(Input),
     /// From here on sightings are of another bundle.
-    Replaced(Names, Started),
+    Replaced(Box<(Names, Started)>),
     Failed(StageError),
     /// The camera has no more pictures, and all of them were looked at.
     Played,
@@ -239,7 +239,7 @@ fn look(
         context.alive(&context.signs.vision_alive);
         if let Some(replacement) = exchange.take() {
             eyes = replacement.eyes;
-            to_keeper.notify(Notice::Replaced(replacement.names, replacement.started));
+            to_keeper.notify(Notice::Replaced(Box::new((replacement.names, replacement.started))));
         }
         match pictures.take(&mut picture, PATIENCE) {
             Taken::Fresh => {}
@@ -295,7 +295,7 @@ fn keep(
             Taken::Fresh => keeper.on_sighting(&sighting, now),
             Taken::Notice(Notice::Visit(visit)) => keeper.on_visit(&visit, now),
             Taken::Notice(Notice::Input(input)) => keeper.on_input(input, now),
-            Taken::Notice(Notice::Replaced(names, started)) => keeper.on_replaced(names, started, now),
+            Taken::Notice(Notice::Replaced(what)) => keeper.on_replaced(what.0, what.1, now),
             Taken::Notice(Notice::Flaw(change)) => tell_flaw(keeper, change, now),
             Taken::Notice(Notice::Failed(e)) => return End::Failed(e),
             Taken::Notice(Notice::Played) => played = true,

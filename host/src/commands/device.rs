@@ -19,7 +19,7 @@ use crate::device::{Client, DeviceError, find, pair, push};
 use crate::failure::Failure;
 use crate::journal_pages::{Age, export};
 use crate::site::Site;
-use crate::site::devices::is_name;
+use crate::site::devices::{KnownDevice, is_name};
 
 /// Runs the verb.
 ///
@@ -211,39 +211,45 @@ fn revoke(
     let mut jobs = Vec::new();
     for name in names {
         let device = site.device(name)?;
-        let mut client = Client::to(site, &device)?;
-        let running = push::running(&client.status()?)?;
-        let enrolled = client.people()?;
-        let table = running
-            .file(lintel_shared::bundle::TABLE)
-            .and_then(|file| site.kept(&file.sha256))
-            .and_then(|bytes| Table::from_bytes(&bytes).ok())
-            .ok_or_else(|| {
-                Failure::input(format!(
-                    "the table that {name} runs was not pushed from this site; take the person out of the photos, train \
-                     again and push"
-                ))
-            })?;
-        let mut table = table;
-        for wanted in people {
-            let found: Vec<PersonId> = enrolled
-                .iter()
-                .filter(|person| person.name == *wanted || wanted.parse() == Ok(person.id.0))
-                .map(|person| person.id)
-                .collect();
-            match found[..] {
-                [id] => table = table.without(id).map_err(Failure::input)?,
-                [] => {
-                    return Err(Failure::input(format!(
-                        "{name} knows nobody called {wanted:?} (`lintel device people`)"
-                    )));
-                }
-                _ => return Err(Failure::input(format!("several people are called {wanted:?}; give the number"))),
-            }
+        let content = table_without(site, &device, people);
+        // What was typed wrongly stops everything; a door that does not answer stops only itself.
+        if let Err(failure @ Failure::Input(_)) = content {
+            return Err(failure);
         }
-        jobs.push((device, Content::Table { table, encoder: None }));
+        jobs.push((device, content));
     }
     deliver(site, jobs, (yes, 5), runtime, console)
+}
+
+/// The table that a device runs, without these people.
+fn table_without(site: &Site, device: &KnownDevice, people: &[String]) -> Result<Content, Failure> {
+    let name = &device.name;
+    let mut client = Client::to(site, device)?;
+    let running = push::running(&client.status()?)?;
+    let enrolled = client.people()?;
+    let mut table = running
+        .file(lintel_shared::bundle::TABLE)
+        .and_then(|file| site.kept(&file.sha256))
+        .and_then(|bytes| Table::from_bytes(&bytes).ok())
+        .ok_or_else(|| {
+            Failure::input(format!(
+                "the table that {name} runs was not pushed from this site; take the person out of the photos, train again \
+                 and push"
+            ))
+        })?;
+    for wanted in people {
+        let is_meant = |id: u32, name: &str| name == wanted || wanted.parse() == Ok(id);
+        let found: Vec<PersonId> =
+            enrolled.iter().filter(|person| is_meant(person.id.0, &person.name)).map(|person| person.id).collect();
+        match found[..] {
+            [id] => table = table.without(id).map_err(Failure::input)?,
+            [] => {
+                return Err(Failure::input(format!("{name} knows nobody called {wanted:?} (`lintel device people`)")));
+            }
+            _ => return Err(Failure::input(format!("several people are called {wanted:?}; give the number"))),
+        }
+    }
+    Ok(Content::Table { table, encoder: None })
 }
 
 fn workstations(site: &Site, name: &str, forget: Option<&str>, console: &Console) -> Result<(), Failure> {

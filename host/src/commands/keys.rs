@@ -38,6 +38,12 @@ pub fn run(args: &KeysArgs, console: &Console) -> Result<(), Failure> {
             console.result(&json!({ "site": dir, "root_keys": files, "threshold": threshold }));
             Ok(())
         }
+        KeysAction::Identity => {
+            let site = Site::renew_identity(&dir)?;
+            console.say(format!("this workstation is now {}; pair it with each device", site.identity.fingerprint()));
+            console.result(&json!({ "workstation": site.identity.fingerprint().to_string() }));
+            Ok(())
+        }
         KeysAction::Show => show(&Site::open(&dir)?, console),
         KeysAction::Rotate { role, root_key } => rotate(&Site::open(&dir)?, *role, root_key, console),
     }

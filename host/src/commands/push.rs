@@ -30,10 +30,10 @@ pub fn run(args: &PushArgs, runtime: &Options, console: &Console) -> Result<(), 
     let mut jobs = Vec::new();
     for name in names {
         let device = site.device(&name.to_string_lossy())?;
-        if jobs.iter().any(|(known, _): &(KnownDevice, Content)| known.name == device.name) {
+        if jobs.iter().any(|(known, _): &(KnownDevice, Result<Content, Failure>)| known.name == device.name) {
             return Err(Failure::input(format!("{} is named twice", device.name)));
         }
-        jobs.push((device, content.clone()));
+        jobs.push((device, Ok(content.clone())));
     }
     deliver(&site, jobs, (args.yes, args.retries), runtime, console)
 }
@@ -77,27 +77,37 @@ pub fn confirm(question: &str, yes: bool, console: &Console) -> Result<(), Failu
 /// [`Failure`]; with exit code 1 where some devices run it and others don't.
 pub fn deliver(
     site: &Site,
-    jobs: Vec<(KnownDevice, Content)>,
+    jobs: Vec<(KnownDevice, Result<Content, Failure>)>,
     (yes, retries): (bool, u32),
     runtime: &Options,
     console: &Console,
 ) -> Result<(), Failure> {
     find(runtime)?;
-    let mut prepared = Vec::new();
+    let (mut prepared, mut rows, mut unready) = (Vec::new(), Vec::new(), 0);
     for (device, content) in jobs {
-        let mut client = Client::to(site, &device)?;
-        let (status, people) = (client.status()?, client.people()?);
-        let running = push::running(&status)?;
-        let parcel = Parcel::make(&content, &running, site, runtime)?;
-        let changes = Changes::between((&status, &people), Some(&running), (&parcel.manifest, &parcel.table));
-        console.say(format!("{}:", device.name));
-        for line in changes.lines() {
-            console.say(format!("  {line}"));
+        // A door that is off keeps nobody from being taken out at the others.
+        match content.and_then(|content| prepare(site, &device, &content, runtime)) {
+            Ok((parcel, changes)) => {
+                console.say(format!("{}:", device.name));
+                for line in changes.lines() {
+                    console.say(format!("  {line}"));
+                }
+                if changes.is_empty() {
+                    console.say("  nobody and nothing else changes");
+                }
+                prepared.push((device, parcel, changes));
+            }
+            Err(interrupted @ Failure::Interrupted(_)) => return Err(interrupted),
+            Err(failure) => {
+                unready += 1;
+                console.say(format!("{}: {}", device.name, failure.line()));
+                rows.push(json!({ "device": device.name, "error": failure.line() }));
+            }
         }
-        if changes.is_empty() {
-            console.say("  nobody and nothing else changes");
-        }
-        prepared.push((device, parcel, changes));
+    }
+    if prepared.is_empty() {
+        console.result(&rows);
+        return Err(Failure::work(format!("none of {unready} devices can be pushed to")));
     }
     confirm(if prepared.len() == 1 { "push?" } else { "push to all?" }, yes, console)?;
 
@@ -111,7 +121,8 @@ pub fn deliver(
                 let bar = Bar::new(&device.name, &bars, console);
                 let results = &results;
                 scope.spawn(move || {
-                    let done = push::push(site, device, parcel, retries, &bar);
+                    let removed: Vec<u32> = changes.removed.iter().map(|whom| whom.id).collect();
+                    let done = push::push(site, device, (parcel, &removed), retries, &bar);
                     bar.clear();
                     let row = outcome(device, changes, &done, console);
                     results.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push((index, row));
@@ -123,15 +134,31 @@ pub fn deliver(
             workers.into_iter().map(|worker| worker.join().unwrap_or_else(|_| Some(Failure::work("a thread died"))));
         ends.flatten().collect::<Vec<Failure>>()
     });
-    let mut rows = results.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
-    rows.sort_by_key(|(index, _)| *index);
-    console.result(&rows.into_iter().map(|(_, row)| row).collect::<Vec<_>>());
-    let count = failed.len();
+    let mut done = results.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
+    done.sort_by_key(|(index, _)| *index);
+    rows.extend(done.into_iter().map(|(_, row)| row));
+    console.result(&rows);
+    let (count, all) = (failed.len() + unready, prepared.len() + unready);
     match failed.into_iter().find(|failure| matches!(failure, Failure::Interrupted(_))) {
         Some(interrupted) => Err(interrupted),
-        None if count > 0 => Err(Failure::work(format!("{count} of {} devices do not run it", prepared.len()))),
+        None if count > 0 => Err(Failure::work(format!("{count} of {all} devices do not run it"))),
         None => Ok(()),
     }
+}
+
+/// What one device is to get, and what changes there.
+fn prepare(
+    site: &Site,
+    device: &KnownDevice,
+    content: &Content,
+    runtime: &Options,
+) -> Result<(Parcel, Changes), Failure> {
+    let mut client = Client::to(site, device)?;
+    let (status, people) = (client.status()?, client.people()?);
+    let running = push::running(&status)?;
+    let parcel = Parcel::make(content, &running, site, runtime)?;
+    let changes = Changes::between((&status, &people), Some(&running), (&parcel.manifest, &parcel.table));
+    Ok((parcel, changes))
 }
 
 fn outcome(device: &KnownDevice, changes: &Changes, done: &Result<ReceiptReport, Failure>, console: &Console) -> Value {

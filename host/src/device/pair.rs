@@ -42,6 +42,7 @@ pub fn pair(
         certificate: certificate_hex(&certificate),
         journal: 0,
         journal_head: String::new(),
+        table: String::new(),
     };
     site.remember(&known)?;
     Ok(known)

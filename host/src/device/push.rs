@@ -54,14 +54,14 @@ pub struct ReceiptReport {
     pub signature: String,
 }
 
-/// Pushes a parcel; goes on after a cut, `retries` times without any progress.
+/// Pushes a parcel, by which these people are removed; goes on after a cut, `retries` times without any progress.
 ///
 /// # Errors
 /// [`Failure`]; the device runs what it ran before, or, where the answer was lost, maybe the new one already.
 pub fn push(
     site: &Site,
     device: &KnownDevice,
-    parcel: &Parcel,
+    (parcel, removed): (&Parcel, &[u32]),
     retries: u32,
     watcher: &dyn Watcher,
 ) -> Result<ReceiptReport, Failure> {
@@ -71,7 +71,7 @@ pub fn push(
     loop {
         let mut reached = 0;
         match attempt(site, device, parcel, &mut metadata, &mut reached, watcher) {
-            Ok(receipt) => return remembered(site, device, receipt, parcel),
+            Ok(receipt) => return remembered(site, device, &receipt, (parcel, removed)),
             Err(Attempt::Device(e)) if e.may_pass() && failures < retries => {
                 failures = if reached > furthest { 0 } else { failures + 1 };
                 furthest = furthest.max(reached);
@@ -140,7 +140,7 @@ fn attempt(
 }
 
 fn sign(site: &Site, device: &KnownDevice, parcel: &Parcel, status: &Status) -> Result<Metadata, SiteError> {
-    let versions = status.versions.map(|seen| seen + 1);
+    let versions = status.versions.map(|seen| seen.saturating_add(1));
     site.publish(&parcel.entries, (&parcel.manifest, &parcel.table), &[device.fingerprint()], versions)
 }
 
@@ -166,9 +166,14 @@ fn send(client: &mut Client, file: &Wanted, parcel: &Parcel, progress: &mut dyn 
 }
 
 /// Checks a receipt against the parcel, and keeps everything that later pushes need.
-fn remembered(site: &Site, device: &KnownDevice, receipt: Receipt, parcel: &Parcel) -> Result<ReceiptReport, Failure> {
+fn remembered(
+    site: &Site,
+    device: &KnownDevice,
+    receipt: &Receipt,
+    (parcel, wanted): (&Parcel, &[u32]),
+) -> Result<ReceiptReport, Failure> {
     let table = parcel.manifest.file(TABLE).map_or([0; 32], |file| file.sha256);
-    let report = opened(site, device, &receipt, |statement| {
+    let report = opened(site, device, receipt, |statement| {
         statement.table == table && statement.revision == parcel.manifest.revision
     })?;
     let removed: Vec<PersonId> = report.removed.iter().map(|id| PersonId(*id)).collect();
@@ -177,6 +182,15 @@ fn remembered(site: &Site, device: &KnownDevice, receipt: Receipt, parcel: &Parc
     }
     if !removed.is_empty() {
         site.forget_people(&removed)?;
+    }
+    let unsigned: Vec<String> =
+        wanted.iter().filter(|id| !report.removed.contains(id)).map(ToString::to_string).collect();
+    if !unsigned.is_empty() {
+        return Err(Failure::work(format!(
+            "{} runs the table, but did not sign that nothing is left of {} (an answer may have been lost): push again",
+            device.name,
+            unsigned.join(", ")
+        )));
     }
     Ok(report)
 }
@@ -208,8 +222,8 @@ pub fn opened(
         signature: hex(&receipt.signature),
     };
     site.keep_receipt(&device.name, report.revision, &report)?;
-    let journal_head = report.journal.1.clone();
-    site.remember(&KnownDevice { journal: report.journal.0, journal_head, ..device.clone() })?;
+    // The journal's end is remembered by who reads the journal: only then its chain was checked up to there.
+    site.remember(&KnownDevice { table: report.table.clone(), ..site.device(&device.name)? })?;
     Ok(report)
 }
 

@@ -25,6 +25,9 @@ pub struct KnownDevice {
     /// The chain's hash there, in hex.
     #[serde(default)]
     pub journal_head: String,
+    /// SHA-256 of the table that it signed to run last, in hex.
+    #[serde(default)]
+    pub table: String,
 }
 
 impl KnownDevice {

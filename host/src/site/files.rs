@@ -1,6 +1,7 @@
 //! What was pushed ⇄ files named by their hash, to make the next push of: a table alone needs the encoder that is there.
 
 use std::fs;
+use std::io::ErrorKind;
 use std::path::PathBuf;
 
 use lintel_shared::table::{PersonId, Table};
@@ -30,20 +31,33 @@ impl Site {
         (Sha256::digest(&bytes)[..] == *hash).then_some(bytes)
     }
 
-    /// Deletes every kept table that holds one of these people.
+    /// Deletes every kept table that holds one of these people, but for those that a known device still runs: from such
+    /// a table the person can be taken out there too.
     ///
     /// # Errors
     /// [`SiteError`].
     pub fn forget_people(&self, people: &[PersonId]) -> Result<usize, SiteError> {
+        let running: Vec<String> = self.devices()?.into_iter().map(|device| device.table).collect();
         let folder = self.dir.join("files");
         let entries = fs::read_dir(&folder).map_err(|source| SiteError::File { path: folder, source })?;
         let mut deleted = 0;
         for path in entries.flatten().map(|entry| entry.path()) {
+            let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+            if running.iter().any(|table| table == name) {
+                continue;
+            }
+            // A push beside this one may have deleted it, or not have finished it.
+            let bytes = match fs::read(&path) {
+                Err(e) if e.kind() == ErrorKind::NotFound => continue,
+                bytes => bytes.map_err(|source| SiteError::File { path: path.clone(), source })?,
+            };
             // Models are larger than any table, and no table.
-            let Ok(table) = Table::from_bytes(&read(&path)?) else { continue };
+            let Ok(table) = Table::from_bytes(&bytes) else { continue };
             if people.iter().any(|id| table.person(*id).is_some()) {
-                fs::remove_file(&path).map_err(|source| SiteError::File { path, source })?;
-                deleted += 1;
+                match fs::remove_file(&path) {
+                    Err(e) if e.kind() != ErrorKind::NotFound => return Err(SiteError::File { path, source: e }),
+                    _ => deleted += 1,
+                }
             }
         }
         Ok(deleted)

@@ -161,6 +161,21 @@ impl Site {
         Ok(Self { dir: dir.to_owned(), days: settings.days, identity })
     }
 
+    /// Gives a site, such as a copy on a new machine, an identity of its own. Its devices stay listed; each must be
+    /// paired again.
+    ///
+    /// # Errors
+    /// [`SiteError`].
+    pub fn renew_identity(dir: &Path) -> Result<Self, SiteError> {
+        if !dir.join(SITE_FILE).exists() {
+            return Err(SiteError::None(dir.to_owned()));
+        }
+        let path = dir.join("identity.lintel");
+        let identity = Identity::generate().map_err(|source| SiteError::Identity { path: path.clone(), source })?;
+        write(&path, &identity.to_bytes())?;
+        Self::open(dir)
+    }
+
     /// Opens one.
     ///
     /// # Errors

@@ -198,6 +198,6 @@ fn one_push(site: &Site, device: &lintel::site::devices::KnownDevice, content: &
     let content = Content::Table { table, encoder: Some(encoder.clone()) };
     let running = push::running(&Client::to(site, device)?.status()?)?;
     let parcel = Parcel::make(&content, &running, site, &Options { threads: 1, ..Options::default() })?;
-    push::push(site, device, &parcel, 5, &Blind)?;
+    push::push(site, device, (&parcel, &[]), 5, &Blind)?;
     Ok(())
 }

@@ -279,7 +279,7 @@ impl Desk {
     pub fn push(&self, device: &KnownDevice, content: &Content) -> Result<ReceiptReport> {
         let status = self.client(device)?.status()?;
         let parcel = self.parcel(content, &status)?;
-        Ok(push::push(&self.site, device, &parcel, 0, &Blind)?)
+        Ok(push::push(&self.site, device, (&parcel, &[]), 0, &Blind)?)
     }
 }
 

@@ -181,7 +181,7 @@ fn a_push_goes_on_after_every_cut() {
     // Less than the file with its reference, more than one piece: several cuts, and progress with each try.
     let (address, cuts) = cutting_proxy(bench.address(), 500_000.max(size / 3));
     let through = KnownDevice { address, ..device };
-    let receipt = push::push(&desk.site, &through, &parcel, 3, &Blind).expect("pushed");
+    let receipt = push::push(&desk.site, &through, (&parcel, &[]), 3, &Blind).expect("pushed");
     assert_eq!(receipt.revision, 9);
     assert!(cuts.load(Ordering::SeqCst) >= 1, "the way was cut");
 }
