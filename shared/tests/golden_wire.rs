@@ -159,9 +159,6 @@ fn golden() -> Vec<(EventKind, &'static [u8])> {
         (EventKind::Screen(Screen::Pairing { code: "12".try_into().expect("a short code") }), &[
             0x0a, 0x00, 0x00, 0x00, 0x01, 0x00, 0xc0, 0x84, 0x3d, 0x07, 0x0d, 0x02, 0x31, 0x32,
         ]),
-        (EventKind::LockedOut { seconds: 30, refusals: 5 }, &[
-            0x08, 0x00, 0x00, 0x00, 0x01, 0x00, 0xc0, 0x84, 0x3d, 0x0b, 0x1e, 0x05,
-        ]),
         (EventKind::Fault(Fault::Relay), &[
             0x07, 0x00, 0x00, 0x00, 0x01, 0x00, 0xc0, 0x84, 0x3d, 0x08, 0x00,
         ]),
@@ -191,6 +188,9 @@ fn golden() -> Vec<(EventKind, &'static [u8])> {
         ]),
         (EventKind::Stopped, &[
             0x06, 0x00, 0x00, 0x00, 0x01, 0x00, 0xc0, 0x84, 0x3d, 0x0a,
+        ]),
+        (EventKind::LockedOut { seconds: 30, refusals: 5 }, &[
+            0x08, 0x00, 0x00, 0x00, 0x01, 0x00, 0xc0, 0x84, 0x3d, 0x0b, 0x1e, 0x05,
         ]),
     ]
 }
@@ -227,7 +227,7 @@ fn every_variant_has_its_bytes() {
     };
     let mut tags: Vec<u8> = golden().iter().map(|(kind, _)| tag(kind)).collect();
     tags.dedup();
-    assert_eq!(tags, (0..=10).collect::<Vec<u8>>());
+    assert_eq!(tags, (0..=11).collect::<Vec<u8>>());
     for fault in Fault::ALL {
         assert!(golden().iter().any(|(kind, _)| *kind == EventKind::Fault(fault)), "{fault}");
     }
