@@ -318,10 +318,28 @@ pub fn bundle(options: &RunOptions) -> Result<LoadedBundle, RunError> {
         let slot = slots.current()?.ok_or_else(|| RunError::NoBundle(options.state.clone()))?;
         return Ok(LoadedBundle::load(&slots.dir(slot))?);
     };
+    if let Some(bundle) = newer_installed(folder, &options.state) {
+        tracing::warn!(
+            "revision {} is installed, {} holds an older one: a door only goes forward",
+            bundle.manifest.revision,
+            folder.display()
+        );
+        return Ok(bundle);
+    }
     let (installed, bundle) = install(folder, &options.state)?;
     let Installed { slot, changed, .. } = installed;
     tracing::info!("the bundle {} slot {slot}", if changed { "was installed in" } else { "is already in" });
     Ok(bundle)
+}
+
+/// The bundle that is installed, if it is newer than the one in `folder`: a `--bundle` that was left on the command line
+/// of the first start must not undo a push, and bring a removed person back, with every start.
+fn newer_installed(folder: &Path, state: &Path) -> Option<LoadedBundle> {
+    let slots = Slots::new(state, RealDisk);
+    let installed = LoadedBundle::load(&slots.dir(slots.current().ok()??)).ok()?;
+    let given = fs::read(folder.join(bundle::MANIFEST)).ok()?;
+    let given = Manifest::from_bytes(&given).ok()?;
+    (installed.manifest.revision > given.revision).then_some(installed)
 }
 
 /// Installs the bundle in `folder` under `state`, and gives it as it was loaded from there.

@@ -59,7 +59,8 @@ pub fn export(
     }
     let head = loop {
         let page = client.log_page(after)?;
-        if hash.is_some_and(|hash| hash != page.before) {
+        // A page that does not go on where the one before ended would be asked for without end.
+        if page.first <= after || hash.is_some_and(|hash| hash != page.before) {
             return Err(broken(page.first));
         }
         let mut at = page.before;

@@ -2,12 +2,10 @@
 
 use std::net::SocketAddr;
 
+use lintel_shared::link::SERVICE;
 use mdns_sd::{ServiceDaemon, ServiceInfo};
 
 use super::Device;
-
-/// The service's type.
-pub const SERVICE: &str = "_lintel._tcp.local.";
 
 /// Announces the device for as long as it is kept.
 pub struct Announcement(ServiceDaemon);

@@ -152,13 +152,14 @@ impl Device {
             // The very bundle that runs already, signed anew.
             None => self.remember(offer)?,
         }
-        let removed = self.forget_the_removed(&before)?;
+        let removed = self.forget_the_removed(&before);
         let _ = fs::remove_dir_all(self.incoming());
-        let running = lock(&self.running).clone();
-        let table = running.manifest.file(bundle::TABLE).map_or([0; 32], |file| file.sha256);
-        let count = u32::try_from(removed.len()).unwrap_or(u32::MAX);
-        self.note(Deed::Installed { by, revision: running.manifest.revision, table, removed: count });
-        Ok(self.receipt(removed))
+        let manifest = lock(&self.running).manifest.clone();
+        let table = manifest.file(bundle::TABLE).map_or([0; 32], |file| file.sha256);
+        // It runs, whatever became of the older one.
+        let count = removed.as_ref().map_or(0, |removed| u32::try_from(removed.len()).unwrap_or(u32::MAX));
+        self.note(Deed::Installed { by, revision: manifest.revision, table, removed: count });
+        Ok(self.receipt(removed?))
     }
 
     /// Back to what ran before.
@@ -187,9 +188,10 @@ impl Device {
         if let Some(proved) = proved {
             self.hand_over(proved);
         }
-        let removed = self.forget_the_removed(&before)?;
-        self.note(Deed::RolledBack { by, revision: lock(&self.running).manifest.revision });
-        Ok(self.receipt(removed))
+        let removed = self.forget_the_removed(&before);
+        let revision = lock(&self.running).manifest.revision;
+        self.note(Deed::RolledBack { by, revision });
+        Ok(self.receipt(removed?))
     }
 
     /// What the signature binds together is bound together in the files too, and nothing goes backwards.
@@ -198,14 +200,13 @@ impl Device {
         let manifest = Manifest::from_bytes(manifest).map_err(|e| broken(&e))?;
         let parsed = Table::from_bytes(table).map_err(|e| broken(&e))?;
         let bound = &offer.bound;
-        let calibration = calibration_hash(&parsed);
         let pairs = [
             ("revision", bound.revision.to_string(), manifest.revision.to_string()),
             ("table's own revision", bound.revision.to_string(), parsed.revision().to_string()),
             ("encoder", bound.encoder.clone(), hex(&manifest.encoder.0)),
             ("table's encoder", bound.encoder.clone(), hex(&parsed.encoder().0)),
             ("table", bound.table.clone(), hex(&Sha256::digest(table))),
-            ("calibration", bound.calibration.clone(), hex(&calibration)),
+            ("calibration", bound.calibration.clone(), hex(&parsed.calibration_hash())),
         ];
         for (what, signed, found) in pairs {
             if signed != found {
@@ -311,13 +312,6 @@ impl Device {
         };
         receipt::sign(&self.identity, &statement)
     }
-}
-
-/// SHA-256 of a table's rule and calibration, as the signature has it.
-#[must_use]
-pub fn calibration_hash(table: &Table) -> Hash {
-    let pair = (table.rule(), table.calibration().copied());
-    Sha256::digest(postcard::to_allocvec(&pair).unwrap_or_default()).into()
 }
 
 fn read_checked(path: &Path, file: &SignedFile) -> Result<Vec<u8>, Refused> {

@@ -16,6 +16,7 @@ use lintel_shared::door::Fault;
 use lintel_shared::link::{Fingerprint, Identity, IdentityError};
 use lintel_shared::runtime::Options;
 use lintel_shared::table::Table;
+use lintel_shared::time::Uptime;
 use lintel_shared::wire::link::{Hash, Refusal};
 use lintel_shared::wire::{Event, EventKind};
 
@@ -32,7 +33,7 @@ pub mod server;
 mod session;
 pub mod trust;
 
-use known::{Known, KnownError};
+use known::{Known, KnownError, Standing};
 use pairing::PairingMode;
 
 /// Something that the journal is to know.
@@ -197,6 +198,7 @@ pub struct Device {
     pairing: Mutex<PairingMode>,
     running: Mutex<Running>,
     pushing: Mutex<()>,
+    allowance: Mutex<Allowance>,
     exchange: Exchange,
     chronicle: Arc<dyn Chronicle>,
     faults: FaultBoard,
@@ -222,6 +224,7 @@ impl Device {
             pairing: Mutex::default(),
             running: Mutex::new(running),
             pushing: Mutex::new(()),
+            allowance: Mutex::default(),
             exchange,
             chronicle,
             faults,
@@ -249,9 +252,62 @@ impl Device {
         move || clock.now() > until
     }
 
+    /// Whether a caller may ask for more than to be paired.
+    fn knows(&self, caller: Fingerprint) -> bool {
+        let now = self.now();
+        lock(&self.known).standing(caller, now) == Standing::Known
+    }
+
+    fn is_pairing(&self) -> bool {
+        lock(&self.pairing).code(self.clock.now()).is_some()
+    }
+
+    /// Notes that a caller whom nobody here knows was refused. There may be any number of them, and the journal is
+    /// bounded: without a limit they could push everything else out of it.
+    fn note_stranger(&self, caller: Option<Fingerprint>, why: Refusal) {
+        if lock(&self.allowance).take(self.clock.now()) {
+            self.note(Deed::Refused { caller, why });
+        } else {
+            tracing::debug!("link: refused ({why}), and not noted: too many");
+        }
+    }
+
     fn note(&self, deed: Deed) {
         tracing::info!("link: {deed:?}");
         self.chronicle.note(&deed);
+    }
+}
+
+/// How many entries of the journal strangers may still make.
+#[derive(Debug)]
+struct Allowance {
+    left: u32,
+    since: Uptime,
+}
+
+impl Allowance {
+    /// At once.
+    const MOST: u32 = 32;
+    /// After so long there is one more.
+    const ANOTHER: Duration = Duration::from_secs(10);
+
+    fn take(&mut self, now: Uptime) -> bool {
+        while self.left < Self::MOST && now.since(self.since) >= Self::ANOTHER {
+            self.left += 1;
+            self.since = self.since + Self::ANOTHER;
+        }
+        if self.left == Self::MOST {
+            self.since = now;
+        }
+        let allowed = self.left > 0;
+        self.left -= u32::from(allowed);
+        allowed
+    }
+}
+
+impl Default for Allowance {
+    fn default() -> Self {
+        Self { left: Self::MOST, since: Uptime::ZERO }
     }
 }
 
@@ -306,5 +362,22 @@ impl Link {
     #[must_use]
     pub fn address(&self) -> std::net::SocketAddr {
         self.server.address()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn strangers_fill_no_journal() {
+        let at = |seconds| Uptime::ZERO + Duration::from_secs(seconds);
+        let mut allowance = Allowance::default();
+        let taken = (0..1000).filter(|_| allowance.take(at(1000))).count();
+        assert_eq!(taken, Allowance::MOST as usize);
+        assert!(!allowance.take(at(1009)));
+        assert!(allowance.take(at(1010)) && !allowance.take(at(1010)));
+        let taken = (0..1000).filter(|_| allowance.take(at(100_000))).count();
+        assert_eq!(taken, Allowance::MOST as usize);
     }
 }

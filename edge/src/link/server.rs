@@ -13,7 +13,6 @@ use std::time::Duration;
 
 use lintel_shared::link::ChannelError;
 use lintel_shared::link::channel::{Channel, device_config};
-use lintel_shared::time::Uptime;
 use lintel_shared::wire::link::Refusal;
 use rustls::ServerConfig;
 
@@ -22,12 +21,12 @@ use crate::clock::Stop;
 
 /// Callers whose handshake is not finished.
 const MOST_PENDING: usize = 16;
-/// Callers whose handshake is.
+/// Callers whose handshake is, and whom the device knows.
 const MOST_SESSIONS: usize = 8;
+/// Likewise, whom it doesn't: anybody can make a certificate, and none of them may take a known one's place.
+const MOST_STRANGERS: usize = 4;
 /// A handshake takes at most so long.
 const HANDSHAKE: Duration = Duration::from_secs(5);
-/// Callers who send garbage are an entry of the journal at most this often.
-const GARBAGE_EVERY: Duration = Duration::from_secs(10);
 /// How often the port is looked at.
 const TICK: Duration = Duration::from_millis(20);
 
@@ -79,8 +78,7 @@ struct Places {
     pending: Mutex<VecDeque<(usize, TcpStream)>>,
     next: AtomicUsize,
     sessions: AtomicUsize,
-    /// When garbage was noted last.
-    garbage: Mutex<Option<Uptime>>,
+    strangers: AtomicUsize,
 }
 
 impl Places {
@@ -95,7 +93,7 @@ impl Places {
                 Ok(channel) => places.serve(channel, &device, &stop),
                 Err(ChannelError::Tls(e)) => {
                     tracing::debug!("link: no handshake: {e}");
-                    places.note_garbage(&device);
+                    device.note_stranger(None, Refusal::Handshake);
                 }
                 Err(e) => tracing::debug!("link: no handshake: {e}"),
             }
@@ -124,23 +122,16 @@ impl Places {
         lock(&self.pending).retain(|(waiting, _)| *waiting != number);
     }
 
-    /// Whoever sends garbage could fill the journal with it: an entry now and then says that it goes on.
-    fn note_garbage(&self, device: &Device) {
-        let now = device.clock.now();
-        let mut noted = lock(&self.garbage);
-        if noted.is_none_or(|at| now.since(at) >= GARBAGE_EVERY) {
-            *noted = Some(now);
-            drop(noted);
-            device.note(Deed::Refused { caller: None, why: Refusal::Handshake });
-        }
-    }
-
     fn serve(&self, channel: Channel, device: &Device, stop: &Stop) {
-        if self.sessions.fetch_add(1, Ordering::SeqCst) < MOST_SESSIONS {
+        let known = device.knows(channel.peer());
+        let (places, most) = if known { (&self.sessions, MOST_SESSIONS) } else { (&self.strangers, MOST_STRANGERS) };
+        if places.fetch_add(1, Ordering::SeqCst) < most {
             session::serve(channel, device, stop);
-        } else {
+        } else if known {
             device.note(Deed::Refused { caller: Some(channel.peer()), why: Refusal::Busy });
+        } else {
+            device.note_stranger(Some(channel.peer()), Refusal::Busy);
         }
-        self.sessions.fetch_sub(1, Ordering::SeqCst);
+        places.fetch_sub(1, Ordering::SeqCst);
     }
 }

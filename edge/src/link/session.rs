@@ -21,6 +21,10 @@ use crate::slots::disk::RealDisk;
 
 /// A caller that says nothing for so long is let go.
 const SILENCE: Duration = Duration::from_secs(60);
+/// Likewise one that the device doesn't know, while it may pair: a person looks for the code and types it.
+const TYPING: Duration = Duration::from_secs(120);
+/// Likewise one that the device doesn't know, and that has nothing to ask for.
+const STRANGE: Duration = Duration::from_secs(5);
 /// How often a caller is told that the device is still at it.
 const WORKING: Duration = Duration::from_secs(1);
 
@@ -36,7 +40,11 @@ pub fn serve(mut channel: Channel, device: &Device, stop: &Stop) {
         pushing: None,
     };
     loop {
-        let silent = device.overdue_after(SILENCE);
+        let silent = device.overdue_after(match (device.knows(session.caller), device.is_pairing()) {
+            (true, _) => SILENCE,
+            (false, true) => TYPING,
+            (false, false) => STRANGE,
+        });
         let overdue = || silent() || stop.asked();
         let request = match channel.receive::<Request>(&overdue) {
             Ok(request) => request,
@@ -63,7 +71,7 @@ pub fn serve(mut channel: Channel, device: &Device, stop: &Stop) {
     }
     if session.agreed.is_some() {
         // Whoever knows the code goes on; whoever doesn't sees that before this device does.
-        device.note(Deed::Refused { caller: Some(session.caller), why: Refusal::WrongCode });
+        session.note(Refusal::WrongCode);
     }
     channel.close();
 }
@@ -80,8 +88,16 @@ struct Session<'a> {
 }
 
 impl Session<'_> {
+    fn note(&self, why: Refusal) {
+        if self.device.knows(self.caller) {
+            self.device.note(Deed::Refused { caller: Some(self.caller), why });
+        } else {
+            self.device.note_stranger(Some(self.caller), why);
+        }
+    }
+
     fn refuse(&self, refused: &Refused) -> Answer {
-        self.device.note(Deed::Refused { caller: Some(self.caller), why: refused.why });
+        self.note(refused.why);
         Answer::Refused { why: refused.why, text: shortened(&refused.text) }
     }
 

@@ -3,13 +3,12 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use lintel_shared::link::SERVICE;
 use mdns_sd::{ServiceDaemon, ServiceEvent};
 use serde::Serialize;
 
 use crate::failure::Failure;
 use crate::interrupt;
-
-const SERVICE: &str = "_lintel._tcp.local.";
 
 /// A device that announces itself.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -37,8 +36,9 @@ pub fn find(patience: Duration) -> Result<Vec<Found>, Failure> {
         if let ServiceEvent::ServiceResolved(service) = event {
             let word = |key: &str| service.get_property_val_str(key).unwrap_or_default().to_owned();
             let addresses = service.get_addresses().iter().map(ToString::to_string);
-            // IPv4 first: shorter to read and to type.
-            let address = addresses.min_by_key(|address| (address.contains(':'), address.clone()));
+            // What others can reach first, and IPv4 before IPv6: shorter to read and to type.
+            let local = |address: &str| address.starts_with("127.") || address == "::1";
+            let address = addresses.min_by_key(|address| (local(address), address.contains(':'), address.clone()));
             let Some(address) = address else { continue };
             let address = if address.contains(':') { format!("[{address}]") } else { address };
             let fingerprint = word("fingerprint");

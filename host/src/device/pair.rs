@@ -6,7 +6,8 @@ use lintel_shared::wire::link::{Answer, Request, shortened};
 
 use super::client::{Client, DeviceError};
 use crate::failure::Failure;
-use crate::site::devices::{KnownDevice, certificate_hex};
+use crate::ingest::hex;
+use crate::site::devices::KnownDevice;
 use crate::site::{Site, now};
 
 /// Pairs with the device at an address. `ask_code` is called once the device has answered.
@@ -39,7 +40,7 @@ pub fn pair(
     let known = KnownDevice {
         name: name.to_owned(),
         address: super::client::with_port(address),
-        certificate: certificate_hex(&certificate),
+        certificate: hex(&certificate),
         journal: 0,
         journal_head: String::new(),
         table: String::new(),

@@ -7,7 +7,6 @@ use lintel_shared::link::Fingerprint;
 use serde::{Deserialize, Serialize};
 
 use super::{Site, SiteError, pretty, read_json, write};
-use crate::ingest::hex;
 
 /// A device that was paired.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -122,10 +121,4 @@ pub fn unhex(text: &str) -> Option<Vec<u8>> {
     }
     let byte = |at: usize| u8::from_str_radix(text.get(at..at + 2)?, 16).ok();
     (0..text.len()).step_by(2).map(byte).collect()
-}
-
-/// A certificate as [`KnownDevice`] holds it.
-#[must_use]
-pub fn certificate_hex(der: &[u8]) -> String {
-    hex(der)
 }

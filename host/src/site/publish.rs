@@ -90,13 +90,12 @@ impl Site {
 
 /// What binds the table to its encoder, its calibration and its devices.
 fn bound(manifest: &Manifest, table: &Table, devices: &[Fingerprint]) -> serde_json::Value {
-    let calibration = postcard::to_allocvec(&(table.rule(), table.calibration().copied())).unwrap_or_default();
     json!({
         "devices": devices.iter().map(ToString::to_string).collect::<Vec<_>>(),
         "revision": manifest.revision,
         "encoder": hex(&manifest.encoder.0),
         "table": manifest.file(TABLE).map(|file| hex(&file.sha256)),
-        "calibration": hex(&Sha256::digest(calibration)),
+        "calibration": hex(&table.calibration_hash()),
     })
 }
 

@@ -5,6 +5,9 @@
 //! reads from the device's display. [`Channel`] is TLS 1.3 with both certificates; what is said over it is in
 //! [`wire::link`](crate::wire::link).
 
+/// The type of the service that devices announce by multicast DNS.
+pub const SERVICE: &str = "_lintel._tcp.local.";
+
 pub mod channel;
 pub mod identity;
 pub mod pairing;

@@ -11,6 +11,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
 
 use crate::embed::{EncoderId, MAX_DIM};
 use crate::envelope::EnvelopeError;
@@ -305,6 +306,14 @@ impl Table {
     #[must_use]
     pub fn calibration(&self) -> Option<&Calibration> {
         self.parts.calibration.as_ref()
+    }
+
+    /// SHA-256 of the rule and of what was measured when it was set: what a signature binds the table to.
+    #[must_use]
+    pub fn calibration_hash(&self) -> [u8; 32] {
+        // Plain data always encodes.
+        let bytes = postcard::to_allocvec(&(self.parts.rule, self.parts.calibration)).unwrap_or_default();
+        Sha256::digest(bytes).into()
     }
 
     /// The parts, to make another table of them.

@@ -207,3 +207,24 @@ fn one_push_at_a_time() {
     });
     assert!(soon, "the place is free again");
 }
+
+#[test]
+fn a_bundle_that_was_left_on_the_command_line_does_not_undo_a_push() {
+    use lintel_edge::config::Config;
+    use lintel_edge::run::{RunOptions, bundle};
+    let bench = Bench::new(&world().bundle()).expect("a device");
+    let desk = Desk::new().expect("a workstation");
+    let device = desk.paired(&bench).expect("paired");
+    desk.push(&device, &without(PersonId(3))).expect("pushed");
+    let options = RunOptions {
+        config: Config::default(),
+        bundle: Some(world().bundle()),
+        state: bench.state(),
+        events: None,
+        fast: false,
+        fetch: true,
+        recorded: None,
+    };
+    let runs = bundle(&options).expect("a bundle");
+    assert_eq!((runs.manifest.revision, runs.table.person(PersonId(3))), (2, None));
+}
