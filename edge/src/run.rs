@@ -245,6 +245,7 @@ fn open_link(
         faults,
         clock: clock.clone(),
         wall: wall.clone(),
+        table_lasts: options.config.table_lasts(),
     };
     let started =
         Device::open(parts).and_then(|device| Link::start(Arc::new(device), &network.listen, network.announce, stop));
@@ -260,13 +261,9 @@ fn open_link(
     }
 }
 
-/// The journal; where there can be none, that is said, and the door goes on. A run in virtual time is no history.
+/// The journal; a disk that refuses it now is said, and waited for. A run in virtual time is no history.
 fn open_journal(options: &RunOptions, clock: &Clock, wall: &Wall) -> Option<Journal> {
-    if options.fast {
-        return None;
-    }
-    let opened = Journal::open(&options.state, options.config.journal.keep, clock, wall);
-    opened.inspect_err(|e| tracing::error!("{e}; the door goes on without a journal")).ok()
+    (!options.fast).then(|| Journal::patient(&options.state, options.config.journal.keep, clock, wall))
 }
 
 /// Refusals that were counted before the power went still count.
@@ -300,7 +297,12 @@ fn finish_removals(state: &Path, table: &Table) {
 fn lock(state: &Path) -> Result<File, RunError> {
     fs::create_dir_all(state).map_err(|source| RunError::State { path: state.to_owned(), source })?;
     let path = state.join("lock");
-    let file = File::create(&path).map_err(|source| RunError::State { path: path.clone(), source })?;
+    let file = match File::create(&path) {
+        // A disk that can't be written any more still holds a bundle, and people still want to come home.
+        Err(e) if e.kind() == io::ErrorKind::ReadOnlyFilesystem => File::open(&path),
+        made => made,
+    };
+    let file = file.map_err(|source| RunError::State { path: path.clone(), source })?;
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => Err(RunError::InUse(state.to_owned())),

@@ -222,7 +222,7 @@ pub fn ingest<E: std::fmt::Display>(
             match seen {
                 Ok(Found { crop, score, quality }) => {
                     let file = format!("{}/{:03}.png", person.slug, person.crops.len());
-                    let sha256 = hex(&Sha256::digest(&crop));
+                    let sha256 = hex::encode(Sha256::digest(&crop));
                     out.write(&file, &png_bytes(&crop, CROP, CROP))?;
                     person.crops.push(Crop { file, source, sha256, score, quality });
                 }
@@ -284,7 +284,7 @@ impl Crop {
         let changed = |reason: String| IngestError::CropChanged { file: file.clone(), reason };
         let bytes = photos::read(&file).map_err(|error| changed(error.to_string()))?;
         let pixels = photos::decode(&bytes).map_err(|error| changed(error.to_string()))?.into_raw();
-        if pixels.len() != CROP_BYTES || hex(&Sha256::digest(&pixels)) != self.sha256 {
+        if pixels.len() != CROP_BYTES || hex::encode(Sha256::digest(&pixels)) != self.sha256 {
             return Err(changed("its pixels are others".into()));
         }
         Ok(pixels)
@@ -362,12 +362,6 @@ fn thumbnail(image: &RgbImage) -> RgbImage {
     let scale = f64::from(THUMBNAIL) / f64::from(image.width().max(image.height()));
     let side = |length: u32| ((f64::from(length) * scale).round() as u32).clamp(1, THUMBNAIL);
     image::imageops::thumbnail(image, side(image.width()), side(image.height()))
-}
-
-/// Lower-case hex.
-#[must_use]
-pub fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]

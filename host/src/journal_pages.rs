@@ -10,7 +10,6 @@ use serde_json::json;
 use crate::console::Console;
 use crate::device::Client;
 use crate::failure::Failure;
-use crate::ingest::hex;
 use crate::site::devices::KnownDevice;
 use crate::site::{Site, now};
 
@@ -67,7 +66,7 @@ pub fn export(
         let mut sequence = page.first.saturating_sub(1);
         let mut remembered = |sequence: u64, hash: &Hash| -> Result<(), Failure> {
             if sequence == device.journal && device.journal > 0 {
-                seen_before = hex(hash) == device.journal_head;
+                seen_before = hex::encode(hash) == device.journal_head;
                 if !seen_before {
                     return Err(Failure::work(format!(
                         "{}: entry {sequence} is another than when it was seen before: the journal was made anew",
@@ -106,8 +105,8 @@ pub fn export(
     if !seen_before {
         console.note("what was seen of the journal before has been dropped by now: the journal is bounded");
     }
-    site.remember(&KnownDevice { journal: head.0, journal_head: hex(&head.1), ..device.clone() })?;
-    console.result(&json!({ "entries": rows, "head": head.0, "head_hash": hex(&head.1) }));
+    site.remember(&KnownDevice { journal: head.0, journal_head: hex::encode(head.1), ..device.clone() })?;
+    console.result(&json!({ "entries": rows, "head": head.0, "head_hash": hex::encode(head.1) }));
     Ok(())
 }
 

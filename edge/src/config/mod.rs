@@ -213,6 +213,8 @@ impl Config {
         self.lockout_settings().check()?;
         let keep = self.journal.keep;
         range("journal.keep", (1000..=10_000_000).contains(&keep), keep as f64, "1000 to 10000000")?;
+        let days = self.network.table_expires_days;
+        range("network.table_expires_days", days <= 3650, days.into(), "0 to 3650")?;
         let pulse = self.relay.pulse_s.duration();
         let lasts = (Duration::from_millis(50)..=self.door.release_s.duration()).contains(&pulse);
         range("relay.pulse_s", lasts, pulse.as_secs_f64(), "0.05 to door.release_s")
@@ -305,6 +307,13 @@ impl Config {
         }
     }
 
+    /// How long a table counts without a push; `None`: for ever.
+    #[must_use]
+    pub fn table_lasts(&self) -> Option<Duration> {
+        let days = self.network.table_expires_days;
+        (days > 0).then(|| Duration::from_secs(86_400 * u64::from(days)))
+    }
+
     /// `[camera.health]` as the watch takes it.
     #[must_use]
     pub fn camera_watch(&self) -> CameraWatchSettings {
@@ -389,6 +398,10 @@ mod tests {
         check("[camera.health]\ndark_below = nan", "camera.health.dark_below is NaN, wanted 0 to 255");
         check("[pipeline]\nstage_timeout_s = 0.5", "pipeline.stage_timeout_s is 0.5, wanted at least 1");
         check("[lockout]\ngrowth = 0", "lockout setting growth is out of range, wanted 1 to 10");
+        check(
+            "[network]\ntable_expires_days = 4000",
+            "network.table_expires_days is 4000, wanted 0 to 3650",
+        );
         check("[journal]\nkeep = 9", "journal.keep is 9, wanted 1000 to 10000000");
         check("[relay]\npulse_s = 5.5", "relay.pulse_s is 5.5, wanted 0.05 to door.release_s");
         check("[relay]\npulse_s = 0.01", "relay.pulse_s is 0.01, wanted 0.05 to door.release_s");

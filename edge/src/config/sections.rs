@@ -257,4 +257,5 @@ pub struct Network {
     pub listen: String,
     pub name: String,
     pub announce: bool,
+    pub table_expires_days: u32,
 }

@@ -76,7 +76,7 @@ fn later(seconds: u16) -> String {
 fn fault_icon(fault: Fault) -> Icon {
     match fault {
         Fault::Relay => Icon::Padlock,
-        Fault::Camera(_) | Fault::Model | Fault::Storage | Fault::Display => Icon::Warning,
+        Fault::Camera(_) | Fault::Model | Fault::Storage | Fault::Display | Fault::Expired => Icon::Warning,
     }
 }
 
@@ -91,6 +91,7 @@ fn fault_words(fault: Fault) -> &'static str {
         Fault::Camera(CameraFault::Corrupt) => "camera pictures",
         Fault::Storage => "storage",
         Fault::Display => "display",
+        Fault::Expired => "list is too old",
     }
 }
 
@@ -116,6 +117,7 @@ pub fn slug(screen: &Screen) -> &'static str {
         Screen::Fault(Fault::Camera(CameraFault::Corrupt)) => "fault-camera-corrupt",
         Screen::Fault(Fault::Storage) => "fault-storage",
         Screen::Fault(Fault::Display) => "fault-display",
+        Screen::Fault(Fault::Expired) => "fault-expired",
         Screen::Updating => "updating",
         Screen::TryLater { .. } => "try-later",
         Screen::Pairing { .. } => "pairing",

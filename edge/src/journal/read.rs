@@ -6,7 +6,8 @@ use lintel_shared::wire::journal::Record;
 use lintel_shared::wire::journal::row::Row;
 use redb::Database;
 
-use super::{FILE, StoreError, read_page};
+use super::store::read_page;
+use super::{FILE, StoreError};
 use crate::link::Page;
 use crate::link::control::{Order, Reply, ask};
 
@@ -39,8 +40,8 @@ fn from_daemon(state: &Path) -> Result<Vec<Row>, String> {
         if entries.is_empty() {
             return Ok(rows);
         }
-        let entries = entries.iter().map(|hex| unhex(hex)).collect::<Option<Vec<_>>>();
-        let entries = entries.ok_or("the daemon's answer cannot be read")?;
+        let entries = entries.iter().map(hex::decode).collect::<Result<Vec<_>, _>>();
+        let entries = entries.map_err(|e| format!("the daemon's answer cannot be read: {e}"))?;
         after = first + entries.len() as u64 - 1;
         rows.extend(decoded(&Page { entries, first, ..Page::default() })?);
     }
@@ -51,14 +52,4 @@ fn decoded(page: &Page) -> Result<Vec<Row>, String> {
     rows.map(|(sequence, bytes)| Record::from_bytes(bytes).map(|record| Row::of(sequence, &record)))
         .collect::<Result<_, _>>()
         .map_err(|e| e.to_string())
-}
-
-fn unhex(text: &str) -> Option<Vec<u8>> {
-    let digits = text.as_bytes();
-    let digit = |c: u8| char::from(c).to_digit(16);
-    let pairs = digits.chunks(2).map(|pair| match pair {
-        [high, low] => u8::try_from(digit(*high)? << 4 | digit(*low)?).ok(),
-        _ => None,
-    });
-    pairs.collect()
 }

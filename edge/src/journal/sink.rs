@@ -4,8 +4,9 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use lintel_shared::time::Uptime;
 use lintel_shared::verdict::Verdict;
@@ -16,11 +17,13 @@ use super::Journal;
 use crate::events::{EventError, Sink};
 
 /// Entries that may wait for a slow disk; more are lost, counted, and the count is an entry itself.
-const MAX_WAITING: usize = 1024;
+const MAX_QUEUED: usize = 1024;
 /// Entries that are made durable together.
 const BATCH: usize = 64;
+/// How often a disk that refused is tried again.
+const RETRY: Duration = Duration::from_secs(1);
 
-/// Takes events, waits for nothing. Dropping it waits until everything that was taken is on the disk.
+/// Takes events, waits for nothing. Dropping it waits until everything that was taken is on the disk, or refused by it.
 pub struct JournalSink {
     queue: Option<SyncSender<(Uptime, Entry)>>,
     writer: Option<JoinHandle<()>>,
@@ -35,7 +38,7 @@ impl Journal {
     /// # Errors
     /// When the operating system gives no thread.
     pub fn sink(&self) -> io::Result<JournalSink> {
-        let (queue, entries) = sync_channel(MAX_WAITING);
+        let (queue, entries) = sync_channel(MAX_QUEUED);
         let (failing, lost) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
         let (journal, told, missed) = (self.clone(), Arc::clone(&failing), Arc::clone(&lost));
         let write = move || keep(&journal, &entries, &told, &missed);
@@ -46,20 +49,30 @@ impl Journal {
 
 fn keep(journal: &Journal, entries: &Receiver<(Uptime, Entry)>, failing: &AtomicBool, lost: &AtomicU64) {
     let mut noted = 0;
-    while let Ok(first) = entries.recv() {
-        let mut batch = vec![first];
-        batch.extend(entries.try_iter().take(BATCH - 1));
+    loop {
+        let waits = failing.load(Ordering::SeqCst);
+        let first = if waits { entries.recv_timeout(RETRY) } else { entries.recv().map_err(RecvTimeoutError::from) };
+        let mut batch: Vec<_> = match first {
+            Ok(first) => [first].into_iter().chain(entries.try_iter().take(BATCH - 1)).collect(),
+            Err(RecvTimeoutError::Timeout) => Vec::new(),
+            Err(RecvTimeoutError::Disconnected) => {
+                // A last try for what waits.
+                if waits && journal.keep([]).is_err() {
+                    tracing::error!("journal: {} entries are lost with this stop", journal.waiting());
+                }
+                return;
+            }
+        };
         let missed = lost.load(Ordering::SeqCst);
         if missed > noted {
-            batch.push((batch[0].0, Entry::Lost { entries: missed - noted }));
+            batch.push((journal.0.clock.now(), Entry::Lost { entries: missed - noted }));
+            noted = missed;
         }
-        let done = journal.append_all(&batch);
-        if let (Err(e), false) = (&done, failing.load(Ordering::SeqCst)) {
-            tracing::error!("{e}");
-        }
-        match done {
-            Ok(_) => noted = missed,
-            Err(_) => drop(lost.fetch_add(batch.len() as u64, Ordering::SeqCst)),
+        let done = journal.keep(batch);
+        match &done {
+            Err(e) if !waits => tracing::error!("{e}; entries wait"),
+            Ok(()) if waits => tracing::info!("journal: the disk takes entries again"),
+            _ => {}
         }
         failing.store(done.is_err(), Ordering::SeqCst);
     }
@@ -97,12 +110,13 @@ impl JournalSink {
 
 impl Sink for JournalSink {
     fn emit(&mut self, event: &Event) -> Result<(), EventError> {
-        let Some(entry) = self.entry(event) else { return Ok(()) };
+        let entry = self.entry(event);
         // Taken away only by `drop`, after which nobody emits.
         let Some(queue) = &self.queue else { return Ok(()) };
-        let why = match queue.try_send((event.at, entry)) {
+        let sent = entry.map_or(Ok(()), |entry| queue.try_send((event.at, entry)));
+        let why = match sent {
             Ok(()) if !self.failing.load(Ordering::SeqCst) => return Ok(()),
-            Ok(()) => "an earlier entry could not be kept",
+            Ok(()) => "the disk refuses; entries wait",
             Err(TrySendError::Full(_)) => {
                 self.lost.fetch_add(1, Ordering::SeqCst);
                 "the disk is too slow"

@@ -7,6 +7,8 @@ use lintel_shared::door::{Fault, Strike};
 use lintel_shared::embed::Similarity;
 use lintel_shared::table::PersonId;
 
+use lintel_shared::wire::journal::{Record, chained};
+
 use super::*;
 
 fn clock() -> Clock {
@@ -84,9 +86,11 @@ fn an_edit_is_seen() {
     }
     type Entries<'a> = redb::Table<'a, u64, &'static [u8]>;
     let edit = |change: &dyn Fn(&mut Entries<'_>)| {
-        let writing = journal.0.database.begin_write().unwrap();
-        change(&mut writing.open_table(ENTRIES).unwrap());
+        let mut state = journal.state();
+        let writing = state.store.as_mut().unwrap().database.begin_write().unwrap();
+        change(&mut writing.open_table(store::ENTRIES).unwrap());
         writing.commit().unwrap();
+        drop(state);
         journal.verify().unwrap_err().to_string()
     };
     let forged = Record { boot: 1, at: Uptime::from_millis(5), clock: 1_000_000, entry: Entry::Lost { entries: 9 } };
@@ -248,6 +252,11 @@ impl State {
     }
 }
 
+fn on(disk: &Cut, keep: u64, clock: &Clock, wall: &Wall) -> Result<Journal, StoreError> {
+    let disk = disk.clone();
+    Journal::on(move || disk.clone(), keep, clock, wall)
+}
+
 impl StorageBackend for Cut {
     fn len(&self) -> io::Result<u64> {
         Ok(self.state().now.len() as u64)
@@ -286,7 +295,7 @@ fn power_cut_after_every_write() {
             let disk = Cut(Arc::default());
             let mut acknowledged = 0;
             {
-                let journal = Journal::on(disk.clone(), 1000, &clock(), &wall(1)).unwrap();
+                let journal = on(&disk, 1000, &clock(), &wall(1)).unwrap();
                 for _ in 0..3 {
                     acknowledged = journal.append(refusal()).unwrap().sequence;
                 }
@@ -299,7 +308,7 @@ fn power_cut_after_every_write() {
             }
             let over = disk.state().left.is_some_and(|left| left > 0);
             disk.restart(chance + cut_after * 31);
-            let journal = Journal::on(disk.clone(), 1000, &clock(), &wall(1)).expect("opens whatever the cut left");
+            let journal = on(&disk, 1000, &clock(), &wall(1)).expect("opens whatever the cut left");
             let found = journal.newest().sequence;
             assert!(
                 found >= acknowledged && found <= 6,
@@ -316,4 +325,73 @@ fn power_cut_after_every_write() {
         }
     }
     assert!(cuts.values().all(|cuts| *cuts >= 10), "the cuts covered the appends: {cuts:?}");
+}
+
+/// Full, and then not: the door's history has no gap but for what memory couldn't hold, which it tells.
+#[test]
+fn a_disk_that_refuses_loses_nothing() {
+    let disk = Cut(Arc::default());
+    let journal = on(&disk, 100_000, &clock(), &wall(1)).unwrap();
+    journal.append(Entry::Lost { entries: 0 }).unwrap();
+    let at = Uptime::from_millis(5);
+    disk.state().left = Some(2);
+    for n in 1..20 {
+        assert!(journal.keep([(at, Entry::Lost { entries: n })]).is_err());
+    }
+    assert!(journal.append(Entry::Stopped).is_err(), "what asks for durability is told");
+    assert_eq!((journal.waiting(), journal.newest().sequence), (19, 1));
+    disk.state().left = None;
+    journal.keep([]).expect("the disk takes it");
+    assert_eq!(all(&journal), (0..20).map(|entries| Entry::Lost { entries }).collect::<Vec<_>>());
+    assert_eq!((journal.waiting(), journal.boot(), journal.verify().unwrap()), (0, 1, 0));
+
+    disk.state().left = Some(0);
+    let many = (0..MAX_WAITING as u64 + 7).map(|_| (at, refusal()));
+    assert!(journal.keep(many).is_err());
+    disk.state().left = None;
+    journal.keep([]).expect("the disk takes it");
+    let kept = all(&journal);
+    assert_eq!((kept.len(), kept.last()), (20 + MAX_WAITING + 1, Some(&Entry::Lost { entries: 7 })));
+}
+
+/// A journal that can't be opened when the daemon starts: it is, once the disk allows it.
+#[test]
+fn a_disk_that_refuses_at_the_start_is_waited_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let state = folder.path().join("later");
+    let journal = Journal::patient(&state, 1000, &clock(), &wall(1));
+    assert!(journal.keep([(Uptime::from_millis(1), Entry::Stopped)]).is_err());
+    assert_eq!((journal.boot(), journal.waiting()), (0, 1));
+    fs::create_dir(&state).unwrap();
+    journal.append(Entry::BegunAnew).expect("opened");
+    journal.keep([]).unwrap();
+    assert_eq!((all(&journal), journal.boot()), (vec![Entry::BegunAnew, Entry::Stopped], 1));
+}
+
+/// The pipeline hears of it with every event until the disk takes what waits, and then no longer.
+#[test]
+fn the_sink_tells_of_a_disk_that_refuses() {
+    use lintel_shared::wire::{Event, EventKind};
+
+    use crate::events::Sink as _;
+    let disk = Cut(Arc::default());
+    let journal = on(&disk, 1000, &clock(), &wall(1)).unwrap();
+    let mut sink = journal.sink().unwrap();
+    let mut told = |kind: EventKind| sink.emit(&Event { at: Uptime::from_millis(5), kind }).is_err();
+    let soon = |what: &mut dyn FnMut() -> bool| {
+        (0..500).any(|_| {
+            std::thread::sleep(Duration::from_millis(10));
+            what()
+        })
+    };
+    assert!(!told(EventKind::Relay(Strike::Released)));
+    assert!(soon(&mut || journal.newest().sequence == 1));
+    disk.state().left = Some(0);
+    told(EventKind::Relay(Strike::Locked));
+    let nothing_to_keep = || EventKind::Visit { recording: crate::events::text("a"), label: crate::events::text("b") };
+    assert!(soon(&mut || told(nothing_to_keep())), "told with an event that isn't kept");
+    disk.state().left = None;
+    assert!(soon(&mut || !told(nothing_to_keep())), "told that it is over");
+    drop(sink);
+    assert_eq!(all(&journal), [Entry::Relay(Strike::Released), Entry::Relay(Strike::Locked)]);
 }

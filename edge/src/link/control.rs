@@ -14,7 +14,6 @@ use lintel_shared::link::identity::MAX_FILE_BYTES;
 use serde::{Deserialize, Serialize};
 
 use super::known::Known;
-use super::trust::hex;
 use super::{Deed, Device, LinkError, lock, pairing};
 use crate::clock::Stop;
 use crate::slots::disk::{Disk as _, RealDisk, replace};
@@ -185,7 +184,7 @@ impl Device {
             },
             Order::Log { after } => {
                 let page = self.chronicle.page(after, LOG_PAGE);
-                Reply::Log { entries: page.entries.iter().map(|bytes| hex(bytes)).collect(), first: page.first }
+                Reply::Log { entries: page.entries.iter().map(|bytes| hex::encode(bytes)).collect(), first: page.first }
             }
             Order::Unpair => {
                 let mut known = lock(&self.known);

@@ -17,7 +17,7 @@ use lintel_shared::wire::Started;
 use lintel_shared::wire::link::{Hash, Receipt, Refusal, Statement, Wanted};
 use sha2::{Digest as _, Sha256};
 
-use super::trust::{Offer, Refused, SignedFile, hex};
+use super::trust::{Offer, Refused, SignedFile};
 use super::{Deed, Device, Running, lock};
 use crate::events::text;
 use crate::pipeline::exchange::Replacement;
@@ -43,7 +43,7 @@ impl Device {
     pub(super) fn wanted(&self, offer: &Offer) -> Result<Vec<Wanted>, Refused> {
         let folder = self.incoming();
         fs::create_dir_all(&folder).map_err(|e| storage(&folder, &e))?;
-        let names: BTreeSet<String> = offer.files.iter().map(|file| hex(&file.sha256)).collect();
+        let names: BTreeSet<String> = offer.files.iter().map(|file| hex::encode(file.sha256)).collect();
         for entry in fs::read_dir(&folder).map_err(|e| storage(&folder, &e))?.flatten() {
             if !entry.file_name().to_str().is_some_and(|name| names.contains(name)) {
                 let path = entry.path();
@@ -55,7 +55,7 @@ impl Device {
             if self.installed_path(file).is_some() {
                 continue;
             }
-            let path = folder.join(hex(&file.sha256));
+            let path = folder.join(hex::encode(file.sha256));
             let mut have = fs::metadata(&path).map_or(0, |meta| meta.len());
             if have > file.bytes || (have == file.bytes && read_checked(&path, file).is_err()) {
                 fs::remove_file(&path).map_err(|e| storage(&path, &e))?;
@@ -84,9 +84,9 @@ impl Device {
     pub(super) fn keep_piece(&self, offer: &Offer, file: Hash, offset: u64, bytes: &[u8]) -> Result<u64, Refused> {
         let signed = offer.files.iter().find(|signed| signed.sha256 == file);
         let signed = signed.ok_or_else(|| {
-            Refused::new(Refusal::Extraneous, format!("no file with the hash {} was signed for", hex(&file)))
+            Refused::new(Refusal::Extraneous, format!("no file with the hash {} was signed for", hex::encode(file)))
         })?;
-        let path = self.incoming().join(hex(&file));
+        let path = self.incoming().join(hex::encode(file));
         let failed = |e: std::io::Error| storage(&path, &e);
         let mut kept = OpenOptions::new().create(true).append(true).open(&path).map_err(failed)?;
         let have = kept.metadata().map_err(failed)?.len();
@@ -118,7 +118,7 @@ impl Device {
     pub(super) fn install(&self, offer: &Offer, by: Fingerprint) -> Result<Receipt, Refused> {
         let mut files = Vec::with_capacity(offer.files.len());
         for file in &offer.files {
-            let path = self.installed_path(file).unwrap_or_else(|| self.incoming().join(hex(&file.sha256)));
+            let path = self.installed_path(file).unwrap_or_else(|| self.incoming().join(hex::encode(file.sha256)));
             files.push((file.name, read_checked(&path, file)?));
         }
         let content = |name: &str| files.iter().find(|(held, _)| *held == name).map_or(&[][..], |(_, bytes)| bytes);
@@ -203,10 +203,10 @@ impl Device {
         let pairs = [
             ("revision", bound.revision.to_string(), manifest.revision.to_string()),
             ("table's own revision", bound.revision.to_string(), parsed.revision().to_string()),
-            ("encoder", bound.encoder.clone(), hex(&manifest.encoder.0)),
-            ("table's encoder", bound.encoder.clone(), hex(&parsed.encoder().0)),
-            ("table", bound.table.clone(), hex(&Sha256::digest(table))),
-            ("calibration", bound.calibration.clone(), hex(&parsed.calibration_hash())),
+            ("encoder", bound.encoder.clone(), hex::encode(manifest.encoder.0)),
+            ("table's encoder", bound.encoder.clone(), hex::encode(parsed.encoder().0)),
+            ("table", bound.table.clone(), hex::encode(Sha256::digest(table))),
+            ("calibration", bound.calibration.clone(), hex::encode(parsed.calibration_hash())),
         ];
         for (what, signed, found) in pairs {
             if signed != found {
@@ -250,6 +250,8 @@ impl Device {
         next.trust = Some(offer.trust.clone());
         next.save(&self.state, &RealDisk).map_err(|e| Refused::new(Refusal::Storage, e.to_string()))?;
         *known = next;
+        drop(known);
+        self.vouched();
         Ok(())
     }
 
@@ -284,12 +286,11 @@ impl Device {
     /// Whoever is in the table no longer is taken out of the slot to go back to; gives who was removed in all.
     fn forget_the_removed(&self, before: &BTreeSet<PersonId>) -> Result<Vec<PersonId>, Refused> {
         let now = self.people();
-        let slots = Slots::new(&self.state, RealDisk);
-        let scrubbed = slots.scrub(|id| now.contains(&id)).map_err(|e| {
+        let scrubbed = self.scrub().map_err(|e| {
             // Nothing is signed that is not so.
             let text = format!(
-                "the new table runs, but whoever was removed is still in the older bundle ({e}); the next start of the \
-                 daemon or the next push tries again"
+                "the new table runs, but whoever was removed is still in the older bundle ({e}); the device \
+                 goes on trying"
             );
             Refused::new(Refusal::Storage, text)
         })?;

@@ -32,9 +32,11 @@ pub mod pairing;
 pub mod server;
 mod session;
 pub mod trust;
+mod upkeep;
 
 use known::{Known, KnownError, Standing};
 use pairing::PairingMode;
+use upkeep::Upkeep;
 
 /// Something that the journal is to know.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -159,6 +161,8 @@ pub struct Parts {
     pub clock: Clock,
     /// Wall clock.
     pub wall: Wall,
+    /// How long a table counts without a push; `None`: for ever.
+    pub table_lasts: Option<Duration>,
 }
 
 /// Why there is no link. The door goes on without it.
@@ -204,6 +208,8 @@ pub struct Device {
     faults: FaultBoard,
     clock: Clock,
     wall: Wall,
+    table_lasts: Option<Duration>,
+    upkeep: Mutex<Upkeep>,
 }
 
 impl Device {
@@ -212,10 +218,10 @@ impl Device {
     /// # Errors
     /// [`LinkError`].
     pub fn open(parts: Parts) -> Result<Self, LinkError> {
-        let Parts { state, name, inference, running, exchange, chronicle, faults, clock, wall } = parts;
+        let Parts { state, name, inference, running, exchange, chronicle, faults, clock, wall, table_lasts } = parts;
         let identity = control::identity(&state)?;
         let known = Known::load(&state, &crate::slots::disk::RealDisk)?;
-        Ok(Self {
+        let device = Self {
             state,
             name,
             inference,
@@ -228,9 +234,15 @@ impl Device {
             exchange,
             chronicle,
             faults,
+            upkeep: Mutex::new(Upkeep::since(clock.now())),
             clock,
             wall,
-        })
+            table_lasts,
+        };
+        if let Err(e) = device.scrub() {
+            tracing::error!("link: {e}; removed people may still be in the older bundle");
+        }
+        Ok(device)
     }
 
     /// By what a workstation knows this device.
@@ -353,7 +365,11 @@ impl Link {
     /// [`LinkError`].
     pub fn start(device: Arc<Device>, listen: &str, announce: bool, stop: &Stop) -> Result<Self, LinkError> {
         let server = server::Server::start(Arc::clone(&device), listen, stop)?;
-        control::serve(Arc::clone(&device), stop)?;
+        if let Err(e) = control::serve(Arc::clone(&device), stop) {
+            // As on a disk that can't be written: whoever is paired is served all the same.
+            tracing::error!("{e}; `lintel-edge pair` doesn't reach this daemon");
+        }
+        upkeep::serve(Arc::clone(&device), stop)?;
         let announcement = if announce { announce::announce(&device, server.address()) } else { None };
         Ok(Self { server, _announcement: announcement })
     }

@@ -13,7 +13,7 @@ use lintel_shared::wire::link::{
 };
 
 use super::known::Standing;
-use super::trust::{Offer, Refused, Trust};
+use super::trust::{MAX_ROOTS, Offer, Refused, Trust};
 use super::{Deed, Device, Page, lock};
 use crate::clock::Stop;
 use crate::slots::Slots;
@@ -21,6 +21,8 @@ use crate::slots::disk::RealDisk;
 
 /// A caller that says nothing for so long is let go.
 const SILENCE: Duration = Duration::from_secs(60);
+/// Likewise one that keeps others from pushing.
+const HOLDING: Duration = Duration::from_secs(20);
 /// Likewise one that the device doesn't know, while it may pair: a person looks for the code and types it.
 const TYPING: Duration = Duration::from_secs(120);
 /// Likewise one that the device doesn't know, and that has nothing to ask for.
@@ -36,11 +38,13 @@ pub fn serve(mut channel: Channel, device: &Device, stop: &Stop) {
         greeted: false,
         metadata: BTreeMap::new(),
         agreed: None,
+        chain: Vec::new(),
         offer: None,
         pushing: None,
     };
     loop {
         let silent = device.overdue_after(match (device.knows(session.caller), device.is_pairing()) {
+            (true, _) if session.pushing.is_some() => HOLDING,
             (true, _) => SILENCE,
             (false, true) => TYPING,
             (false, false) => STRANGE,
@@ -82,6 +86,8 @@ struct Session<'a> {
     greeted: bool,
     metadata: BTreeMap<String, Vec<u8>>,
     agreed: Option<Agreed>,
+    /// Older roots of the site that the caller brings to the pairing.
+    chain: Vec<Vec<u8>>,
     offer: Option<Offer>,
     /// Held from the offer on: one push at a time.
     pushing: Option<MutexGuard<'a, ()>>,
@@ -112,6 +118,7 @@ impl Session<'_> {
                 let fingerprint = self.caller.0;
                 return self.confirm(&confirmation, Workstation { fingerprint, name, valid_until }, &root);
             }
+            Request::Root { bytes } => return self.keep_root(bytes),
             _ => self.must_be_known()?,
         }
         match request {
@@ -136,7 +143,7 @@ impl Session<'_> {
             }
             Request::Workstations => Ok(Answer::Workstations(lock(&self.device.known).workstations.clone())),
             Request::Forget { workstation } => self.forget(Fingerprint(workstation)),
-            Request::Hello { .. } | Request::Pair { .. } | Request::Confirm { .. } => {
+            Request::Hello { .. } | Request::Pair { .. } | Request::Confirm { .. } | Request::Root { .. } => {
                 Err(Refused::new(Refusal::Protocol, "not now"))
             }
         }
@@ -186,12 +193,9 @@ impl Session<'_> {
         let mut known = lock(&self.device.known);
         let mut next = known.clone();
         match &next.trust {
-            Some(trust) if trust.root != brought.root => {
-                let text = "the device belongs to another site; `lintel-edge unpair` on it makes it forget that one";
-                return Err(Refused::new(Refusal::OtherSite, text));
-            }
-            Some(_) => {}
-            None => next.trust = Some(brought),
+            Some(trust) => trust.leads_to(&brought.root, &self.chain)?,
+            // Whoever stands at the device vouches for what runs on it.
+            None => next.trust = Some(Trust { seen_at: self.device.wall.now(), ..brought }),
         }
         next.enrol(workstation).map_err(|text| Refused::new(Refusal::Busy, text))?;
         next.save(&self.device.state, &RealDisk).map_err(|e| Refused::new(Refusal::Storage, e.to_string()))?;
@@ -199,8 +203,20 @@ impl Session<'_> {
         drop(known);
         lock(&self.device.pairing).end();
         self.device.exchange.show_code(None);
+        self.device.vouched();
         self.device.note(Deed::Paired(self.caller));
         Ok(Answer::Paired)
+    }
+
+    fn keep_root(&mut self, bytes: Vec<u8>) -> Result<Answer, Refused> {
+        if self.agreed.is_none() {
+            return Err(Refused::new(Refusal::Protocol, "a code is agreed on first"));
+        }
+        if self.chain.len() as u64 >= MAX_ROOTS {
+            return Err(Refused::new(Refusal::EndlessData, format!("more than {MAX_ROOTS} roots")));
+        }
+        self.chain.push(bytes);
+        Ok(Answer::Kept)
     }
 
     fn forget(&mut self, workstation: Fingerprint) -> Result<Answer, Refused> {
@@ -236,7 +252,7 @@ impl Session<'_> {
             uptime: device.clock.now().as_micros() / 1_000_000,
             journal,
             journal_head,
-            faults: device.faults.words(),
+            faults: device.words(),
         }
     }
 

@@ -10,7 +10,7 @@ use std::fs;
 use std::path::Path;
 
 use lintel_shared::bundle::{DETECTOR, ENCODER, MANIFEST, MAX_FILE_BYTES, TABLE};
-use lintel_shared::link::Fingerprint;
+use lintel_shared::link::{Bound, Fingerprint};
 use lintel_shared::reference::REFERENCE;
 use lintel_shared::wire::link::{Hash, MAX_METADATA, Refusal};
 use serde::{Deserialize, Serialize};
@@ -27,7 +27,7 @@ pub const MAX_STEP: u64 = 1_000_000;
 /// No version may reach this, or nothing could follow it.
 pub const MAX_VERSION: u64 = 1 << 40;
 /// Most roots that one push may bring.
-const MAX_ROOTS: u64 = 32;
+pub const MAX_ROOTS: u64 = 32;
 
 /// Whose signatures count, and what was seen last.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
@@ -83,21 +83,6 @@ pub struct Offer {
     pub trust: Trust,
 }
 
-/// What the signature binds the table to.
-#[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
-pub struct Bound {
-    /// The devices that the push is for: fingerprints in hex.
-    pub devices: Vec<String>,
-    /// Revision of the table.
-    pub revision: u64,
-    /// SHA-256 of the encoder, in hex.
-    pub encoder: String,
-    /// SHA-256 of the table, in hex.
-    pub table: String,
-    /// SHA-256 of the table's rule and calibration, in hex.
-    pub calibration: String,
-}
-
 impl Trust {
     /// Begins with a root that a person at the device let in.
     ///
@@ -106,6 +91,41 @@ impl Trust {
     pub fn new(root: &[u8]) -> Result<Self, Refused> {
         parse_root(root)?;
         Ok(Self { root: root.to_vec(), ..Self::default() })
+    }
+
+    /// Whether `brought` is a root of the same site: this one, or one that its keys lead to over the roots in `chain`.
+    ///
+    /// # Errors
+    /// [`Refused`]: another site's, one that is older, or a chain with a gap.
+    pub fn leads_to(&self, brought: &[u8], chain: &[Vec<u8>]) -> Result<(), Refused> {
+        if self.root == brought {
+            return Ok(());
+        }
+        let mut known = parse_root(&self.root)?;
+        let newest = parse_root(brought)?.signed.version;
+        if newest < known.signed.version {
+            let text = "the device belongs to another site, or to a newer state of this one: bring the workstation's copy \
+                        of the site up to date, or let the device forget its own (`lintel-edge unpair` on it)";
+            return Err(Refused::new(Refusal::OtherSite, text));
+        }
+        for bytes in chain.iter().map(Vec::as_slice).chain([brought]) {
+            let next = parse_root(bytes)?;
+            if next.signed.version <= known.signed.version {
+                continue;
+            }
+            let follows = next.signed.version == known.signed.version.saturating_add(1)
+                && known.signed.verify_role(&next).is_ok();
+            if !follows {
+                let text = "the device belongs to another site; `lintel-edge unpair` on it makes it forget that one";
+                return Err(Refused::new(Refusal::OtherSite, text));
+            }
+            known = next;
+        }
+        if known.signed.version == newest && self.root_version() < newest.get() {
+            return Ok(());
+        }
+        let text = "the device belongs to another site; `lintel-edge unpair` on it makes it forget that one";
+        Err(Refused::new(Refusal::OtherSite, text))
     }
 
     /// Version of the root.
@@ -240,9 +260,9 @@ impl Trust {
         let former = roots
             .values()
             .filter_map(|bytes| parse_root(bytes).ok())
-            .flat_map(|root| root.signed.keys.keys().map(|id| hex(id.as_ref())).collect::<Vec<_>>());
+            .flat_map(|root| root.signed.keys.keys().map(|id| hex::encode(id.as_ref())).collect::<Vec<_>>());
         let gone: Vec<String> =
-            former.filter(|id| !newest.signed.keys.keys().any(|kept| hex(kept.as_ref()) == *id)).collect();
+            former.filter(|id| !newest.signed.keys.keys().any(|kept| hex::encode(kept.as_ref()) == *id)).collect();
         sent.iter()
             .filter(|(name, _)| !name.ends_with(".root.json"))
             .any(|(_, bytes)| signers(bytes).iter().any(|signer| gone.contains(signer)))
@@ -329,7 +349,7 @@ fn listed(repository: &Repository) -> Result<(Vec<SignedFile>, Bound), Refused> 
         }
         files.push(SignedFile { name, sha256, bytes: target.length });
         if name == MANIFEST {
-            let value = target.custom.get("lintel").cloned().unwrap_or(Value::Null);
+            let value = target.custom.get(Bound::KEY).cloned().unwrap_or(Value::Null);
             bound = serde_json::from_value::<Bound>(value).ok();
         }
     }
@@ -364,10 +384,4 @@ fn signers(bytes: &[u8]) -> Vec<String> {
     let signatures = value.pointer("/signatures").and_then(Value::as_array);
     let ids = signatures.into_iter().flatten().filter_map(|signature| signature.get("keyid")?.as_str());
     ids.map(str::to_owned).collect()
-}
-
-/// Bytes in lower-case hexadecimal.
-#[must_use]
-pub fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -39,6 +39,7 @@ struct State {
     waiting: Option<Replacement>,
     removed: BTreeSet<PersonId>,
     code: Option<(String, Uptime)>,
+    expired: bool,
 }
 
 impl Exchange {
@@ -76,6 +77,17 @@ impl Exchange {
     #[must_use]
     pub fn code(&self, now: Uptime) -> Option<String> {
         self.state().code.as_ref().filter(|(_, until)| now < *until).map(|(code, _)| code.clone())
+    }
+
+    /// Whether nobody is to be recognised, because nobody has vouched for the table for too long.
+    pub fn set_expired(&self, expired: bool) {
+        self.state().expired = expired;
+    }
+
+    /// What was set by [`Self::set_expired`].
+    #[must_use]
+    pub fn is_expired(&self) -> bool {
+        self.state().expired
     }
 
     /// From this moment on these people are strangers, whatever the table that runs says; and only these.

@@ -288,6 +288,11 @@ impl Keeper {
     /// Time passes. To be called at [`Keeper::next_wake`] at the latest.
     pub fn on_tick(&mut self, now: Uptime) {
         self.now = self.now.max(now);
+        match (self.exchange.is_expired(), self.door.faults().contains(Fault::Expired)) {
+            (true, false) => self.fault(Fault::Expired),
+            (false, true) => self.clear(Fault::Expired),
+            _ => {}
+        }
         let command = self.door.on_tick(self.now);
         self.carry_out(command);
         self.check_relay();
@@ -485,6 +490,8 @@ impl Keeper {
                 self.note_fault(Fault::Storage);
                 let command = self.door.on_fault(Fault::Storage, self.now);
                 self.carry_out(command);
+                // Whoever can still take it hears of it.
+                self.emit(EventKind::Fault(Fault::Storage));
             }
         }
     }

@@ -13,7 +13,6 @@ use crate::commands::{existing_folder, packs, runtime::find};
 use crate::console::Console;
 use crate::export::{BundleParts, detector_input, encoder_onnx, with_u8_input, write_bundle};
 use crate::failure::{Failure, reason};
-use crate::ingest::hex;
 use crate::integers_report::page;
 use crate::interrupt;
 use crate::outdir::{Kind, OutDir, refuse_nested, write_file};
@@ -29,7 +28,7 @@ pub fn run(args: &ExportArgs, runtime: &Options, console: &Console) -> Result<()
     refuse_nested(&args.output.out, &args.trained)?;
     let trained = TrainedFolder::open(&args.trained)?;
     let pack = packs::open(&args.pack, console)?;
-    if trained.report.detector_sha256 != hex(&Sha256::digest(&pack.detector)) {
+    if trained.report.detector_sha256 != hex::encode(Sha256::digest(&pack.detector)) {
         return Err(Failure::input(format!(
             "{} was trained with pack {}, and pack {} has another detector; give the same --pack",
             args.trained.display(),

@@ -12,7 +12,7 @@ use crate::commands::{existing_folder, packs, runtime::find};
 use crate::console::Console;
 use crate::contact_sheet;
 use crate::failure::Failure;
-use crate::ingest::{People, Reason, hex, ingest};
+use crate::ingest::{People, Reason, ingest};
 use crate::interrupt;
 use crate::outdir::{Kind, OutDir, refuse_nested};
 use crate::photos::walk;
@@ -35,7 +35,7 @@ pub fn run(args: &IngestArgs, runtime: &Options, console: &Console) -> Result<()
     let (people, thumbnails) = ingest(
         &folders,
         &QualityLimits::default(),
-        hex(&Sha256::digest(&pack.detector)),
+        hex::encode(Sha256::digest(&pack.detector)),
         |frame| detector.detect(frame),
         || {
             progress.step();

@@ -58,7 +58,7 @@ fn show(site: &Site, console: &Console) -> Result<(), Failure> {
     let mut roles = Vec::new();
     for role in [RoleType::Root, RoleType::Targets, RoleType::Snapshot, RoleType::Timestamp] {
         let Some(keys) = root.roles.get(&role) else { continue };
-        let ids: Vec<String> = keys.keyids.iter().map(|id| crate::ingest::hex(id.as_ref())).collect();
+        let ids: Vec<String> = keys.keyids.iter().map(|id| hex::encode(id.as_ref())).collect();
         console.say(format!("{role}: {} of {} must sign", keys.threshold, ids.len()));
         for id in &ids {
             let place = if here.contains(id) { "in the site" } else { "elsewhere" };

@@ -19,7 +19,7 @@ use crate::commands::{existing_folder, packs, runtime::find};
 use crate::console::{Console, Progress};
 use crate::export::encoder_onnx;
 use crate::failure::{Failure, reason};
-use crate::ingest::{People, hex};
+use crate::ingest::People;
 use crate::interrupt;
 use crate::outdir::{Kind, OutDir, refuse_nested};
 use crate::packs::Pack;
@@ -146,7 +146,7 @@ fn settings(args: &TrainArgs, pack: &Pack) -> Settings {
 
 /// Faces cut by one detector and judged by another would differ between training and the door.
 fn check_detector(people: &People, pack: &Pack, args: &TrainArgs) -> Result<(), Failure> {
-    if people.detector_sha256 == hex(&Sha256::digest(&pack.detector)) {
+    if people.detector_sha256 == hex::encode(Sha256::digest(&pack.detector)) {
         return Ok(());
     }
     Err(Failure::input(format!(

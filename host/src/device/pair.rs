@@ -6,9 +6,11 @@ use lintel_shared::wire::link::{Answer, Request, shortened};
 
 use super::client::{Client, DeviceError};
 use crate::failure::Failure;
-use crate::ingest::hex;
 use crate::site::devices::KnownDevice;
 use crate::site::{Site, now};
+
+/// A device takes no more roots while it is paired.
+const MOST_ROOTS: usize = 32;
 
 /// Pairs with the device at an address. `ask_code` is called once the device has answered.
 ///
@@ -21,7 +23,8 @@ pub fn pair(
     workstation: &str,
     ask_code: impl FnOnce(Fingerprint) -> Result<Code, Failure>,
 ) -> Result<KnownDevice, Failure> {
-    let (_, root) = site.roots()?.pop().ok_or_else(|| Failure::input("the site has no root yet: `lintel keys new`"))?;
+    let mut roots = site.roots()?;
+    let (_, root) = roots.pop().ok_or_else(|| Failure::input("the site has no root yet: `lintel keys new`"))?;
     let mut client = Client::connect(address, &site.identity, None)?;
     let certificate = client.certificate();
     let device = Fingerprint::of(&certificate);
@@ -33,6 +36,10 @@ pub fn pair(
     let agreed = half.finish(&message).map_err(Failure::work)?;
     // Before anything is said that only the right device should hear.
     agreed.check_device(&confirmation).map_err(|e| Failure::work(format!("{e}; nothing was paired")))?;
+    // The device may not have seen the newest rotations; as many as it takes of them.
+    for (_, bytes) in roots.split_off(roots.len().saturating_sub(MOST_ROOTS)) {
+        let Answer::Kept = client.ask(&Request::Root { bytes })? else { return Err(DeviceError::OtherAnswer.into()) };
+    }
     let valid_until = now() + u64::from(site.days.workstation) * 86_400;
     let confirm =
         Request::Confirm { confirmation: agreed.workstation_says(), name: shortened(workstation), valid_until, root };
@@ -40,7 +47,7 @@ pub fn pair(
     let known = KnownDevice {
         name: name.to_owned(),
         address: super::client::with_port(address),
-        certificate: hex(&certificate),
+        certificate: hex::encode(&certificate),
         journal: 0,
         journal_head: String::new(),
         table: String::new(),

@@ -12,7 +12,6 @@ use serde::Serialize;
 use super::client::{Client, DeviceError};
 use super::parcel::Parcel;
 use crate::failure::Failure;
-use crate::ingest::hex;
 use crate::interrupt;
 use crate::site::devices::KnownDevice;
 use crate::site::publish::Metadata;
@@ -213,13 +212,13 @@ pub fn opened(
         device: device.name.clone(),
         fingerprint: device.fingerprint().to_string(),
         revision: statement.revision,
-        table: hex(&statement.table),
-        encoder: hex(&statement.encoder.0),
+        table: hex::encode(statement.table),
+        encoder: hex::encode(statement.encoder.0),
         removed: statement.removed.iter().map(|id| id.0).collect(),
-        journal: (statement.journal, hex(&statement.journal_head)),
+        journal: (statement.journal, hex::encode(statement.journal_head)),
         at: statement.at,
-        statement: hex(&receipt.statement),
-        signature: hex(&receipt.signature),
+        statement: hex::encode(&receipt.statement),
+        signature: hex::encode(&receipt.signature),
     };
     site.keep_receipt(&device.name, report.revision, &report)?;
     // The journal's end is remembered by who reads the journal: only then its chain was checked up to there.

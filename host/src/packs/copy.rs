@@ -13,11 +13,7 @@ use super::store::StoreError;
 
 /// SHA-256 in lower-case hexadecimal.
 pub(super) fn sha256(content: &[u8]) -> String {
-    hex(Sha256::digest(content).as_slice())
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    hex::encode(Sha256::digest(content).as_slice())
 }
 
 /// Copies at most `most` bytes from one to the other, and says how many and their SHA-256. `step` sees how many there
@@ -45,7 +41,7 @@ pub(super) fn hashed(
         done += n as u64;
         step(done);
     }
-    Ok((done, hex(hash.finalize().as_slice())))
+    Ok((done, hex::encode(hash.finalize().as_slice())))
 }
 
 /// SHA-256 of a file.

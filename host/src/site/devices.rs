@@ -33,7 +33,7 @@ impl KnownDevice {
     /// The certificate, in DER.
     #[must_use]
     pub fn certificate(&self) -> Vec<u8> {
-        unhex(&self.certificate).unwrap_or_default()
+        hex::decode(&self.certificate).unwrap_or_default()
     }
 
     /// By what the device is known.
@@ -111,14 +111,4 @@ impl Site {
         write(&path, &pretty(receipt))?;
         Ok(path)
     }
-}
-
-/// Bytes of lower-case hexadecimal.
-#[must_use]
-pub fn unhex(text: &str) -> Option<Vec<u8>> {
-    if !text.len().is_multiple_of(2) || !text.is_ascii() {
-        return None;
-    }
-    let byte = |at: usize| u8::from_str_radix(text.get(at..at + 2)?, 16).ok();
-    (0..text.len()).step_by(2).map(byte).collect()
 }

@@ -8,11 +8,10 @@ use lintel_shared::table::{PersonId, Table};
 use sha2::{Digest as _, Sha256};
 
 use super::{Site, SiteError, read, write};
-use crate::ingest::hex;
 
 impl Site {
     fn file_path(&self, hash: &[u8; 32]) -> PathBuf {
-        self.dir.join("files").join(hex(hash))
+        self.dir.join("files").join(hex::encode(hash))
     }
 
     /// Keeps a file.

@@ -16,7 +16,6 @@ use tough::schema::key::{Ed25519Key, Ed25519Scheme, Key};
 use tough::schema::{Role, RoleKeys, RoleType, Root, Signature, Signed};
 
 use super::{Site, SiteError, now, read, write};
-use crate::ingest::hex;
 
 /// The version of The Update Framework's specification that is written.
 pub const SPECIFICATION: &str = "1.0.0";
@@ -64,7 +63,7 @@ impl SigningKey {
     /// Its number in roots, in hex.
     #[must_use]
     pub fn id(&self) -> String {
-        hex(self.id.as_ref())
+        hex::encode(self.id.as_ref())
     }
 }
 
@@ -131,7 +130,7 @@ impl Site {
         Ok(files)
     }
 
-    /// Replaces the keys of a role by new ones in a new root. Root keys that are not in the site are given with `others`.
+    /// Replaces the keys of a role by new ones in a new root, and deletes the old ones. Root keys that are not in the site are given with `others`.
     ///
     /// # Errors
     /// [`SiteError::Keys`], when too few of the old root's keys are at hand.
@@ -162,6 +161,12 @@ impl Site {
         }
         let version = root.version.get();
         self.write_root(root, &signers.iter().collect::<Vec<_>>())?;
+        // Nothing is ever signed with them again, and whoever finds them could still fool a device that is behind.
+        for path in self.key_files()? {
+            if gone.contains(&SigningKey::open(&path)?.id) {
+                fs::remove_file(&path).map_err(|source| SiteError::File { path: path.clone(), source })?;
+            }
+        }
         Ok(version)
     }
 

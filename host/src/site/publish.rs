@@ -3,17 +3,15 @@
 use std::collections::HashMap;
 use std::num::NonZeroU64;
 
-use lintel_shared::bundle::{FileEntry, MANIFEST, Manifest, TABLE};
-use lintel_shared::link::Fingerprint;
+use lintel_shared::bundle::{FileEntry, MANIFEST, Manifest};
+use lintel_shared::link::{Bound, Fingerprint};
 use lintel_shared::table::Table;
-use serde_json::json;
 use sha2::{Digest as _, Sha256};
 use tough::TargetName;
 use tough::schema::{Hashes, Metafile, RoleType, Snapshot, Target, Targets, Timestamp};
 
 use super::keys::{SPECIFICATION, SigningKey, expires, sign};
 use super::{Site, SiteError};
-use crate::ingest::hex;
 
 /// Signed files of metadata: name and content.
 pub type Metadata = Vec<(String, Vec<u8>)>;
@@ -49,7 +47,8 @@ impl Site {
                 _extra: HashMap::new(),
             };
             if file.name == MANIFEST {
-                target.custom.insert("lintel".to_owned(), bound(manifest, table, devices));
+                let bound = serde_json::to_value(Bound::of(manifest, table, devices)).expect("texts and a number");
+                target.custom.insert(Bound::KEY.to_owned(), bound);
             }
             let name = TargetName::new(file.name.as_str()).map_err(|e| SiteError::Keys(e.to_string()))?;
             listed.add_target(name, target);
@@ -86,17 +85,6 @@ impl Site {
         let root = self.newest_root()?.signed;
         self.role_keys(&root, role)?.pop().ok_or_else(|| SiteError::Keys(format!("no {role} key")))
     }
-}
-
-/// What binds the table to its encoder, its calibration and its devices.
-fn bound(manifest: &Manifest, table: &Table, devices: &[Fingerprint]) -> serde_json::Value {
-    json!({
-        "devices": devices.iter().map(ToString::to_string).collect::<Vec<_>>(),
-        "revision": manifest.revision,
-        "encoder": hex(&manifest.encoder.0),
-        "table": manifest.file(TABLE).map(|file| hex(&file.sha256)),
-        "calibration": hex(&table.calibration_hash()),
-    })
 }
 
 fn number(version: u64) -> NonZeroU64 {

@@ -38,7 +38,7 @@ const SAVE_EVERY: usize = 250;
 #[derive(Clone, Debug, clap::Args)]
 pub struct EncoderArgs {
     /// People to render for training.
-    #[arg(long, default_value_t = 4000)]
+    #[arg(long, default_value_t = 3200)]
     pub people: usize,
     /// Crops of each.
     #[arg(long, default_value_t = 10)]
@@ -47,7 +47,7 @@ pub struct EncoderArgs {
     #[arg(long, default_value_t = 200)]
     pub held_out: usize,
     /// Optimiser steps.
-    #[arg(long, default_value_t = 12_000)]
+    #[arg(long, default_value_t = 4250)]
     pub encoder_steps: usize,
 }
 

@@ -34,7 +34,7 @@ const CORPUS: usize = 20_000;
 #[derive(Clone, Debug, clap::Args)]
 pub struct TextArgs {
     /// Optimiser steps.
-    #[arg(long, default_value_t = 600)]
+    #[arg(long, default_value_t = 400)]
     pub text_steps: usize,
 }
 

@@ -30,13 +30,16 @@ pub enum Fault {
     Storage,
     /// The display does not answer.
     Display,
+    /// Nobody has vouched for the table for longer than the settings allow.
+    Expired,
 }
 
 impl Fault {
     /// Every fault, the gravest first.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Relay,
         Self::Model,
+        Self::Expired,
         Self::Camera(CameraFault::Gone),
         Self::Camera(CameraFault::Frozen),
         Self::Camera(CameraFault::Dark),
@@ -49,12 +52,12 @@ impl Fault {
     #[must_use]
     pub const fn stops_door(self) -> bool {
         match self {
-            Self::Relay | Self::Model | Self::Camera(_) => true,
+            Self::Relay | Self::Model | Self::Expired | Self::Camera(_) => true,
             Self::Storage | Self::Display => false,
         }
     }
 
-    const fn bit(self) -> u8 {
+    const fn bit(self) -> u16 {
         match self {
             Self::Relay => 1,
             Self::Model => 1 << 1,
@@ -64,6 +67,7 @@ impl Fault {
             Self::Camera(CameraFault::Corrupt) => 1 << 5,
             Self::Storage => 1 << 6,
             Self::Display => 1 << 7,
+            Self::Expired => 1 << 8,
         }
     }
 }
@@ -79,13 +83,14 @@ impl fmt::Display for Fault {
             Self::Camera(CameraFault::Corrupt) => "camera pictures are damaged",
             Self::Storage => "storage cannot be written",
             Self::Display => "display does not answer",
+            Self::Expired => "table is out of date: push it again",
         })
     }
 }
 
 /// The faults that are there at one time.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct FaultSet(u8);
+pub struct FaultSet(u16);
 
 impl FaultSet {
     /// No fault.

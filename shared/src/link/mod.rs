@@ -8,10 +8,12 @@
 /// The type of the service that devices announce by multicast DNS.
 pub const SERVICE: &str = "_lintel._tcp.local.";
 
+pub mod bound;
 pub mod channel;
 pub mod identity;
 pub mod pairing;
 pub mod receipt;
 
+pub use bound::Bound;
 pub use channel::{Channel, ChannelError};
 pub use identity::{Fingerprint, Identity, IdentityError};

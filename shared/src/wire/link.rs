@@ -112,6 +112,12 @@ pub enum Request {
     },
     /// Which workstations are known.
     Workstations,
+    /// While pairing, before [`Request::Confirm`]: an older root of the site, oldest first, so that a device that has not
+    /// seen a rotation yet knows the newest one for its own.
+    Root {
+        /// `3.root.json`.
+        bytes: Vec<u8>,
+    },
 }
 
 /// A device answers.
@@ -478,6 +484,7 @@ impl Message for Request {
                 text(name)?;
                 within("bytes of metadata", bytes.len(), MAX_METADATA)
             }
+            Self::Root { bytes } => within("bytes of metadata", bytes.len(), MAX_METADATA),
             Self::Piece { bytes, .. } => within("bytes of a piece", bytes.len(), MAX_PIECE),
             Self::Log { most, .. } => within("entries", usize::from(*most), MAX_LOG_PAGE),
             Self::Status

@@ -34,11 +34,18 @@ pub fn clock() -> Clock {
     Clock::new(move || Uptime::ZERO + start.elapsed())
 }
 
+/// How long a bench's table counts, in seconds.
+pub const TABLE_LASTS: u64 = 2 * 3600;
+
 /// A device without a door: what it is handed, it takes at once.
 pub struct Bench {
-    folder: TempDir,
+    state: PathBuf,
+    /// Its folder, unless that is the test's.
+    folder: Option<TempDir>,
     /// What listens.
     pub device: Arc<Device>,
+    /// Where it hands bundles over.
+    pub exchange: Exchange,
     link: Link,
     /// Its journal.
     pub journal: Journal,
@@ -62,8 +69,18 @@ impl Bench {
     /// When it can't be made.
     pub fn at(bundle: &Path, time: u64) -> Result<Self> {
         let folder = tempfile::tempdir()?;
-        install(bundle, &folder.path().join("state"))?;
-        Self::start(folder, time)
+        let state = folder.path().join("state");
+        install(bundle, &state)?;
+        Self::start(state, Some(folder), time)
+    }
+
+    /// Likewise, with a state folder of the test's.
+    ///
+    /// # Errors
+    /// When it can't be made.
+    pub fn on(state: &Path, bundle: &Path) -> Result<Self> {
+        install(bundle, state)?;
+        Self::start(state.to_owned(), None, lintel::site::now())
     }
 
     /// The same device after its power was cut.
@@ -72,7 +89,13 @@ impl Bench {
     /// When it doesn't come up.
     pub fn restarted(self) -> Result<Self> {
         let time = self.wall.load(Ordering::SeqCst);
-        let Self { folder, device, link, journal, stop, .. } = self;
+        let (state, folder) = self.stopped();
+        Self::start(state, folder, time)
+    }
+
+    /// Stops, and lets go of its files; gives where they are.
+    pub fn stopped(self) -> (PathBuf, Option<TempDir>) {
+        let Self { state, folder, device, link, journal, stop, .. } = self;
         drop((stop, link, journal));
         // The journal's file is another process's until every thread has let go of it.
         let mut device = Some(device);
@@ -83,11 +106,10 @@ impl Bench {
             }
             thread::sleep(Duration::from_millis(20));
         }
-        Self::start(folder, time)
+        (state, folder)
     }
 
-    fn start(folder: TempDir, time: u64) -> Result<Self> {
-        let state = folder.path().join("state");
+    fn start(state: PathBuf, folder: Option<TempDir>, time: u64) -> Result<Self> {
         let (clock, stop) = (clock(), Stop::new());
         let wall = Arc::new(AtomicU64::new(time));
         let shown = Arc::clone(&wall);
@@ -96,7 +118,7 @@ impl Bench {
         let exchange = Exchange::default();
         let loaded = current(&state)?;
         let parts = Parts {
-            state,
+            state: state.clone(),
             name: "bench".to_owned(),
             inference: Options::default(),
             running: Running { manifest: loaded.manifest, table: loaded.table, provider: "cpu".to_owned() },
@@ -105,17 +127,18 @@ impl Bench {
             faults: FaultBoard::default(),
             clock,
             wall: reads,
+            table_lasts: Some(Duration::from_secs(TABLE_LASTS)),
         };
         let device = Arc::new(Device::open(parts)?);
         let link = Link::start(Arc::clone(&device), "127.0.0.1:0", false, &stop)?;
-        let until = stop.clone();
+        let (until, taken) = (stop.clone(), exchange.clone());
         thread::spawn(move || {
             while !until.asked() {
-                drop(exchange.take());
+                drop(taken.take());
                 thread::sleep(Duration::from_millis(5));
             }
         });
-        Ok(Self { folder, device, link, journal, wall, stop: StopWhenDropped(stop) })
+        Ok(Self { state, folder, device, exchange, link, journal, wall, stop: StopWhenDropped(stop) })
     }
 
     /// Where it listens.
@@ -127,7 +150,7 @@ impl Bench {
     /// Its state folder.
     #[must_use]
     pub fn state(&self) -> PathBuf {
-        self.folder.path().join("state")
+        self.state.clone()
     }
 
     /// What its journal says of refusals, newest last.

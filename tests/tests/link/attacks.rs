@@ -18,6 +18,7 @@ use lintel_shared::wire::link::{Answer, Refusal, Request, Status};
 use lintel_tests::rigs::link::{Bench, Desk, offer};
 use tough::schema::{RoleType, Snapshot, Targets, Timestamp};
 
+use super::push;
 use crate::world;
 
 type Metadata = Vec<(String, Vec<u8>)>;
@@ -461,4 +462,35 @@ fn pairing_needs_the_code() {
     let code = bench.code().expect("a code");
     let error = other.pair(&bench, &code).expect_err("another site").to_string();
     assert!(error.contains("belongs to another site"), "{error}");
+}
+
+/// A workstation was lost: its copy rotates the keys, and pairs before anything was pushed. Another site is still another.
+#[test]
+fn a_rotated_site_is_known_for_the_same() {
+    let bench = Bench::new(&world().bundle()).expect("a device");
+    let lost = Desk::new().expect("a workstation");
+    lost.paired(&bench).expect("paired");
+    let found = Desk::with_keys_of(&lost).expect("a copy of its site");
+    let before = found.site.key_files().expect("keys").len();
+    for role in [RoleType::Targets, RoleType::Root, RoleType::Root, RoleType::Timestamp] {
+        found.site.rotate(role, &[]).expect("rotated");
+    }
+    assert_eq!(found.site.key_files().expect("keys").len(), before, "the old keys are gone");
+    let device = found.paired(&bench).expect("the roots in between lead to the newest");
+    found.push(&device, &push::bundle()).expect("pushed");
+    // From now on the device knows the newest root, and a copy of the site that is behind is told so.
+    let code = bench.code().expect("a code");
+    let error = Desk::with_keys_of(&lost).expect("a copy").pair(&bench, &code).expect_err("behind").to_string();
+    assert!(error.contains("up to date"), "{error}");
+    let code = bench.code().expect("a code");
+    let error = Desk::new().expect("a workstation").pair(&bench, &code).expect_err("another site").to_string();
+    assert!(error.contains(&Refusal::OtherSite.to_string()), "{error}");
+    // A thief with the keys of the first root alone makes a root of the same number: it doesn't follow.
+    let other = Desk::new().expect("a workstation");
+    for _ in 0..6 {
+        other.site.rotate(RoleType::Root, &[]).expect("rotated");
+    }
+    let code = bench.code().expect("a code");
+    let error = other.pair(&bench, &code).expect_err("another site").to_string();
+    assert!(error.contains(&Refusal::OtherSite.to_string()), "{error}");
 }

@@ -1,10 +1,13 @@
 //! Workstation and device over real sockets: what works, every named attack, and what a network does.
 
 mod attacks;
+mod disks;
+mod expiry;
 mod journal;
 mod namespaces;
 mod network;
 mod push;
+mod verbs;
 
 use std::path::Path;
 use std::sync::OnceLock;

@@ -6,27 +6,20 @@ use std::process::{Child, Command, Output, Stdio};
 use std::thread;
 use std::time::Duration;
 
+use lintel::device::pair;
 use lintel_shared::door::Strike;
-use lintel_shared::runtime::{Library, library};
+use lintel_shared::table::PersonId;
 use lintel_shared::wire::{self, EventKind};
 use lintel_tests::recordings::recording;
+use lintel_tests::rigs::link::{Desk, offer};
+use lintel_tests::rigs::programs::{daemon, program};
 use lintel_tests::scenario::{Visit, Who};
 use tempfile::TempDir;
 
+use super::push;
 use crate::world;
 
 const PORT: u16 = 7443;
-
-/// A program beside the tests; `None`, loudly, where only this package was built.
-fn program(name: &str) -> Option<PathBuf> {
-    let exe = std::env::current_exe().ok()?;
-    let program = exe.parent()?.parent()?.join(name);
-    if program.is_file() {
-        return Some(program);
-    }
-    eprintln!("SKIPPED: {} is absent; build it with `cargo build --release`", program.display());
-    None
-}
 
 fn ip(arguments: &str) -> bool {
     let done = Command::new("ip").args(arguments.split_whitespace()).stderr(Stdio::null()).status();
@@ -66,11 +59,8 @@ impl Door {
         let config = self.state.join("door.toml");
         let text = format!("[network]\nlisten = \"0.0.0.0:{PORT}\"\nname = \"{}\"\nannounce = false\n", self.name);
         fs::write(&config, text).expect("written");
-        let runtime = library::find(&Library::default()).expect("ONNX Runtime is there or can be fetched");
-        let daemon = Command::new("ip")
-            .args(["netns", "exec", &self.name])
-            .arg(edge)
-            .args(["run", "--display", "none", "--gap", "1", "--bundle"])
+        let daemon = daemon(edge, &["ip", "netns", "exec", &self.name])
+            .arg("--bundle")
             .arg(world().bundle())
             .arg("--state")
             .arg(self.state.join("state"))
@@ -78,8 +68,6 @@ impl Door {
             .arg(self.state.join("events"))
             .arg("--config")
             .arg(config)
-            .arg("--onnxruntime")
-            .arg(runtime)
             .arg("--replay")
             .args(recordings)
             .stdout(Stdio::null())
@@ -144,7 +132,7 @@ impl Workstation {
     }
 }
 
-fn visit() -> Visit {
+pub fn visit() -> Visit {
     Visit {
         people: vec![Who::Enrolled(1)],
         seconds: 6.0,
@@ -224,4 +212,54 @@ fn two_doors_behind_bad_lines() {
         thread::sleep(Duration::from_millis(200));
     }
     panic!("a door stopped opening: {opened:?}, then {:?}", (hall.releases(), yard.releases()));
+}
+
+/// A workstation that is gone without a word in the middle of a push: its end of the line has another address now, so
+/// that nothing it sends or is sent arrives.
+#[test]
+fn a_workstation_that_vanishes_keeps_nobody_from_pushing() {
+    let Some(edge) = program("lintel-edge") else { return };
+    let folder = TempDir::new().expect("a folder");
+    let Some(mut door) = Door::new(4, folder.path()) else {
+        eprintln!("SKIPPED a_workstation_that_vanishes_keeps_nobody_from_pushing: no network namespaces here");
+        return;
+    };
+    let played = recording(&visit(), &world().kept()).expect("rendered");
+    door.start(&edge, &vec![played; 30]);
+    let desk = Desk::new().expect("a workstation");
+    let code = door.pairing_code(&edge).parse().expect("a code");
+    let address = format!("{}:{PORT}", door.address);
+    let device = pair::pair(&desk.site, &address, "gone", "desk", |_| Ok(code)).expect("paired");
+
+    let mut lost = Vec::new();
+    for _ in 0..5 {
+        lost.push(desk.client(&device).expect("connected"));
+    }
+    let content = push::without(PersonId(0));
+    let status = lost[0].status().expect("a status");
+    let parcel = desk.parcel(&content, &status).expect("a parcel");
+    let (devices, bound) = ([device.fingerprint()], (&parcel.manifest, &parcel.table));
+    let signed = desk.site.publish(&parcel.entries, bound, &devices, [1, 1, 1]).expect("signed");
+    offer(&mut lost[0], &signed).expect("sound: from here on nobody else pushes");
+    let network = door.address.rsplit_once('.').expect("an address").0.to_owned();
+    assert!(ip(&format!("link set {} down", door.line)));
+    assert!(ip(&format!("addr del {network}.1/24 dev {}", door.line)));
+    assert!(ip(&format!("addr add {network}.3/24 dev {}", door.line)));
+    drop(lost);
+    assert!(ip(&format!("link set {} up", door.line)));
+
+    let opened = door.releases();
+    let pushed = (0..60).any(|_| {
+        let done = desk.push(&device, &content);
+        if done.is_err() {
+            thread::sleep(Duration::from_secs(1));
+        }
+        done.is_ok()
+    });
+    assert!(pushed, "the place of the one that is gone is free again");
+    let opens = (0..200).any(|_| {
+        thread::sleep(Duration::from_millis(100));
+        door.releases() > opened
+    });
+    assert!(opens, "the door went on");
 }

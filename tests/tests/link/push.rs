@@ -19,7 +19,7 @@ use lintel_tests::world;
 
 use crate::world;
 
-fn bundle() -> Content {
+pub fn bundle() -> Content {
     Content::open(&world().bundle()).expect("a bundle")
 }
 
@@ -30,7 +30,7 @@ fn parts(content: Content) -> (Table, Vec<u8>) {
     }
 }
 
-fn without(id: PersonId) -> Content {
+pub fn without(id: PersonId) -> Content {
     let (table, encoder) = parts(bundle());
     Content::Table { table: table.without(id).expect("enrolled"), encoder: Some(encoder) }
 }

@@ -10,7 +10,6 @@ use sha2::{Digest, Sha256};
 use crate::cli::DemoArgs;
 use crate::console::Console;
 use crate::failure::{Failure, reason};
-use crate::ingest::hex;
 use crate::interrupt;
 use crate::outdir::{Kind, write_file};
 
@@ -101,7 +100,7 @@ impl<'a> Steps<'a> {
     ) -> Result<(), Failure> {
         interrupt::check()?;
         self.so_far.update(line.as_bytes());
-        let made_of = hex(&self.so_far.clone().finalize());
+        let made_of = hex::encode(self.so_far.clone().finalize());
         let name = out.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         self.say(line);
         if self.done.0.get(&name) == Some(&made_of) && out.join(kind.marker()).is_file() {

@@ -6,7 +6,6 @@ use alloc::string::{String, ToString as _};
 use serde::Serialize;
 
 use super::{Entry, Record};
-use crate::wire::link::Hash;
 
 /// The columns, in order.
 pub const COLUMNS: [&str; 11] =
@@ -86,19 +85,19 @@ impl Row {
             Entry::LockedOut { seconds, refusals } => {
                 plain("locked-out", format!("{seconds} s after {refusals} refusals"))
             }
-            Entry::Paired(who) => plain("paired", hex(who)),
-            Entry::Forgotten(who) => plain("forgotten", hex(who)),
+            Entry::Paired(who) => plain("paired", hex::encode(who)),
+            Entry::Forgotten(who) => plain("forgotten", hex::encode(who)),
             Entry::Unpaired => plain("unpaired", String::new()),
             Entry::CallerRefused { caller, why } => {
-                let who = caller.map_or_else(|| "unknown".to_string(), |who| hex(&who));
+                let who = caller.map_or_else(|| "unknown".to_string(), |who| hex::encode(who));
                 plain("caller-refused", format!("{why}: {who}"))
             }
             Entry::Installed { by, revision, table, removed } => Self {
                 revision: Some(*revision),
-                ..plain("installed", format!("table {} by {}, {removed} people removed", hex(table), hex(by)))
+                ..plain("installed", format!("table {} by {}, {removed} people removed", hex::encode(table), hex::encode(by)))
             },
             Entry::RolledBack { by, revision } => {
-                Self { revision: Some(*revision), ..plain("rolled-back", format!("by {}", hex(by))) }
+                Self { revision: Some(*revision), ..plain("rolled-back", format!("by {}", hex::encode(by))) }
             }
             Entry::BegunAnew => plain("begun-anew", "the journal before was damaged".to_string()),
             Entry::Lost { entries } => plain("lost", format!("{entries} entries")),
@@ -142,10 +141,6 @@ impl Row {
              {confidence:>7} {detail}"
         )
     }
-}
-
-fn hex(hash: &Hash) -> String {
-    hash.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]

@@ -9,15 +9,11 @@ fn hash(byte: u8) -> Hash {
     [byte; 32]
 }
 
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|b| alloc::format!("{b:02x}")).collect()
-}
-
 /// Runs of 32 equal bytes, shortened, so that goldens can be read.
 fn readable(bytes: &[u8]) -> String {
-    let mut text = hex(bytes);
+    let mut text = hex::encode(bytes);
     for byte in 1..=9_u8 {
-        let run = hex(&[byte; 32]);
+        let run = hex::encode([byte; 32]);
         text = text.replace(&run, &alloc::format!("<{byte}>"));
     }
     text
@@ -44,6 +40,7 @@ fn requests() -> Vec<(Request, &'static str)> {
         (Request::Log { after: 1, most: 200 }, "0600000001000a01c801"),
         (Request::Forget { workstation: hash(3) }, "2300000001000b<3>"),
         (Request::Workstations, "0300000001000c"),
+        (Request::Root { bytes: vec![1, 2] }, "0600000001000d020102"),
     ]
 }
 

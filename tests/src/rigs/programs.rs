@@ -1,0 +1,38 @@
+//! The programs that were built beside the tests.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use lintel_shared::runtime::{Library, library};
+
+/// A program; `None`, loudly, where only this package was built.
+#[must_use]
+pub fn program(name: &str) -> Option<PathBuf> {
+    let exe = std::env::current_exe().ok()?;
+    let program = exe.parent()?.parent()?.join(name);
+    if program.is_file() {
+        return Some(program);
+    }
+    eprintln!("SKIPPED a test of {name}: {} is absent; build it with `cargo build --release`", program.display());
+    None
+}
+
+/// `lintel-edge run` behind a command that starts it, such as `ip netns exec NAME`; without a display, and with the
+/// library that tests use.
+///
+/// # Panics
+/// When there is no ONNX Runtime.
+#[must_use]
+pub fn daemon(edge: &Path, before: &[&str]) -> Command {
+    let runtime = library::find(&Library::default()).expect("ONNX Runtime is there or can be fetched");
+    let mut command = match before.split_first() {
+        Some((first, rest)) => {
+            let mut command = Command::new(first);
+            command.args(rest).arg(edge);
+            command
+        }
+        None => Command::new(edge),
+    };
+    command.args(["run", "--display", "none", "--gap", "1", "--onnxruntime"]).arg(runtime);
+    command
+}

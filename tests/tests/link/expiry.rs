@@ -1,0 +1,52 @@
+//! What time does to a device: a network that is down for a year, and an installer who doesn't want to trust that long.
+
+use std::sync::atomic::Ordering;
+use std::thread;
+use std::time::Duration;
+
+use lintel_tests::rigs::link::{Bench, Desk, TABLE_LASTS};
+
+use super::push::bundle;
+use crate::world;
+
+fn soon(what: impl Fn() -> bool) -> bool {
+    (0..60).any(|_| {
+        thread::sleep(Duration::from_millis(100));
+        what()
+    })
+}
+
+#[test]
+fn a_table_that_nobody_vouches_for_expires_and_a_push_renews_it() {
+    let bench = Bench::new(&world().bundle()).expect("a device");
+    let (begin, later) = (bench.wall.load(Ordering::SeqCst), |seconds: u64| bench.wall.fetch_add(seconds, Ordering::SeqCst));
+    // Nobody's device runs what its installer gave it, for ever.
+    later(10 * TABLE_LASTS);
+    thread::sleep(Duration::from_secs(1));
+    assert!(!bench.exchange.is_expired());
+    bench.wall.store(begin, Ordering::SeqCst);
+
+    let desk = Desk::new().expect("a workstation");
+    let device = desk.paired(&bench).expect("paired");
+    later(TABLE_LASTS - 10);
+    thread::sleep(Duration::from_secs(1));
+    assert!(!bench.exchange.is_expired(), "pairing vouches");
+    later(20);
+    assert!(soon(|| bench.exchange.is_expired()));
+    let address = bench.address().to_string();
+    // The clock says so after a restart too; a clock at 1970 says nothing.
+    let bench = bench.restarted().expect("up again");
+    assert_ne!(address, bench.address().to_string());
+    assert!(soon(|| bench.exchange.is_expired()));
+    let device = lintel::site::devices::KnownDevice { address: bench.address().to_string(), ..device };
+    desk.push(&device, &bundle()).expect("pushed");
+    assert!(!bench.exchange.is_expired(), "at once");
+    bench.wall.store(100, Ordering::SeqCst);
+    thread::sleep(Duration::from_secs(1));
+    assert!(!bench.exchange.is_expired());
+    // The very same bundle is enough.
+    bench.wall.store(begin + 3 * TABLE_LASTS, Ordering::SeqCst);
+    assert!(soon(|| bench.exchange.is_expired()));
+    desk.push(&device, &bundle()).expect("pushed");
+    assert!(!bench.exchange.is_expired());
+}
