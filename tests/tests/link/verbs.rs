@@ -47,12 +47,13 @@ impl Terminal {
         said.json
     }
 
-    /// One line that says what is wrong, and the exit code.
+    /// One line that says what is wrong, of each device where there are several, and the exit code.
     fn fails(&self, words: &[&str], code: i32, part: &str) {
         let said = self.run(words);
         assert_eq!(said.code, Some(code), "{words:?}: {}", said.error);
         let last = said.error.lines().last().unwrap_or_default();
-        assert!(last.contains(part), "{words:?}: {:?} has no {part:?}", said.error);
+        let told = last.contains(part) || said.json.to_string().contains(part);
+        assert!(told, "{words:?}: {:?} and {} have no {part:?}", said.error, said.json);
     }
 }
 
