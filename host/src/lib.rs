@@ -37,7 +37,6 @@ pub mod weights;
 
 // Bundle → devices at doors.
 pub mod device;
-pub mod journal_pages;
 pub mod site;
 
 // Recordings → figures → pages.

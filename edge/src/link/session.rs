@@ -194,8 +194,7 @@ impl Session<'_> {
         let mut next = known.clone();
         match &next.trust {
             Some(trust) => trust.leads_to(&brought.root, &self.chain)?,
-            // Whoever stands at the device vouches for what runs on it.
-            None => next.trust = Some(Trust { seen_at: self.device.wall.now(), ..brought }),
+            None => next.trust = Some(brought),
         }
         next.enrol(workstation).map_err(|text| Refused::new(Refusal::Busy, text))?;
         next.save(&self.device.state, &RealDisk).map_err(|e| Refused::new(Refusal::Storage, e.to_string()))?;

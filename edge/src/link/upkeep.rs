@@ -60,7 +60,9 @@ impl Device {
         let Some(lasts) = self.table_lasts else { return false };
         // A device that belongs to nobody yet runs what its installer gave it.
         let Some(seen) = lock(&self.known).trust.as_ref().map(|trust| trust.seen_at) else { return false };
-        let by_clock = Duration::from_secs(self.wall.now().saturating_sub(seen));
+        // Before the first push no time is known to have passed.
+        let by_clock = if seen == 0 { 0 } else { self.wall.now().saturating_sub(seen) };
+        let by_clock = Duration::from_secs(by_clock);
         let since_start = self.clock.now().since(lock(&self.upkeep).vouched);
         by_clock.max(since_start) > lasts
     }

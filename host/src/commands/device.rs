@@ -14,10 +14,10 @@ use crate::cli::{DeviceAction, DeviceArgs};
 use crate::commands::push::{confirm, deliver, site_of};
 use crate::console::Console;
 use crate::device::changes::words;
+use crate::device::journal::{Age, export};
 use crate::device::parcel::Content;
 use crate::device::{Client, DeviceError, find, pair, push};
 use crate::failure::Failure;
-use crate::journal_pages::{Age, export};
 use crate::site::Site;
 use crate::site::devices::{KnownDevice, is_name};
 

@@ -3,6 +3,7 @@
 pub mod changes;
 pub mod client;
 pub mod find;
+pub mod journal;
 pub mod pair;
 pub mod parcel;
 pub mod push;
