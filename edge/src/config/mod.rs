@@ -398,10 +398,7 @@ mod tests {
         check("[camera.health]\ndark_below = nan", "camera.health.dark_below is NaN, wanted 0 to 255");
         check("[pipeline]\nstage_timeout_s = 0.5", "pipeline.stage_timeout_s is 0.5, wanted at least 1");
         check("[lockout]\ngrowth = 0", "lockout setting growth is out of range, wanted 1 to 10");
-        check(
-            "[network]\ntable_expires_days = 4000",
-            "network.table_expires_days is 4000, wanted 0 to 3650",
-        );
+        check("[network]\ntable_expires_days = 4000", "network.table_expires_days is 4000, wanted 0 to 3650");
         check("[journal]\nkeep = 9", "journal.keep is 9, wanted 1000 to 10000000");
         check("[relay]\npulse_s = 5.5", "relay.pulse_s is 5.5, wanted 0.05 to door.release_s");
         check("[relay]\npulse_s = 0.01", "relay.pulse_s is 0.01, wanted 0.05 to door.release_s");

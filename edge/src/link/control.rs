@@ -184,7 +184,7 @@ impl Device {
             },
             Order::Log { after } => {
                 let page = self.chronicle.page(after, LOG_PAGE);
-                Reply::Log { entries: page.entries.iter().map(|bytes| hex::encode(bytes)).collect(), first: page.first }
+                Reply::Log { entries: page.entries.iter().map(hex::encode).collect(), first: page.first }
             }
             Order::Unpair => {
                 let mut known = lock(&self.known);

@@ -11,9 +11,9 @@ use lintel_shared::door::{Fault, Strike};
 use lintel_shared::table::PersonId;
 use lintel_shared::wire::link::{Refusal, Request};
 use lintel_shared::wire::{self, EventKind};
+use lintel_tests::recordings::recording;
 use lintel_tests::rigs::link::{Bench, Desk};
 use lintel_tests::rigs::programs::{daemon, program};
-use lintel_tests::recordings::recording;
 use tempfile::TempDir;
 
 use super::push::{bundle, without};
@@ -47,7 +47,9 @@ impl Disk {
     fn on_a_card() -> Option<Self> {
         let disk = Self::folder(Some("card"));
         let image = disk.image.as_ref().expect("it has one");
-        fs::write(image, []).and_then(|()| fs::File::options().write(true).open(image)?.set_len(128 << 20)).expect("room");
+        fs::write(image, [])
+            .and_then(|()| fs::File::options().write(true).open(image)?.set_len(128 << 20))
+            .expect("room");
         let made = works(Command::new("mkfs.ext4").arg("-q").arg(image)) && disk.insert();
         disk.if_mounted(made)
     }
@@ -141,7 +143,8 @@ fn a_read_only_disk_keeps_what_runs() {
     let error = desk.push(&device, &without(PersonId(0))).expect_err("read-only").to_string();
     assert!(error.contains(&Refusal::Storage.to_string()) && error.contains("Read-only"), "{error}");
     let mut client = desk.client(&device).expect("connected");
-    let error = client.ask(&Request::Forget { workstation: desk.site.identity.fingerprint().0 }).expect_err("read-only");
+    let error =
+        client.ask(&Request::Forget { workstation: desk.site.identity.fingerprint().0 }).expect_err("read-only");
     assert!(error.to_string().contains(&Refusal::Storage.to_string()), "{error}");
     let status = desk.client(&device).expect("connected").status().expect("a status");
     assert_eq!(status.people, lintel_tests::world::ENROLLED);
@@ -177,9 +180,9 @@ fn a_removal_that_the_disk_interrupts_is_told_and_finished() {
         desk.client(&device).is_ok_and(|mut client| client.status().is_ok_and(|status| status.faults.is_empty()))
     });
     assert!(finished, "the device goes on by itself");
-    let people = fs::read(older.join("table.lintel")).ok().map(|bytes| {
-        lintel_shared::table::Table::from_bytes(&bytes).expect("a table").person(PersonId(2)).is_some()
-    });
+    let people = fs::read(older.join("table.lintel"))
+        .ok()
+        .map(|bytes| lintel_shared::table::Table::from_bytes(&bytes).expect("a table").person(PersonId(2)).is_some());
     assert_ne!(people, Some(true), "nobody can be got back");
 }
 
@@ -198,7 +201,13 @@ impl Door {
         let played = recording(&super::namespaces::visit(), &world().kept()).expect("rendered");
         let daemon = daemon(edge, before)
             .args(["--bundle".as_ref(), world().bundle().as_os_str(), "--state".as_ref(), state.as_os_str()])
-            .args(["--events".as_ref(), events.as_os_str(), "--config".as_ref(), config.as_os_str(), "--replay".as_ref()])
+            .args([
+                "--events".as_ref(),
+                events.as_os_str(),
+                "--config".as_ref(),
+                config.as_os_str(),
+                "--replay".as_ref(),
+            ])
             .args(vec![played; 60])
             .stdout(Stdio::null())
             .stderr(Stdio::null())

@@ -19,7 +19,8 @@ fn soon(what: impl Fn() -> bool) -> bool {
 #[test]
 fn a_table_that_nobody_vouches_for_expires_and_a_push_renews_it() {
     let bench = Bench::new(&world().bundle()).expect("a device");
-    let (begin, later) = (bench.wall.load(Ordering::SeqCst), |seconds: u64| bench.wall.fetch_add(seconds, Ordering::SeqCst));
+    let (begin, later) =
+        (bench.wall.load(Ordering::SeqCst), |seconds: u64| bench.wall.fetch_add(seconds, Ordering::SeqCst));
     // Nobody's device runs what its installer gave it, for ever.
     later(10 * TABLE_LASTS);
     thread::sleep(Duration::from_secs(1));

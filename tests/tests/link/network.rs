@@ -1,8 +1,8 @@
 //! What a network does to a device: silence, trickles, thousands of callers.
 
 use std::io::{Read as _, Write as _};
-use std::sync::mpsc::channel;
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::mpsc::channel;
 use std::thread;
 use std::time::{Duration, Instant};
 

@@ -62,7 +62,11 @@ fn keys_are_made_shown_and_rotated() {
     let folder = TempDir::new().expect("a folder");
     let Some(terminal) = Terminal::of(&folder.path().join("site")) else { return };
     terminal.fails(&["keys", "show"], 2, "lintel keys new");
-    terminal.fails(&["keys", "new", "--root-keys", "2", "--threshold", "3"], 2, "--threshold 3 is more than --root-keys 2");
+    terminal.fails(
+        &["keys", "new", "--root-keys", "2", "--threshold", "3"],
+        2,
+        "--threshold 3 is more than --root-keys 2",
+    );
     let made = terminal.works(&["keys", "new", "--root-keys", "3", "--threshold", "2"]);
     let files: Vec<PathBuf> = serde_json::from_value(made["root_keys"].clone()).expect("paths");
     assert!(files.len() == 3 && files.iter().all(|file| file.is_file()));
@@ -82,7 +86,11 @@ fn keys_are_made_shown_and_rotated() {
     assert_eq!((shown["root"].as_u64(), shown["here"].as_array().map(Vec::len)), (Some(1), Some(3)));
     terminal.fails(&["keys", "rotate", "targets"], 2, "--root-key FILE");
     let one = kept[0].to_str().expect("text");
-    terminal.fails(&["keys", "rotate", "targets", "--root-key", one], 2, "1 of the root's keys are at hand, 2 must sign");
+    terminal.fails(
+        &["keys", "rotate", "targets", "--root-key", one],
+        2,
+        "1 of the root's keys are at hand, 2 must sign",
+    );
     terminal.fails(&["keys", "rotate", "targets", "--root-key", "/nowhere.key"], 2, "/nowhere.key");
     let two = kept[1].to_str().expect("text");
     let rotated = terminal.works(&["keys", "rotate", "targets", "--root-key", one, "--root-key", two]);

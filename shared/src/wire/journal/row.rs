@@ -89,12 +89,15 @@ impl Row {
             Entry::Forgotten(who) => plain("forgotten", hex::encode(who)),
             Entry::Unpaired => plain("unpaired", String::new()),
             Entry::CallerRefused { caller, why } => {
-                let who = caller.map_or_else(|| "unknown".to_string(), |who| hex::encode(who));
+                let who = caller.map_or_else(|| "unknown".to_string(), hex::encode);
                 plain("caller-refused", format!("{why}: {who}"))
             }
             Entry::Installed { by, revision, table, removed } => Self {
                 revision: Some(*revision),
-                ..plain("installed", format!("table {} by {}, {removed} people removed", hex::encode(table), hex::encode(by)))
+                ..plain(
+                    "installed",
+                    format!("table {} by {}, {removed} people removed", hex::encode(table), hex::encode(by)),
+                )
             },
             Entry::RolledBack { by, revision } => {
                 Self { revision: Some(*revision), ..plain("rolled-back", format!("by {}", hex::encode(by))) }
