@@ -23,6 +23,7 @@ const QUALITY: u8 = 85;
 /// # Errors
 /// When it cannot be written.
 pub fn recording(visit: &Visit, kept: &Path) -> Result<PathBuf> {
+    let visit = &visit.pictures();
     let told = toml::to_string(visit)?;
     let hash = Sha256::digest(told.as_bytes());
     let name: String = hash.iter().take(8).map(|byte| format!("{byte:02x}")).collect();

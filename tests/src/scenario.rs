@@ -24,6 +24,18 @@ pub struct Scenario {
     /// What is wrong with the display.
     #[serde(default)]
     pub display: DisplaySetup,
+    /// What is wrong with the disk.
+    #[serde(default)]
+    pub disk: DiskSetup,
+    /// What is wrong with the clock.
+    #[serde(default)]
+    pub clock: ClockSetup,
+    /// Who is in the table no longer.
+    #[serde(default)]
+    pub table: TableSetup,
+    /// When the power goes.
+    #[serde(default)]
+    pub power: Option<PowerCut>,
     /// What must happen.
     pub expect: Expect,
 }
@@ -58,6 +70,33 @@ pub struct Visit {
     /// This picture, from 0, is damaged.
     #[serde(default)]
     pub damaged_frame: Option<usize>,
+    /// From this second on until the visit ends the camera is unplugged.
+    #[serde(default)]
+    pub unplugged_from_s: Option<f32>,
+}
+
+impl Visit {
+    /// These people for so long, and nothing wrong.
+    #[must_use]
+    pub fn of(people: Vec<Who>, seconds: f32) -> Self {
+        Self {
+            people,
+            seconds,
+            seed: 0,
+            seen_from_s: 0.0,
+            seen_until_s: None,
+            freezes_after_s: None,
+            dark_after_s: None,
+            damaged_frame: None,
+            unplugged_from_s: None,
+        }
+    }
+
+    /// What a camera records of it: whether that is plugged in is not in the picture.
+    #[must_use]
+    pub fn pictures(&self) -> Self {
+        Self { unplugged_from_s: None, ..self.clone() }
+    }
 }
 
 /// Somebody of the world.
@@ -115,6 +154,41 @@ pub struct DisplaySetup {
     /// It does not answer.
     #[serde(default)]
     pub missing: bool,
+}
+
+/// `[disk]`
+#[derive(Clone, PartialEq, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DiskSetup {
+    /// Nothing more can be written from the first visit on.
+    #[serde(default)]
+    pub full: bool,
+}
+
+/// `[clock]`
+#[derive(Clone, PartialEq, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ClockSetup {
+    /// It says 1970, as after a start without a battery.
+    #[serde(default)]
+    pub unset: bool,
+}
+
+/// `[table]`
+#[derive(Clone, PartialEq, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TableSetup {
+    /// Numbers of people, `enrolled N`, whose photos were removed.
+    #[serde(default)]
+    pub without: Vec<u32>,
+}
+
+/// `[power]`: it goes while the strike is released, and comes back before the next visit.
+#[derive(Clone, Copy, PartialEq, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PowerCut {
+    /// Seconds after the first release.
+    pub cut_after_s: f64,
 }
 
 /// `[expect]`

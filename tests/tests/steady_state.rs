@@ -62,16 +62,7 @@ impl Eyes for Noting {
 #[test]
 fn frames_allocate_alike_and_keep_nothing() {
     let world = World::open(Path::new(env!("CARGO_TARGET_TMPDIR"))).expect("the bundle is trained");
-    let visit = Visit {
-        people: vec![Who::Stranger(1)],
-        seconds: 5.0,
-        seed: 0,
-        seen_from_s: 0.0,
-        seen_until_s: None,
-        freezes_after_s: None,
-        dark_after_s: None,
-        damaged_frame: None,
-    };
+    let visit = Visit::of(vec![Who::Stranger(1)], 5.0);
     let path = recording(&visit, &world.kept()).expect("the recording is rendered");
     let folder = tempfile::tempdir().expect("a folder");
     let options = Options { threads: 1, ..Options::default() };

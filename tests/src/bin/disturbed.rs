@@ -50,16 +50,7 @@ fn main() -> Result<()> {
     let world = World::open(&args.cache)?;
     let visits = (0..args.visits)
         .map(|index| {
-            let visit = Visit {
-                people: vec![Who::Enrolled(1 + index % 6)],
-                seconds: 3.0,
-                seed: u64::from(index / 6),
-                seen_from_s: 0.0,
-                seen_until_s: None,
-                freezes_after_s: None,
-                dark_after_s: None,
-                damaged_frame: None,
-            };
+            let visit = Visit { seed: u64::from(index / 6), ..Visit::of(vec![Who::Enrolled(1 + index % 6)], 3.0) };
             recording(&visit, &world.kept())
         })
         .collect::<Result<Vec<_>>>()?;

@@ -3,19 +3,20 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use lintel_edge::camera::replay::{Pace, Replay};
+use lintel_edge::camera::{Camera, CameraError, Captured, Picture, Trouble};
 use lintel_edge::clock::Stop;
 use lintel_edge::config::{Config, Size};
 use lintel_edge::display::card::slug;
 use lintel_edge::display::png::PngDisplay;
 use lintel_edge::display::{Display, DisplayError};
-use lintel_edge::events::{Memory, text};
+use lintel_edge::events::{EventError, Memory, Sink, Tee, text};
 use lintel_edge::pipeline::keeper::{Keeper, KeeperParts, Names};
 use lintel_edge::pipeline::{End, Eyes, Stages, lockstep};
 use lintel_edge::relay::sim::{SimRelay, SimSettings};
 use lintel_edge::run::install;
-use lintel_shared::door::Strike;
+use lintel_shared::door::{CameraFault, Strike};
 use lintel_shared::lockout::Lockout;
 use lintel_shared::quality::QualityLimits;
 use lintel_shared::runtime::{Options, Vision};
@@ -53,12 +54,32 @@ pub struct Run {
     pub people: Vec<(PersonId, u32)>,
 }
 
-/// Plays a scenario; `state` is an empty folder for the daemon.
+/// Plays a scenario; `state` is an empty folder for the daemon. The simulated machine has no clock but its uptime, which
+/// is how a clock at 1970 looks to a door.
 ///
 /// # Errors
 /// When the rig itself fails: a bundle that cannot be installed, recordings that cannot be made.
 pub fn play(scenario: &Scenario, world: &World, state: &Path) -> Result<Run> {
-    let (_, bundle) = install(&world.bundle(), state)?;
+    let bundle = state.join("given");
+    crate::rigs::bundle(scenario, world, &bundle)?;
+    let Some(power) = scenario.power else { return power_on(scenario, world, state, 0) };
+    // What a cut leaves of a run is its beginning.
+    let mut run = power_on(scenario, world, state, 0)?;
+    let released = run.events.iter().position(|event| event.kind == EventKind::Relay(Strike::Released));
+    let released = released.context("the strike is never released, so there is no moment to cut the power at")?;
+    let cut = run.events[released].at + Duration::try_from_secs_f64(power.cut_after_s)?;
+    run.events.retain(|event| event.at <= cut);
+    let begun = run.events.iter().filter(|event| matches!(event.kind, EventKind::Visit { .. })).count();
+    // A coil without power lets go.
+    run.events.push(Event { at: cut, kind: EventKind::Relay(Strike::Locked) });
+    let after = power_on(scenario, world, state, begun)?;
+    run.events.extend(after.events);
+    Ok(Run { error: after.error, ..run })
+}
+
+/// A start of the machine: the visits from one on.
+fn power_on(scenario: &Scenario, world: &World, state: &Path, from: usize) -> Result<Run> {
+    let (_, bundle) = install(&state.join("given"), state)?;
     let started = Started {
         software: text(env!("CARGO_PKG_VERSION")),
         pack: text(&bundle.manifest.pack),
@@ -68,15 +89,15 @@ pub fn play(scenario: &Scenario, world: &World, state: &Path) -> Result<Run> {
         provider: text("cpu"),
     };
     let vision = Vision::new(bundle, &Options::default(), QualityLimits::default())?;
-    play_with(scenario, world, state, started, vision)
-}
-
-fn play_with(scenario: &Scenario, world: &World, state: &Path, started: Started, vision: Vision) -> Result<Run> {
     let number = |name: &str| (1..=world::ENROLLED).find(|number| world::name(*number) == name);
     let people = vision.table().people().iter().filter_map(|person| Some((person.id, number(&person.name)?))).collect();
-    let recordings =
-        scenario.visits.iter().map(|visit| recording(visit, &world.kept())).collect::<Result<Vec<PathBuf>>>()?;
-    let camera = Replay::new(&recordings, Duration::try_from_secs_f64(scenario.gap_s)?, Pace::Virtual)?;
+    let visits = &scenario.visits[from..];
+    let recordings = visits.iter().map(|visit| recording(visit, &world.kept())).collect::<Result<Vec<PathBuf>>>()?;
+    let camera = Plugged {
+        camera: Replay::new(&recordings, Duration::try_from_secs_f64(scenario.gap_s)?, Pace::Virtual)?,
+        unplugged: visits.iter().map(|visit| visit.unplugged_from_s).collect(),
+        visit: None,
+    };
     let display: Box<dyn Display> = if scenario.display.missing {
         Box::new(Unplugged)
     } else {
@@ -84,13 +105,17 @@ fn play_with(scenario: &Scenario, world: &World, state: &Path, started: Started,
     };
     let relay = SimRelay::new(SimSettings { welds_after: scenario.relay.welds_after, ..SimSettings::default() });
     let memory = Memory::default();
+    let mut sinks: Vec<Box<dyn Sink>> = vec![Box::new(memory.clone())];
+    if scenario.disk.full {
+        sinks.push(Box::new(FullDisk));
+    }
     let config = Config::default();
     let mut keeper = Keeper::new(KeeperParts {
         vote: config.vote_settings(),
         door: config.door_settings(),
         relay: Box::new(relay),
         display,
-        events: Box::new(memory.clone()),
+        events: Box::new(Tee(sinks)),
         names: Names::new(vision.table().people().iter().map(|person| (person.id, person.name.as_str()))),
     })?;
     keeper.slow_down(Lockout::new(config.lockout_settings(), 0, Uptime::ZERO)?);
@@ -105,6 +130,45 @@ fn play_with(scenario: &Scenario, world: &World, state: &Path, started: Started,
         End::Failed(e) => Some(e.to_string()),
     };
     Ok(Run { events: memory.events(), error, people })
+}
+
+/// A disk on which nothing finds room any more.
+struct FullDisk;
+
+impl Sink for FullDisk {
+    fn emit(&mut self, _: &Event) -> Result<(), EventError> {
+        Err(EventError { path: PathBuf::from("events"), why: "no space left on device".to_owned() })
+    }
+}
+
+/// A camera with a plug.
+struct Plugged {
+    camera: Replay,
+    /// Of each visit, from which second on it is out.
+    unplugged: Vec<Option<f32>>,
+    /// Which visit, and when it began.
+    visit: Option<(usize, Uptime)>,
+}
+
+impl Camera for Plugged {
+    fn describe(&self) -> String {
+        self.camera.describe()
+    }
+
+    fn capture(&mut self, picture: &mut Picture) -> Result<Captured, CameraError> {
+        let captured = self.camera.capture(picture)?;
+        if let Captured::Visit(visit) = &captured {
+            self.visit = Some((self.visit.map_or(0, |(visit, _)| visit + 1), visit.begins));
+        }
+        let out = self.visit.and_then(|(visit, began)| Some((self.unplugged.get(visit).copied().flatten()?, began)));
+        match (&captured, out) {
+            (Captured::Picture, Some((from, began))) if picture.captured.since(began).as_secs_f32() >= from => {
+                let why = "the plug is out".to_owned();
+                Ok(Captured::Trouble(Trouble { fault: CameraFault::Gone, at: picture.captured, why }))
+            }
+            _ => Ok(captured),
+        }
+    }
 }
 
 /// What a scenario looks at, out of everything that happened.

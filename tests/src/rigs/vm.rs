@@ -70,6 +70,7 @@ pub fn play(scenario: &Scenario, world: &World, parts: &Parts, work: &Path) -> R
         .args([&share, &out])
         .arg("--folder")
         .arg(&parts.machine)
+        .args(scenario.clock.unset.then_some("--unset-clock"))
         .stderr(Stdio::inherit())
         .output()
         .with_context(|| machine.display().to_string())?;
@@ -93,7 +94,6 @@ fn rig(name: &str) -> PathBuf {
 fn write_share(scenario: &Scenario, world: &World, parts: &Parts, share: &Path) -> Result<()> {
     let visits = share.join("visits");
     fs::create_dir_all(&visits)?;
-    fs::create_dir_all(share.join("bundle"))?;
     for (from, to) in [
         (parts.daemon.clone(), "lintel-edge"),
         (parts.feed.clone(), "feed"),
@@ -102,10 +102,7 @@ fn write_share(scenario: &Scenario, world: &World, parts: &Parts, share: &Path) 
     ] {
         fs::copy(&from, share.join(to)).with_context(|| from.display().to_string())?;
     }
-    for entry in fs::read_dir(world.bundle())? {
-        let path = entry?.path();
-        fs::copy(&path, share.join("bundle").join(path.file_name().unwrap_or_default()))?;
-    }
+    super::bundle(scenario, world, &share.join("bundle"))?;
     let keep = |visit: &Visit, name: &str| -> Result<String> {
         let path = recording(visit, &world.kept())?;
         for extension in ["mjpeg", "toml"] {
@@ -113,23 +110,73 @@ fn write_share(scenario: &Scenario, world: &World, parts: &Parts, share: &Path) 
         }
         Ok(format!("{name}.mjpeg"))
     };
-    let room = |seconds: f32, seed: u64| Visit { seed, ..empty(seconds) };
+    let room = |seconds: f32, seed: u64| Visit { seed, ..Visit::of(Vec::new(), seconds) };
     let mut names = vec![keep(&room(2.0, 7), "room")?];
+    // Everything up to a camera that is pulled, or a power that goes, is a part of its own.
+    let mut parts: Vec<Vec<String>> = vec![names.clone()];
     for (index, visit) in scenario.visits.iter().enumerate() {
         if index > 0 {
-            names.push(keep(&room(scenario.gap_s as f32, 11 + index as u64), &format!("gap-{index}"))?);
+            let name = keep(&room(scenario.gap_s as f32, 11 + index as u64), &format!("gap-{index}"))?;
+            let ends = scenario.visits[index - 1].unplugged_from_s.is_some() || (index == 1 && scenario.power.is_some());
+            if ends {
+                parts.push(Vec::new());
+            }
+            parts.last_mut().expect("there is one").push(name.clone());
+            names.push(name);
         }
-        names.push(keep(visit, &format!("visit-{}", index + 1))?);
+        let name = keep(visit, &format!("visit-{}", index + 1))?;
+        parts.last_mut().expect("there is one").push(name.clone());
+        names.push(name);
     }
-    names.push(keep(&room(REST_S, 5), "rest")?);
-    record(world, &names.iter().map(|name| visits.join(name)).collect::<Vec<_>>(), &share.join("sightings"))?;
+    let name = keep(&room(REST_S, 5), "rest")?;
+    parts.last_mut().expect("there is one").push(name.clone());
+    names.push(name);
+    let files = names.iter().map(|name| visits.join(name)).collect::<Vec<_>>();
+    record(&share.join("bundle"), &files, &share.join("sightings"))?;
     let display = if scenario.display.missing { "/dev/fb9" } else { "/dev/fb0" };
     fs::write(share.join("door.toml"), CONFIG.replace("SCREEN", display))?;
-    let steps = format!(
-        "camera {}\ndoor --recorded-sightings /share/sightings\ngo\nfed\nsay look end\nstop\n",
-        names.join(" ")
-    );
+    let (steps, after) = steps(scenario, &parts);
+    if let Some(after) = after {
+        fs::write(share.join("steps-after"), after)?;
+    }
     Ok(fs::write(share.join("steps"), steps)?)
+}
+
+/// What the machine does, and what it does after the power was cut.
+fn steps(scenario: &Scenario, parts: &[Vec<String>]) -> (String, Option<String>) {
+    let plug_in = |part: &[String]| format!("camera {}\n", part.join(" "));
+    let door = "door --recorded-sightings /share/sightings\n";
+    let end = "fed\nsay look end\nstop\n";
+    if let (Some(power), [before, after @ ..]) = (scenario.power, parts) {
+        let lasting = "state=/out/state\n";
+        let cut = format!("released {}\ncut\n", power.cut_after_s);
+        let after: Vec<String> = after.concat();
+        return (
+            format!("{lasting}{}{door}go\n{cut}", plug_in(before)),
+            Some(format!("{lasting}{}{door}go\n{end}", plug_in(&after))),
+        );
+    }
+    let mut steps = String::new();
+    if scenario.disk.full {
+        steps += "disk 60m\n";
+    }
+    for (index, part) in parts.iter().enumerate() {
+        steps += &plug_in(part);
+        if index == 0 {
+            steps += door;
+            steps += if scenario.disk.full { "fill\ngo\n" } else { "go\n" };
+        } else {
+            steps += "go\n";
+        }
+        let pulled = scenario.visits.iter().enumerate().find_map(|(visit, it)| {
+            let name = format!("visit-{}.mjpeg", visit + 1);
+            Some((it.unplugged_from_s?, it.seconds, part.last() == Some(&name), name)).filter(|found| found.2)
+        });
+        if let Some((from, seconds, _, name)) = pulled {
+            steps += &format!("after {name} {from}\nunplug\nsleep {}\n", seconds - from);
+        }
+    }
+    (steps + end, None)
 }
 
 /// The door of the machine. Pictures may be older than on a board: the emulated processor decodes slowly.
@@ -154,24 +201,11 @@ device = "SCREEN"
 "#;
 
 /// What this machine's own processor sees in the recordings: the emulated one takes seven seconds for a picture.
-fn record(world: &World, recordings: &[PathBuf], path: &Path) -> Result<()> {
-    let mut vision = Vision::open(&world.bundle(), &Options::default(), QualityLimits::default())?;
+fn record(bundle: &Path, recordings: &[PathBuf], path: &Path) -> Result<()> {
+    let mut vision = Vision::open(bundle, &Options::default(), QualityLimits::default())?;
     let mut out = BufWriter::new(File::create(path)?);
     recorded::record(&mut vision, recordings, &mut out)?;
     Ok(out.flush()?)
-}
-
-fn empty(seconds: f32) -> Visit {
-    Visit {
-        people: Vec::new(),
-        seconds,
-        seed: 0,
-        seen_from_s: 0.0,
-        seen_until_s: None,
-        freezes_after_s: None,
-        dark_after_s: None,
-        damaged_frame: None,
-    }
 }
 
 /// The console says who comes and what the daemon makes of it, the monitor says what the relay did.

@@ -28,16 +28,7 @@ fn program(test: &str) -> Option<PathBuf> {
 }
 
 fn visit(damaged_frame: Option<usize>) -> PathBuf {
-    let visit = Visit {
-        people: vec![Who::Enrolled(1)],
-        seconds: 6.0,
-        seed: 0,
-        seen_from_s: 0.0,
-        seen_until_s: None,
-        freezes_after_s: None,
-        dark_after_s: None,
-        damaged_frame,
-    };
+    let visit = Visit { damaged_frame, ..Visit::of(vec![Who::Enrolled(1)], 6.0) };
     recording(&visit, &world().kept()).expect("the recording is rendered")
 }
 

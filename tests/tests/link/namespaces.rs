@@ -133,16 +133,7 @@ impl Workstation {
 }
 
 pub fn visit() -> Visit {
-    Visit {
-        people: vec![Who::Enrolled(1)],
-        seconds: 6.0,
-        seed: 0,
-        seen_from_s: 0.0,
-        seen_until_s: None,
-        freezes_after_s: None,
-        dark_after_s: None,
-        damaged_frame: None,
-    }
+    Visit::of(vec![Who::Enrolled(1)], 6.0)
 }
 
 #[test]
