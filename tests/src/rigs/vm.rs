@@ -71,6 +71,7 @@ pub fn play(scenario: &Scenario, world: &World, parts: &Parts, work: &Path) -> R
         .arg("--folder")
         .arg(&parts.machine)
         .args(scenario.clock.unset.then_some("--unset-clock"))
+        .args(scenario.power.map(|power| format!("--cut-after={}", power.cut_after_s)))
         .stderr(Stdio::inherit())
         .output()
         .with_context(|| machine.display().to_string())?;
@@ -147,12 +148,11 @@ fn steps(scenario: &Scenario, parts: &[Vec<String>]) -> (String, Option<String>)
     let plug_in = |part: &[String]| format!("camera {}\n", part.join(" "));
     let door = "door --recorded-sightings /share/sightings\n";
     let end = "fed\nsay look end\nstop\n";
-    if let (Some(power), [before, after @ ..]) = (scenario.power, parts) {
+    if let (Some(_), [before, after @ ..]) = (scenario.power, parts) {
         let lasting = "state=/out/state\n";
-        let cut = format!("released {}\ncut\n", power.cut_after_s);
         let after: Vec<String> = after.concat();
         return (
-            format!("{lasting}{}{door}go\n{cut}", plug_in(before)),
+            format!("{lasting}{}{door}go\nsleep 100\n", plug_in(before)),
             Some(format!("{lasting}{}{door}go\n{end}", plug_in(&after))),
         );
     }
@@ -219,8 +219,9 @@ fn observe(told: &[Told], people: &[(PersonId, u32)]) -> Observed {
                 observed.releases.push(ObservedRelease { visit, person: known, at_s: at - began, for_s: None });
             }
             Some(false) => {
+                // A machine that starts tells where the relay is too.
                 if let Some(release) = observed.releases.last_mut() {
-                    release.for_s = Some(at - released);
+                    release.for_s.get_or_insert(at - released);
                 }
             }
             None => {}
