@@ -1,13 +1,14 @@
 //! The text encoder as Radford et al. 2021 have it: every prompt whole, all positions of the context, nothing shared.
-//! What the encoder makes is measured by this.
+//! What the encoder makes, and what training takes from it, is measured by this.
 
 use std::collections::BTreeMap;
 
+use burn::optim::GradientsParams;
 use burn::tensor::activation::{sigmoid, softmax};
 use burn::tensor::{Device, Gradients, Int, Tensor, TensorData};
 
-use super::{HEAD_WIDTH, MASKED, NORM_EPSILON, QUICK_GELU, TextConfig};
-use crate::weights::NamedTensors;
+use super::{HEAD_WIDTH, MASKED, NORM_EPSILON, QUICK_GELU, TextConfig, param_id};
+use crate::weights::{NamedTensor, NamedTensors};
 
 /// Named weights as leaves of a graph.
 pub(crate) struct Plain {
@@ -73,11 +74,10 @@ impl Plain {
 
     /// The gradient of the tensor `name`, in the tensor's own order.
     pub(crate) fn gradient(&self, gradients: &Gradients, name: &str) -> Vec<f32> {
-        let data = match self.matrices.get(name) {
-            Some(leaf) => leaf.grad(gradients).expect("a gradient").into_data(),
-            None => self.vectors[name].grad(gradients).expect("a gradient").into_data(),
-        };
-        data.try_to_vec().expect("f32")
+        match self.matrices.get(name) {
+            Some(leaf) => values(&leaf.grad(gradients).expect("a gradient")),
+            None => values(&self.vectors[name].grad(gradients).expect("a gradient")),
+        }
     }
 
     fn attention(&self, qkv: &Tensor<2>, n: usize) -> Tensor<2> {
@@ -112,4 +112,27 @@ impl Plain {
     fn vector(&self, name: &str) -> Tensor<1> {
         self.vectors[name].clone()
     }
+}
+
+/// The gradient of the tensor `name` in the tensor's own order.
+pub(crate) fn gradient(gradients: &GradientsParams, name: &str, tensor: &NamedTensor) -> Vec<f32> {
+    let id = param_id(name);
+    match tensor.shape.len() {
+        // Linear layers hold their weights the other way round.
+        2 if name.starts_with("transformer") => values(&gradients.get::<2>(id).expect(name).transpose()),
+        2 => values(&gradients.get::<2>(id).expect(name)),
+        _ => values(&gradients.get::<1>(id).expect(name)),
+    }
+}
+
+/// Equal to 1e-5 of the greatest component.
+pub(crate) fn check_close(name: &str, got: &[f32], wanted: &[f32]) {
+    assert_eq!(got.len(), wanted.len(), "{name}");
+    let greatest = wanted.iter().fold(0.0_f32, |most, v| most.max(v.abs()));
+    let difference = got.iter().zip(wanted).fold(0.0_f32, |most, (a, b)| most.max((a - b).abs()));
+    assert!(difference <= 1e-5 * greatest, "{name}: {difference} of {greatest}");
+}
+
+fn values<const RANK: usize>(tensor: &Tensor<RANK>) -> Vec<f32> {
+    tensor.to_data().try_to_vec().expect("f32")
 }

@@ -1,5 +1,7 @@
 //! Rows of token ids → checked, cropped prompts for the text encoder.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use super::TextConfig;
 
 /// Prompts, checked against the sizes of an encoder.
@@ -66,6 +68,24 @@ impl Prompts {
         self.rows.len()
     }
 
+    /// The prompts in order, `size` at a time.
+    ///
+    /// # Panics
+    /// If `size` is 0.
+    pub fn chunks(&self, size: usize) -> impl Iterator<Item = Self> {
+        self.rows.chunks(size).map(|rows| Self { rows: rows.to_vec() })
+    }
+
+    /// The same prompts for an encoder that has only the tokens which occur in them, and the ids of these, ascending: the
+    /// new id of a token is its place among them.
+    #[must_use]
+    pub fn renumbered(&self) -> (Self, Vec<usize>) {
+        let used: BTreeSet<i32> = self.rows.iter().flatten().copied().collect();
+        let new: BTreeMap<i32, i32> = used.iter().copied().zip(0..).collect();
+        let rows = self.rows.iter().map(|row| row.iter().map(|token| new[token]).collect()).collect();
+        (Self { rows }, used.into_iter().map(|token| token.cast_unsigned() as usize).collect())
+    }
+
     /// N rows of token ids, each up to and with its end-of-text token.
     pub(super) fn rows(&self) -> &[Vec<i32>] {
         &self.rows
@@ -94,6 +114,14 @@ mod tests {
         check(&[&[8, 1, 9], &[8, 1, 2, 9]], &[&[8, 1, 9], &[8, 1, 2, 9]]);
         // A mark that the text itself contains ends it, as in CLIP.
         check(&[&[8, 9, 1, 9, 0]], &[&[8, 9]]);
+    }
+
+    #[test]
+    fn tokens_are_renumbered_in_order() {
+        let rows = [vec![8, 1, 9], vec![8, 5, 1, 9]];
+        let (prompts, ids) = Prompts::new(&rows, &CONFIG).expect("prompts").renumbered();
+        assert_eq!(ids, [1, 5, 8, 9]);
+        assert_eq!(prompts.rows(), [vec![2, 0, 3], vec![2, 1, 0, 3]]);
     }
 
     #[test]

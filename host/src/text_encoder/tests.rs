@@ -2,7 +2,7 @@
 
 use burn::optim::GradientsParams;
 
-use super::plain::Plain;
+use super::plain::{Plain, check_close, gradient};
 use super::*;
 
 const CONFIG: TextConfig = TextConfig { vocabulary: 20, context: 12, width: 128, layers: 2, dim: 32 };
@@ -83,25 +83,6 @@ fn packing_changes_neither_features_nor_gradients() {
             check_close(name, &gradient(&gradients, name, tensor), &plain.gradient(&wanted, name));
         }
     }
-}
-
-/// The gradient of the tensor `name` in the tensor's own order.
-fn gradient(gradients: &GradientsParams, name: &str, tensor: &NamedTensor) -> Vec<f32> {
-    let id = param_id(name);
-    match tensor.shape.len() {
-        // Linear layers hold their weights the other way round.
-        2 if name.starts_with("transformer") => values(gradients.get::<2>(id).expect(name).transpose()),
-        2 => values(gradients.get::<2>(id).expect(name)),
-        _ => gradients.get::<1>(id).expect(name).into_data().try_to_vec().expect("f32"),
-    }
-}
-
-/// Equal to 1e-5 of the greatest component.
-fn check_close(name: &str, got: &[f32], wanted: &[f32]) {
-    assert_eq!(got.len(), wanted.len(), "{name}");
-    let greatest = wanted.iter().fold(0.0_f32, |most, v| most.max(v.abs()));
-    let difference = got.iter().zip(wanted).fold(0.0_f32, |most, (a, b)| most.max((a - b).abs()));
-    assert!(difference <= 1e-5 * greatest, "{name}: {difference} of {greatest}");
 }
 
 #[test]

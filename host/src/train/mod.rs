@@ -10,6 +10,7 @@
 pub mod calibration;
 mod checkpoint;
 mod data;
+mod gradients;
 mod learner;
 mod loss;
 mod schedule;
@@ -31,6 +32,8 @@ use learner::Learner;
 pub const TEMPLATE: &str = "This is the image of a person named {name}";
 /// Weight of the likeness term unless asked otherwise; cross-entropy fades as it is met, so it matters little.
 const LIKENESS: f32 = 1.0;
+/// Prompts whose graph is in memory at once, unless asked otherwise: on two cores larger chunks are no faster.
+const CHUNK: usize = 128;
 /// What a template must contain.
 pub const PLACEHOLDER: &str = "{name}";
 
@@ -56,6 +59,15 @@ pub struct Settings {
     pub likeness: f32,
     /// Whether the factor between cosine and logit is trained.
     pub logit_scale: LogitScale,
+    /// Prompts whose graph is in memory at once, at least 1. It bounds memory and changes no more than rounding; more
+    /// people than this cost a second pass forward.
+    #[serde(default = "default_chunk")]
+    pub chunk: usize,
+}
+
+/// For what was written before there was a choice.
+fn default_chunk() -> usize {
+    CHUNK
 }
 
 /// What becomes of the factor between cosine and logit.
@@ -80,6 +92,7 @@ impl Default for Settings {
             held_out: 0.2,
             likeness: LIKENESS,
             logit_scale: LogitScale::Trained,
+            chunk: CHUNK,
         }
     }
 }

@@ -93,24 +93,36 @@ fn a_frozen_scale_stays() {
 }
 
 #[test]
+fn chunks_change_no_more_than_rounding() {
+    let classes = |chunk| finished(&Settings { chunk, ..settings() }).classes;
+    let whole = classes(4);
+    assert_eq!(whole, classes(128));
+    for chunk in 1..4 {
+        let difference = whole.iter().zip(classes(chunk)).fold(0.0_f32, |most, (a, b)| most.max((a - b).abs()));
+        assert!(difference < 1e-3, "chunks of {chunk}: {difference}");
+    }
+}
+
+#[test]
 fn an_interrupted_run_ends_where_an_unbroken_one_does() {
-    let unbroken = finished(&settings());
     // 4 steps an epoch, 24 in all: inside epochs, at their ends, and before the last step.
-    let check = |stops: &[u64]| {
+    let check = |settings: &Settings, stops: &[u64]| {
+        let unbroken = finished(settings);
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("checkpoint");
         for &stop in stops {
-            let outcome = run(&settings(), Some(&path), &mut |step| {
+            let outcome = run(settings, Some(&path), &mut |step| {
                 if step.done == stop { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
             });
             assert_eq!(outcome.expect("a run"), Outcome::Stopped { done: stop });
         }
-        let outcome = run(&settings(), Some(&path), &mut |_| ControlFlow::Continue(())).expect("a run");
-        assert_eq!(outcome, Outcome::Finished(unbroken.clone()), "{stops:?}");
+        let outcome = run(settings, Some(&path), &mut |_| ControlFlow::Continue(())).expect("a run");
+        assert_eq!(outcome, Outcome::Finished(unbroken), "{stops:?}");
     };
-    check(&[1]);
-    check(&[4]);
-    check(&[3, 5, 6, 12, 23]);
+    check(&settings(), &[1]);
+    check(&settings(), &[4]);
+    check(&settings(), &[3, 5, 6, 12, 23]);
+    check(&Settings { chunk: 3, ..settings() }, &[3, 8]);
 }
 
 #[test]
@@ -172,6 +184,7 @@ fn impossible_tasks_are_refused() {
     check(&NAMES, 5, &with(&|s| s.template = "a face".to_owned()), "the template is \"a face\"");
     check(&NAMES, 5, &with(&|s| s.epochs = 0), "the number of epochs is 0");
     check(&NAMES, 5, &with(&|s| s.batch = 0), "the batch is 0");
+    check(&NAMES, 5, &with(&|s| s.chunk = 0), "the chunk is 0");
     check(&NAMES, 5, &with(&|s| s.learning_rate = f64::NAN), "the learning rate is NaN");
     check(&NAMES, 5, &with(&|s| s.likeness = f32::NAN), "the weight of the likeness is NaN");
     check(&NAMES, 5, &with(&|s| s.weight_decay = -1.0), "the weight decay is -1");
