@@ -76,6 +76,16 @@ impl Prompts {
         self.rows.chunks(size).map(|rows| Self { rows: rows.to_vec() })
     }
 
+    /// The given prompts, in the given order.
+    ///
+    /// # Panics
+    /// If there are none, or an index is not below the number of prompts.
+    #[must_use]
+    pub fn select(&self, indices: &[usize]) -> Self {
+        assert!(!indices.is_empty(), "no prompts are selected");
+        Self { rows: indices.iter().map(|&index| self.rows[index].clone()).collect() }
+    }
+
     /// The same prompts for an encoder that has only the tokens which occur in them, and the ids of these, ascending: the
     /// new id of a token is its place among them.
     #[must_use]

@@ -55,7 +55,8 @@ mod tests {
     use super::*;
     use crate::text_encoder::plain::{Plain, check_close, gradient};
     use crate::text_encoder::{TextConfig, normalized, random_tensors};
-    use crate::train::loss::loss;
+    use crate::train::loss::{Targets, loss};
+    use crate::train::{Loss, Settings};
 
     const CONFIG: TextConfig = TextConfig { vocabulary: 24, context: 12, width: 64, layers: 2, dim: 16 };
 
@@ -74,28 +75,36 @@ mod tests {
         normalized(Tensor::from_data(TensorData::new(values, [4, CONFIG.dim]), device))
     }
 
-    fn labels(people: usize) -> Vec<u32> {
-        (0..4).map(|photo| u32::try_from(3 * photo % people).expect("few")).collect()
+    /// Whose the photos are: people 0, 3, 6 and 9, around the list.
+    fn targets(people: usize) -> Targets {
+        let labels = (0..4).map(|photo| u32::try_from(3 * photo % people).expect("few")).collect();
+        Targets { labels, log_weights: vec![0.0; people] }
     }
 
-    fn ours(rows: &[Vec<u32>], labels: &[u32], chunk: usize) -> (f32, GradientsParams) {
+    fn losses() -> impl Strategy<Value = Settings> {
+        let losses = [Loss::Softmax, Loss::ARCFACE, Loss::COSFACE];
+        prop::sample::select(losses.to_vec()).prop_map(|loss| Settings { loss, ..Settings::default() })
+    }
+
+    fn ours(settings: &Settings, rows: &[Vec<u32>], targets: &Targets, chunk: usize) -> (f32, GradientsParams) {
         let device = Device::flex().autodiff();
         let encoder = TextEncoder::random(&CONFIG, 5, &device);
         let prompts = Prompts::new(rows, &CONFIG).expect("prompts");
-        gradients(&encoder, &prompts, chunk, |classes, scale| loss(photos(&device), classes, scale, labels, 1.0))
+        gradients(&encoder, &prompts, chunk, |classes, scale| loss(settings, photos(&device), classes, scale, targets))
     }
 
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(24))]
 
         #[test]
-        fn chunked_gradients_are_the_plain_ones(rows in rows(), chunk in 1_usize..9) {
+        fn chunked_gradients_are_the_plain_ones(settings in losses(), rows in rows(), chunk in 1_usize..9) {
             let tensors = random_tensors(&CONFIG, 5);
             let plain = Plain::new(&tensors);
-            let labels = labels(rows.len());
+            let targets = targets(rows.len());
             let classes = normalized(plain.features(&rows));
-            let wanted = loss(photos(&classes.device()), classes, plain.log_logit_scale().exp(), &labels, 1.0);
-            let (value, got) = ours(&rows, &labels, chunk);
+            let photos = photos(&classes.device());
+            let wanted = loss(&settings, photos, classes, plain.log_logit_scale().exp(), &targets);
+            let (value, got) = ours(&settings, &rows, &targets, chunk);
             check_close("loss", &[value], &[wanted.clone().into_scalar::<f32>()]);
             let wanted = wanted.backward();
             for (name, tensor) in tensors.iter() {
@@ -105,14 +114,16 @@ mod tests {
 
         #[test]
         fn the_order_of_people_does_not_matter(rows in rows(), chunk in 1_usize..9, seed in any::<u64>()) {
-            let labels = labels(rows.len());
+            let settings = Settings::default();
+            let targets = targets(rows.len());
             let mut order: Vec<usize> = (0..rows.len()).collect();
             fastrand::Rng::with_seed(seed).shuffle(&mut order);
             let moved: Vec<Vec<u32>> = order.iter().map(|&row| rows[row].clone()).collect();
             let place = |label: &u32| order.iter().position(|&row| row == *label as usize).expect("all are there");
-            let moved_labels: Vec<u32> = labels.iter().map(|l| u32::try_from(place(l)).expect("few")).collect();
-            let (value, gradients) = ours(&rows, &labels, chunk);
-            let (moved_value, moved_gradients) = ours(&moved, &moved_labels, chunk);
+            let labels = targets.labels.iter().map(|label| u32::try_from(place(label)).expect("few")).collect();
+            let moved_targets = Targets { labels, log_weights: targets.log_weights.clone() };
+            let (value, gradients) = ours(&settings, &rows, &targets, chunk);
+            let (moved_value, moved_gradients) = ours(&settings, &moved, &moved_targets, chunk);
             check_close("loss", &[moved_value], &[value]);
             for (name, tensor) in random_tensors(&CONFIG, 5).iter() {
                 check_close(name, &gradient(&moved_gradients, name, tensor), &gradient(&gradients, name, tensor));

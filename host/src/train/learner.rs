@@ -1,5 +1,6 @@
 //! The state of a run and its steps.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use burn::module::ParamGroup;
@@ -8,9 +9,10 @@ use burn::tensor::{Bytes, Device, Tensor, TensorData};
 use sha2::{Digest as _, Sha256};
 
 use super::checkpoint::{CheckpointError, State};
+use super::classes::sampled;
 use super::data::{Split, split};
 use super::gradients::{embeddings, gradients};
-use super::loss::loss;
+use super::loss::{Targets, loss};
 use super::schedule::{cosine, order};
 use super::{EpochFigures, Features, LogitScale, PLACEHOLDER, Settings, Step, Task, TrainError, Trained};
 use crate::text_encoder::{MAX_LOGIT_SCALE, Prompts, TextConfig, TextEncoder, param_id};
@@ -123,11 +125,12 @@ impl<'a> Learner<'a> {
         let photos = &order[first..order.len().min(first + self.settings.batch)];
         let (features, labels) = self.batch(photos, &self.device);
         self.order = Some((epoch, order));
+        let (prompts, targets) = self.classes(labels);
 
         let learning_rate = cosine(self.settings.learning_rate, self.done, self.total());
-        let likeness = self.settings.likeness;
-        let (value, gradients) = gradients(&self.encoder, &self.prompts, self.settings.chunk, |classes, scale| {
-            loss(features, classes, scale, &labels, likeness)
+        let settings = self.settings;
+        let (value, gradients) = gradients(&self.encoder, &prompts, settings.chunk, |classes, scale| {
+            loss(settings, features, classes, scale, &targets)
         });
         if !value.is_finite() {
             return Err(TrainError::Diverged { step: self.done + 1, loss: value });
@@ -148,7 +151,7 @@ impl<'a> Learner<'a> {
             let (features, labels) = self.batch(photos, &classes.device());
             let best = features.clone().matmul(classes.clone().transpose()).argmax(1).into_data();
             right += best.iter::<i64>().zip(&labels).filter(|&(b, &l)| b == i64::from(l)).count();
-            let mean = loss(features, classes.clone(), scale.clone(), &labels, self.settings.likeness);
+            let mean = loss(self.settings, features, classes.clone(), scale.clone(), &self.all(labels));
             #[expect(clippy::cast_precision_loss, reason = "a small count")]
             let photos = photos.len() as f64;
             total += f64::from(mean.into_scalar::<f32>()) * photos;
@@ -172,6 +175,24 @@ impl<'a> Learner<'a> {
             curve: self.curve,
             split: self.split,
         }
+    }
+
+    /// The prompts of a step, and what its photos are to be among them.
+    fn classes(&self, labels: Vec<u32>) -> (Cow<'_, Prompts>, Targets) {
+        let Settings { classes_per_step: most, seed, .. } = *self.settings;
+        if most == 0 || most >= self.people {
+            return (Cow::Borrowed(&self.prompts), self.all(labels));
+        }
+        let classes = sampled(&labels, self.people, most, seed, self.done);
+        let places: BTreeMap<usize, u32> = classes.keys().copied().zip(0..).collect();
+        let labels = labels.iter().map(|&label| places[&(label as usize)]).collect();
+        let targets = Targets { labels, log_weights: classes.values().copied().collect() };
+        (Cow::Owned(self.prompts.select(&classes.into_keys().collect::<Vec<_>>())), targets)
+    }
+
+    /// What photos are to be among all people.
+    fn all(&self, labels: Vec<u32>) -> Targets {
+        Targets { labels, log_weights: vec![0.0; self.people] }
     }
 
     fn steps_per_epoch(&self) -> u64 {
@@ -206,8 +227,20 @@ fn check(settings: &Settings) -> Result<(), TrainError> {
     if settings.chunk == 0 {
         return refuse("the chunk", settings.chunk.to_string(), "at least 1");
     }
+    if settings.classes_per_step == 1 {
+        return refuse(
+            "the number of classes in a step",
+            settings.classes_per_step.to_string(),
+            "0 (all) or at least 2",
+        );
+    }
     if !(settings.learning_rate > 0.0 && settings.learning_rate <= 1.0) {
         return refuse("the learning rate", settings.learning_rate.to_string(), "more than 0, at most 1");
+    }
+    if let Some(margin) = settings.loss.margin()
+        && !(margin > 0.0 && margin <= 1.0)
+    {
+        return refuse("the margin", margin.to_string(), "more than 0, at most 1");
     }
     if !(0.0..=1000.0).contains(&settings.likeness) {
         return refuse("the weight of the likeness", settings.likeness.to_string(), "0 to 1000");
