@@ -109,7 +109,7 @@ mod tests {
         let device = Device::flex().autodiff();
         let classes = unit_rows(PEOPLE, 1, &device);
         // Photos of the first sixteen: less of their own direction than of chance.
-        let photos = normalized(classes.clone().slice([0..16]) + unit_rows(16, 2, &device).mul_scalar(1.5));
+        let photos = normalized(classes.clone().slice([0..16, 0..DIM]) + unit_rows(16, 2, &device).mul_scalar(1.5));
         let labels: Vec<u32> = (0..16).collect();
         for scale in [1.0 / 0.07, 100.0] {
             let all = (0..PEOPLE).map(|person| (person, 0.0)).collect();

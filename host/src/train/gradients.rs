@@ -35,10 +35,12 @@ pub(super) fn gradients(
     let value = loss.clone().into_scalar::<f32>();
     let gradients = loss.backward();
     let pull = classes.grad(&gradients).expect("a loss depends on the classes");
+    drop(classes);
     let mut sum = GradientsAccumulator::new();
     sum.accumulate(encoder, GradientsParams::from_grads(gradients, encoder));
     let mut first = 0;
-    for part in prompts.chunks(chunk) {
+    // The sum so far takes memory too. Half a chunk at a time makes up for it.
+    for part in prompts.chunks(chunk.div_ceil(2)) {
         let rows = first..first + part.len();
         first = rows.end;
         let pulled = (encoder.forward(&part) * Tensor::from_inner(pull.clone().slice([rows]))).sum();

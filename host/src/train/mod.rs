@@ -33,7 +33,7 @@ use learner::Learner;
 pub const TEMPLATE: &str = "This is the image of a person named {name}";
 /// Weight of the likeness term unless asked otherwise; cross-entropy fades as it is met, so it matters little.
 const LIKENESS: f32 = 1.0;
-/// Prompts whose graph is in memory at once, unless asked otherwise: on two cores larger chunks are no faster.
+/// Prompts whose graph is in memory at once, unless asked otherwise: larger chunks are hardly faster.
 pub const CHUNK: usize = 128;
 /// What a template must contain.
 pub const PLACEHOLDER: &str = "{name}";
