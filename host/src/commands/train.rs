@@ -295,7 +295,7 @@ fn loss_picture(curve: &[EpochFigures]) -> Vec<u8> {
         Curve { label: "training".into(), colour: palette::ACCENT, points: points(|point| point.loss) },
         Curve { label: "held out".into(), colour: palette::SECOND, points: points(|point| point.held_out_loss) },
     ];
-    curves("cross-entropy", "epoch", &lines).into_png()
+    curves("loss", "epoch", &lines).into_png()
 }
 
 fn say(report: &TrainReport, done: &Path, console: &Console) {
