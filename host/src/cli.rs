@@ -210,7 +210,7 @@ pub struct TrainArgs {
     pub batch: u32,
     /// People that each step tells apart: those of its faces and others by chance; 0: all. Fewer are faster and teach
     /// less: who is left out of a step is not kept apart from the others in it
-    #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=1_000_000))]
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = classes)]
     pub classes_per_step: u32,
     /// Names that are worked on at once: fewer take less memory, and more people than this cost one more pass
     #[arg(long, value_name = "N", default_value_t = CHUNK as u32, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
@@ -777,6 +777,11 @@ fn detector_size(text: &str) -> Result<[u32; 2], String> {
         .ok_or_else(|| "wanted WIDTHxHEIGHT, multiples of 32 from 32 to 4096 px, as in 640x480".into())
 }
 
+fn classes(text: &str) -> Result<u32, String> {
+    let value = text.parse().ok().filter(|value: &u32| *value != 1 && *value <= 1_000_000);
+    value.ok_or_else(|| "wanted 0 (all) or 2 to 1000000 people".into())
+}
+
 fn seconds(text: &str) -> Result<f32, String> {
     let value = text.parse().ok().filter(|value: &f32| (0.0..=600.0).contains(value));
     value.ok_or_else(|| "wanted 0 to 600 seconds".into())
@@ -821,6 +826,8 @@ mod tests {
         check(&["train", "f", "--out", "x", "--target-fpir", "2"], false);
         check(&["train", "f", "--out", "x", "--batch", "1"], false);
         check(&["train", "f", "--out", "x", "--chunk", "0"], false);
+        check(&["train", "f", "--out", "x", "--classes-per-step", "2"], true);
+        check(&["train", "f", "--out", "x", "--classes-per-step", "1"], false);
         check(&["train", "f", "--out", "x", "--loss", "arcface", "--margin", "0.4"], true);
         check(&["train", "f", "--out", "x", "--loss", "arcface", "--margin", "0"], false);
         check(&["evaluate", "b", "--out", "x"], false);
