@@ -9,8 +9,8 @@ use lintel_shared::runtime::{Fetch, Library, Options};
 
 use crate::failure::Failure;
 use crate::quantize::{MIN_COSINE, Method, Precision, Settings, Target};
-use crate::train::TEMPLATE;
 use crate::train::calibration::TARGET_FPIR;
+use crate::train::{CHUNK, Loss, TEMPLATE};
 
 /// Photos in, a bundle for the door out.
 ///
@@ -185,6 +185,7 @@ pub struct IngestArgs {
   lintel train faces --out trained
   lintel train faces --out trained --template \"a photo of {name}\" --strangers other-faces
   lintel train faces --out trained --int8
+  lintel train faces --out trained --loss arcface --classes-per-step 500
 
 Ctrl-C keeps a checkpoint; the same command goes on from it. The same photos, settings and seed give the same table, \
 bit for bit, on one machine. Writes encoder.onnx, table.lintel, train.json and loss.png.")]
@@ -207,7 +208,20 @@ pub struct TrainArgs {
     /// Faces in a minibatch
     #[arg(long, value_name = "N", default_value_t = 16, value_parser = clap::value_parser!(u32).range(2..=4096))]
     pub batch: u32,
-    /// Decides the 80/20 split and the order of the faces
+    /// People that each step tells apart: those of its faces and others by chance; 0: all. Fewer are faster and teach
+    /// less: who is left out of a step is not kept apart from the others in it
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = classes)]
+    pub classes_per_step: u32,
+    /// Names that are worked on at once: fewer take less memory, and more people than this cost one more pass
+    #[arg(long, value_name = "N", default_value_t = CHUNK as u32, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub chunk: u32,
+    /// What tells people apart
+    #[arg(long, value_enum, default_value_t = LossArg::Softmax)]
+    pub loss: LossArg,
+    /// By how much the right person must be ahead, for a loss with a margin [default: as published]
+    #[arg(long, value_name = "X", value_parser = positive)]
+    pub margin: Option<f64>,
+    /// Decides the 80/20 split, the order of the faces and the people by chance
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub seed: u64,
     /// What is said of a person; {name} stands for the name
@@ -243,6 +257,42 @@ pub enum RuleArg {
     Calibrated,
     /// Softmax at the logit scale; below 0.80 nobody.
     Paper,
+}
+
+/// What tells people apart in training.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum LossArg {
+    /// Cross-entropy over the people: the paper's.
+    Softmax,
+    /// The same, with an angle added to the right person's (0.5 rad).
+    Arcface,
+    /// The same, with a part taken off the right person's cosine (0.35).
+    Cosface,
+    /// Squared distances to the right person and to the nearest other differ by a margin (0.2).
+    Triplet,
+}
+
+impl TrainArgs {
+    /// The loss, with its margin.
+    ///
+    /// # Errors
+    /// [`Failure::Input`] for a margin where there is none.
+    pub fn loss(&self) -> Result<Loss, Failure> {
+        let loss = match self.loss {
+            LossArg::Softmax => Loss::Softmax,
+            LossArg::Arcface => Loss::ARCFACE,
+            LossArg::Cosface => Loss::COSFACE,
+            LossArg::Triplet => Loss::TRIPLET,
+        };
+        #[expect(clippy::cast_possible_truncation, reason = "rounding to f32 is meant")]
+        match self.margin {
+            Some(_) if loss == Loss::Softmax => Err(Failure::input(
+                "the softmax loss has no margin; leave --margin out, or say --loss arcface, cosface or triplet",
+            )),
+            Some(margin) => Ok(loss.with_margin(margin as f32)),
+            None => Ok(loss),
+        }
+    }
 }
 
 /// What to export.
@@ -727,6 +777,11 @@ fn detector_size(text: &str) -> Result<[u32; 2], String> {
         .ok_or_else(|| "wanted WIDTHxHEIGHT, multiples of 32 from 32 to 4096 px, as in 640x480".into())
 }
 
+fn classes(text: &str) -> Result<u32, String> {
+    let value = text.parse().ok().filter(|value: &u32| *value != 1 && *value <= 1_000_000);
+    value.ok_or_else(|| "wanted 0 (all) or 2 to 1000000 people".into())
+}
+
 fn seconds(text: &str) -> Result<f32, String> {
     let value = text.parse().ok().filter(|value: &f32| (0.0..=600.0).contains(value));
     value.ok_or_else(|| "wanted 0 to 600 seconds".into())
@@ -770,6 +825,23 @@ mod tests {
         check(&["train", "f", "--out", "x", "--lr", "-1"], false);
         check(&["train", "f", "--out", "x", "--target-fpir", "2"], false);
         check(&["train", "f", "--out", "x", "--batch", "1"], false);
+        check(&["train", "f", "--out", "x", "--chunk", "0"], false);
+        check(&["train", "f", "--out", "x", "--classes-per-step", "2"], true);
+        check(&["train", "f", "--out", "x", "--classes-per-step", "1"], false);
+        check(&["train", "f", "--out", "x", "--loss", "arcface", "--margin", "0.4"], true);
+        check(&["train", "f", "--out", "x", "--loss", "arcface", "--margin", "0"], false);
         check(&["evaluate", "b", "--out", "x"], false);
+    }
+    #[test]
+    fn a_margin_needs_a_loss_that_has_one() {
+        fn check(args: &[&str], expected: Option<Loss>) {
+            let cli = Cli::try_parse_from(["lintel", "train", "f", "--out", "x"].iter().chain(args)).expect("parsed");
+            let Verb::Train(train) = cli.verb else { panic!("{args:?}") };
+            assert_eq!(train.loss().ok(), expected, "{args:?}");
+        }
+        check(&[], Some(Loss::Softmax));
+        check(&["--loss", "cosface"], Some(Loss::COSFACE));
+        check(&["--loss", "triplet", "--margin", "0.5"], Some(Loss::Triplet { margin: 0.5 }));
+        check(&["--margin", "0.5"], None);
     }
 }

@@ -4,12 +4,12 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, anyhow};
-use lintel::cli::{ExportArgs, IngestArgs, Int8Args, Output, PackArgs, RenderArgs, RuleArg, TrainArgs};
+use lintel::cli::{ExportArgs, IngestArgs, Int8Args, LossArg, Output, PackArgs, RenderArgs, RuleArg, TrainArgs};
 use lintel::commands::{export, ingest, render, train};
 use lintel::console::Console;
 use lintel::rendered;
-use lintel::train::TEMPLATE;
 use lintel::train::calibration::TARGET_FPIR;
+use lintel::train::{CHUNK, TEMPLATE};
 use lintel_shared::runtime::Options;
 use sha2::{Digest as _, Sha256};
 
@@ -113,6 +113,10 @@ fn make(folder: &Path) -> Result<()> {
         epochs: None,
         lr: None,
         batch: 16,
+        classes_per_step: 0,
+        chunk: CHUNK as u32,
+        loss: LossArg::Softmax,
+        margin: None,
         seed: 1,
         template: TEMPLATE.into(),
         strangers: None,

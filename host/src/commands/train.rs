@@ -48,7 +48,7 @@ pub fn run(args: &TrainArgs, runtime: &Options, console: &Console) -> Result<(),
     let people = People::open(&args.faces)?;
     let pack = packs::open(&args.pack, console)?;
     check_detector(&people, &pack, args)?;
-    let settings = settings(args, &pack);
+    let settings = settings(args, &pack)?;
     let keep: &[&str] = if args.fresh { &[] } else { &[CHECKPOINT] };
     let mut out = OutDir::take(&args.output.out, Kind::Train, args.output.force, keep)?;
     let checkpoint = out.path().join(CHECKPOINT);
@@ -131,17 +131,20 @@ fn encoder_to_run(
     Ok((onnx, Some(report)))
 }
 
-fn settings(args: &TrainArgs, pack: &Pack) -> Settings {
+fn settings(args: &TrainArgs, pack: &Pack) -> Result<Settings, Failure> {
     let own = Settings::default();
     let recommended = pack.about.training;
-    Settings {
+    Ok(Settings {
         template: args.template.clone(),
         epochs: args.epochs.or(recommended.epochs).unwrap_or(own.epochs),
         learning_rate: args.lr.or(recommended.learning_rate).unwrap_or(own.learning_rate),
         batch: args.batch as usize,
         seed: args.seed,
+        classes_per_step: args.classes_per_step as usize,
+        chunk: args.chunk as usize,
+        loss: args.loss()?,
         ..own
-    }
+    })
 }
 
 /// Faces cut by one detector and judged by another would differ between training and the door.
@@ -292,7 +295,7 @@ fn loss_picture(curve: &[EpochFigures]) -> Vec<u8> {
         Curve { label: "training".into(), colour: palette::ACCENT, points: points(|point| point.loss) },
         Curve { label: "held out".into(), colour: palette::SECOND, points: points(|point| point.held_out_loss) },
     ];
-    curves("cross-entropy", "epoch", &lines).into_png()
+    curves("loss", "epoch", &lines).into_png()
 }
 
 fn say(report: &TrainReport, done: &Path, console: &Console) {

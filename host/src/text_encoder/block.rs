@@ -1,12 +1,13 @@
-//! One residual attention block of CLIP's text transformer: `[N·L, W]` → `[N·L, W]`.
+//! One residual attention block of CLIP's text transformer: `[T, W]` → `[T, W]`.
 //!
-//! Activations stay matrices of N·L rows: a linear layer on a rank-3 tensor would be a batch of N small products.
+//! Activations stay matrices of T token slots: a linear layer on a rank-3 tensor would be a batch of small products.
 
 use burn::module::{Module, Param};
 use burn::nn::{LayerNorm, LayerNormConfig, Linear};
 use burn::tensor::activation::{sigmoid, softmax};
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::{Device, Int, Tensor, TensorData, s};
 
+use super::packing::Packing;
 use super::{HEAD_WIDTH, Loader, named};
 use crate::weights::{NamedTensors, WeightsError};
 
@@ -58,35 +59,62 @@ impl Block {
         save_norm(tensors, &format!("{p}.ln_2"), &self.ln_2);
     }
 
-    /// x `[n·length, width]`, mask `[1, 1, length, length]` → `[n·length, width]`.
-    pub(super) fn forward(&self, x: Tensor<2>, n: usize, length: usize, mask: &Tensor<4>) -> Tensor<2> {
-        let x = x.clone() + self.attention(self.ln_1.forward(x), n, length, mask);
+    /// x `[T, width]` → `[T, width]`.
+    pub(super) fn forward(&self, x: Tensor<2>, view: &View) -> Tensor<2> {
+        let mixed = self.attention(self.ln_1.forward(x.clone()), view);
+        self.mlp(x + self.out_proj.forward(mixed))
+    }
+
+    /// x `[T, width]` → the given rows of what [`Block::forward`] makes, `[rows, width]`. Nothing but keys and values is
+    /// needed of the other rows.
+    pub(super) fn forward_rows(&self, x: Tensor<2>, view: &View, rows: &Tensor<1, Int>) -> Tensor<2> {
+        let mixed = self.attention(self.ln_1.forward(x.clone()), view).select(0, rows.clone());
+        self.mlp(x.select(0, rows.clone()) + self.out_proj.forward(mixed))
+    }
+
+    fn mlp(&self, x: Tensor<2>) -> Tensor<2> {
         let hidden = self.c_fc.forward(self.ln_2.forward(x.clone()));
         let gate = sigmoid(hidden.clone().mul_scalar(QUICK_GELU));
         x + self.c_proj.forward(hidden * gate)
     }
 
-    fn attention(&self, x: Tensor<2>, n: usize, length: usize, mask: &Tensor<4>) -> Tensor<2> {
+    /// x `[T, width]` → the values that each slot sees, mixed, `[T, width]`.
+    fn attention(&self, x: Tensor<2>, view: &View) -> Tensor<2> {
         let [rows, width] = x.dims();
-        let heads = width / HEAD_WIDTH;
-        // [N·L, 3W] → three of [N, heads, L, 64]
-        let qkv = self.in_proj.forward(x);
-        let part = |i: usize| {
-            let part = qkv.clone().slice([0..rows, i * width..(i + 1) * width]);
-            part.reshape([n, length, heads, HEAD_WIDTH]).swap_dims(1, 2)
+        let (tiles, slots, heads) = (view.tiles, view.slots, width / HEAD_WIDTH);
+        // [T, 3W] → three of [1, tiles, heads, slots, 64]
+        let qkv = self.in_proj.forward(x).reshape([tiles, slots, 3, heads, HEAD_WIDTH]).permute([2, 0, 3, 1, 4]);
+        let part = |i: usize| qkv.clone().slice([i..=i]);
+        // [1, tiles, heads, shared + slots, 64]
+        let seen = |own: Tensor<5>| {
+            let shared = own.clone().slice(s![.., 0..1, .., 0..view.shared, ..]);
+            Tensor::cat(vec![shared.expand([1, tiles, heads, view.shared, HEAD_WIDTH]), own], 3)
         };
         #[expect(clippy::cast_precision_loss, reason = "the head width is 64")]
         let query = part(0).mul_scalar(1.0 / (HEAD_WIDTH as f32).sqrt());
-        let scores = query.matmul(part(1).swap_dims(2, 3)) + mask.clone();
-        let mixed = softmax(scores, 3).matmul(part(2));
-        self.out_proj.forward(mixed.swap_dims(1, 2).reshape([rows, width]))
+        let scores = query.matmul(seen(part(1)).swap_dims(3, 4)) + view.mask.clone();
+        let mixed = softmax(scores, 4).matmul(seen(part(2)));
+        mixed.swap_dims(2, 3).reshape([rows, width])
     }
 }
 
-/// `[1, 1, length, length]`: 0 where a token (row) may look, a large negative number at later tokens.
-pub(super) fn causal_mask(length: usize, device: &Device) -> Tensor<4> {
-    let values: Vec<f32> = (0..length * length).map(|i| if i % length > i / length { MASKED } else { 0.0 }).collect();
-    Tensor::from_data(TensorData::new(values, [1, 1, length, length]), device)
+/// Who sees whom among T = tiles · slots token slots.
+pub(super) struct View {
+    tiles: usize,
+    slots: usize,
+    /// Slots at the start of the first tile that other slots may see too.
+    shared: usize,
+    /// `[1, tiles, 1, slots, shared + slots]`: 0 where a slot sees, a large negative number elsewhere.
+    mask: Tensor<5>,
+}
+
+impl View {
+    pub(super) fn new(packing: &Packing, device: &Device) -> Self {
+        let (tiles, slots, shared) = (packing.tiles, packing.slots, packing.shared_columns());
+        let shape = [1, tiles, 1, slots, shared + slots];
+        let mask = Tensor::from_data(TensorData::new(packing.mask(MASKED), shape), device);
+        Self { tiles, slots, shared, mask }
+    }
 }
 
 pub(super) fn layer_norm(loader: &Loader, name: &str, width: usize) -> Result<LayerNorm, WeightsError> {

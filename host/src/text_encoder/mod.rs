@@ -3,19 +3,20 @@
 //! The architecture is that of Radford et al. 2021, §2.4: pre-norm residual blocks, QuickGELU, a causal mask, the
 //! feature at the end-of-text token, projected without bias. Its size is read off the shapes of the weights.
 //!
-//! Attention is causal, so nothing after a prompt's end-of-text token can reach its feature: [`Prompts`] crops all
-//! rows behind the last of these, which changes no result and saves most of the 77 positions.
+//! Nothing is computed that causality makes useless, and no result changes by that: see the module `packing`.
 
 mod block;
 mod init;
+mod packing;
 mod prompts;
 
 use burn::module::{Module, Param, ParamId};
 use burn::nn::LayerNorm;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 
-use self::block::{Block, layer_norm};
+use self::block::{Block, View, layer_norm};
 pub(crate) use self::block::{MASKED, NORM_EPSILON, QUICK_GELU};
+use self::packing::Packing;
 use crate::weights::{NamedTensor, NamedTensors, WeightsError};
 
 pub use init::random_tensors;
@@ -183,21 +184,19 @@ impl TextEncoder {
     /// If the prompts were checked against another encoder's config and don't fit this one's.
     #[must_use]
     pub fn features(&self, prompts: &Prompts) -> Tensor<2> {
-        let (n, length) = (prompts.len(), prompts.length());
-        let [_, width] = self.token_embedding.val().dims();
+        let packing = Packing::new(prompts.rows());
         let device = self.token_embedding.val().device();
+        let indices = |values: &[i32]| Tensor::<1, Int>::from_data(values, &device);
 
-        let ids = Tensor::<1, Int>::from_data(TensorData::new(prompts.ids(), [n * length]), &device);
-        let positions = self.positional_embedding.val().slice([0..length, 0..width]);
-        let embedded = self.token_embedding.val().select(0, ids).reshape([n, length, width]);
-        let mut x = (embedded + positions.unsqueeze::<3>()).reshape([n * length, width]);
-
-        let mask = block::causal_mask(length, &device);
-        for block in &self.blocks {
-            x = block.forward(x, n, length, &mask);
+        let tokens = self.token_embedding.val().select(0, indices(&packing.ids));
+        let mut x = tokens + self.positional_embedding.val().select(0, indices(&packing.positions));
+        let view = View::new(&packing, &device);
+        let (last, blocks) = self.blocks.split_last().expect("an encoder has blocks");
+        for block in blocks {
+            x = block.forward(x, &view);
         }
-        let ends = Tensor::<1, Int>::from_data(TensorData::new(prompts.end_rows(), [n]), &device);
-        self.ln_final.forward(x.select(0, ends)).matmul(self.text_projection.val())
+        let ends = last.forward_rows(x, &view, &indices(&packing.ends));
+        self.ln_final.forward(ends).matmul(self.text_projection.val())
     }
 
     /// Prompts → unit embeddings `[N, D]`.
@@ -260,5 +259,7 @@ fn named<const RANK: usize>(tensor: &Tensor<RANK>) -> NamedTensor {
     NamedTensor::new(tensor.dims().to_vec(), values)
 }
 
+#[cfg(test)]
+pub(crate) mod plain;
 #[cfg(test)]
 mod tests;

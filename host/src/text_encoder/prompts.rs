@@ -1,15 +1,14 @@
-//! Rows of token ids → a checked, cropped batch for the text encoder.
+//! Rows of token ids → checked, cropped prompts for the text encoder.
+
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::TextConfig;
 
-/// Prompts of equal length L, checked against the sizes of an encoder.
+/// Prompts, checked against the sizes of an encoder.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Prompts {
-    /// `[N, L]` token ids.
-    ids: Vec<i32>,
-    length: usize,
-    /// Position of each row's end-of-text token.
-    ends: Vec<usize>,
+    /// N rows of token ids, each up to and with its end-of-text token; at least one.
+    rows: Vec<Vec<i32>>,
 }
 
 /// Why token ids are no prompts for an encoder.
@@ -42,7 +41,7 @@ pub enum PromptsError {
 
 impl Prompts {
     /// Checks rows of token ids, padded or not. The end of a row is its first token of the greatest id, as in CLIP:
-    /// the mark of the end of text is the last of the vocabulary. What stands behind the last end is dropped.
+    /// the mark of the end of text is the last of the vocabulary. What stands behind it is dropped.
     ///
     /// # Errors
     /// [`PromptsError`].
@@ -58,38 +57,48 @@ impl Prompts {
                 return Err(PromptsError::Token { row, got, vocabulary: config.vocabulary });
             }
         }
-        let ends: Vec<usize> = rows.iter().map(|tokens| end_of(tokens)).collect();
-        let length = 1 + ends.iter().copied().max().unwrap_or(0);
-        let mut ids = Vec::with_capacity(rows.len() * length);
-        for tokens in rows {
-            let kept = tokens.iter().take(length).map(|&t| t.cast_signed());
-            ids.extend(kept.chain(std::iter::repeat_n(0, length.saturating_sub(tokens.len()))));
-        }
-        Ok(Self { ids, length, ends })
+        let rows = rows.iter().map(|tokens| tokens[..=end_of(tokens)].iter().map(|t| t.cast_signed()).collect());
+        Ok(Self { rows: rows.collect() })
     }
 
     /// Number of prompts, N.
     #[must_use]
     #[expect(clippy::len_without_is_empty, reason = "there is always one prompt")]
     pub fn len(&self) -> usize {
-        self.ends.len()
+        self.rows.len()
     }
 
-    /// Number of tokens of each row after cropping, L.
+    /// The prompts in order, `size` at a time.
+    ///
+    /// # Panics
+    /// If `size` is 0.
+    pub fn chunks(&self, size: usize) -> impl Iterator<Item = Self> {
+        self.rows.chunks(size).map(|rows| Self { rows: rows.to_vec() })
+    }
+
+    /// The given prompts, in the given order.
+    ///
+    /// # Panics
+    /// If there are none, or an index is not below the number of prompts.
     #[must_use]
-    pub fn length(&self) -> usize {
-        self.length
+    pub fn select(&self, indices: &[usize]) -> Self {
+        assert!(!indices.is_empty(), "no prompts are selected");
+        Self { rows: indices.iter().map(|&index| self.rows[index].clone()).collect() }
     }
 
-    /// `[N·L]` token ids, row by row.
-    pub(super) fn ids(&self) -> Vec<i32> {
-        self.ids.clone()
+    /// The same prompts for an encoder that has only the tokens which occur in them, and the ids of these, ascending: the
+    /// new id of a token is its place among them.
+    #[must_use]
+    pub fn renumbered(&self) -> (Self, Vec<usize>) {
+        let used: BTreeSet<i32> = self.rows.iter().flatten().copied().collect();
+        let new: BTreeMap<i32, i32> = used.iter().copied().zip(0..).collect();
+        let rows = self.rows.iter().map(|row| row.iter().map(|token| new[token]).collect()).collect();
+        (Self { rows }, used.into_iter().map(|token| token.cast_unsigned() as usize).collect())
     }
 
-    /// `[N]` rows of the `[N·L, …]` activations where the prompts end.
-    pub(super) fn end_rows(&self) -> Vec<i32> {
-        let rows = self.ends.iter().enumerate().map(|(i, end)| i * self.length + end);
-        rows.map(|row| i32::try_from(row).expect("2^31 tokens don't fit in memory")).collect()
+    /// N rows of token ids, each up to and with its end-of-text token.
+    pub(super) fn rows(&self) -> &[Vec<i32>] {
+        &self.rows
     }
 }
 
@@ -106,19 +115,23 @@ mod tests {
     const CONFIG: TextConfig = TextConfig { vocabulary: 10, context: 5, width: 64, layers: 1, dim: 8 };
 
     #[test]
-    fn rows_are_cropped_behind_the_last_end() {
-        let check = |rows: &[&[u32]], length: usize, ids: &[i32], ends: &[i32]| {
+    fn rows_are_cropped_behind_their_ends() {
+        let check = |rows: &[&[u32]], expected: &[&[i32]]| {
             let rows: Vec<Vec<u32>> = rows.iter().map(|r| r.to_vec()).collect();
-            let prompts = Prompts::new(&rows, &CONFIG).expect("prompts");
-            assert_eq!(
-                (prompts.length(), prompts.ids().as_slice(), prompts.end_rows().as_slice()),
-                (length, ids, ends)
-            );
+            assert_eq!(Prompts::new(&rows, &CONFIG).expect("prompts").rows(), expected);
         };
-        check(&[&[8, 1, 9, 0, 0]], 3, &[8, 1, 9], &[2]);
-        check(&[&[8, 1, 9], &[8, 1, 2, 9]], 4, &[8, 1, 9, 0, 8, 1, 2, 9], &[2, 7]);
+        check(&[&[8, 1, 9, 0, 0]], &[&[8, 1, 9]]);
+        check(&[&[8, 1, 9], &[8, 1, 2, 9]], &[&[8, 1, 9], &[8, 1, 2, 9]]);
         // A mark that the text itself contains ends it, as in CLIP.
-        check(&[&[8, 9, 1, 9, 0]], 2, &[8, 9], &[1]);
+        check(&[&[8, 9, 1, 9, 0]], &[&[8, 9]]);
+    }
+
+    #[test]
+    fn tokens_are_renumbered_in_order() {
+        let rows = [vec![8, 1, 9], vec![8, 5, 1, 9]];
+        let (prompts, ids) = Prompts::new(&rows, &CONFIG).expect("prompts").renumbered();
+        assert_eq!(ids, [1, 5, 8, 9]);
+        assert_eq!(prompts.rows(), [vec![2, 0, 3], vec![2, 1, 0, 3]]);
     }
 
     #[test]

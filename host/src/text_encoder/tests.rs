@@ -1,5 +1,8 @@
 //! Properties of the text encoder; its numbers are checked against the reference in `tests/reference`.
 
+use burn::optim::GradientsParams;
+
+use super::plain::{Plain, check_close, gradient};
 use super::*;
 
 const CONFIG: TextConfig = TextConfig { vocabulary: 20, context: 12, width: 128, layers: 2, dim: 32 };
@@ -40,6 +43,48 @@ fn a_prompt_does_not_see_its_neighbours() {
     }
 }
 
+/// Rows whose prompts share much, little or nothing, and end at different places.
+fn row_sets() -> Vec<Vec<Vec<u32>>> {
+    let named =
+        |names: &[&[u32]]| names.iter().map(|name| [&[18, 4, 5, 6], *name, &[19]].concat()).collect::<Vec<Vec<u32>>>();
+    vec![
+        named(&[&[7, 8], &[9], &[10, 11, 12, 13], &[7, 9]]),
+        // One ends where the others go on; one prompt alone; the same prompt twice.
+        named(&[&[], &[3], &[3, 3]]),
+        named(&[&[7, 8]]),
+        named(&[&[7, 8], &[7, 8]]),
+        // Only the mark of the start is shared, or not even that.
+        vec![vec![18, 1, 2, 19], vec![18, 3, 19, 5, 5]],
+        vec![vec![19], vec![18, 1, 19]],
+        // More than one tile.
+        (0..30).map(|i| [&[18, 4, 5], &vec![i % 17; 1 + i as usize % 7][..], &[19]].concat()).collect(),
+    ]
+}
+
+#[test]
+fn packing_changes_neither_features_nor_gradients() {
+    let tensors = random_tensors(&CONFIG, 11);
+    let device = Device::flex().autodiff();
+    for rows in row_sets() {
+        let prompts = Prompts::new(&rows, &CONFIG).expect("prompts");
+        let encoder = TextEncoder::from_tensors(&tensors, &device).expect("an encoder");
+        let plain = Plain::new(&tensors);
+        let (ours, theirs) = (encoder.features(&prompts), plain.features(&rows));
+        check_close("features", &values(ours.clone()), &values(theirs.clone()));
+
+        let mut random = fastrand::Rng::with_seed(5);
+        let weights: Vec<f32> = (0..rows.len() * CONFIG.dim).map(|_| random.f32() - 0.5).collect();
+        let weights = Tensor::<2>::from_data(TensorData::new(weights, [rows.len(), CONFIG.dim]), &device);
+        let loss = |rows: Tensor<2>, scale: Tensor<1>| (normalized(rows) * weights.clone()).sum() * scale;
+        let gradients = loss(ours, encoder.logit_scale()).backward();
+        let gradients = GradientsParams::from_grads(gradients, &encoder);
+        let wanted = loss(theirs, plain.log_logit_scale().exp()).backward();
+        for (name, tensor) in tensors.iter() {
+            check_close(name, &gradient(&gradients, name, tensor), &plain.gradient(&wanted, name));
+        }
+    }
+}
+
 #[test]
 fn the_logit_scale_is_clipped() {
     let check = |log: f32, factor: f32, clipped_log: f32| {
@@ -63,7 +108,7 @@ fn every_weight_learns() {
     let rows = encoder.forward(&prompts(&[&[18, 4, 5, 19], &[18, 6, 19]]));
     let target = Tensor::<2>::ones([2, CONFIG.dim], &device);
     let loss = (rows * target).sum() * encoder.logit_scale().sum();
-    let gradients = burn::optim::GradientsParams::from_grads(loss.backward(), &encoder);
+    let gradients = GradientsParams::from_grads(loss.backward(), &encoder);
     for (name, tensor) in random_tensors(&CONFIG, 3).iter() {
         let id = param_id(name);
         let found = match tensor.shape.len() {

@@ -1,22 +1,28 @@
 //! The state of a run and its steps.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use burn::module::ParamGroup;
-use burn::optim::{AdamWConfig, GradientsParams, ModuleOptimizer};
+use burn::optim::{AdamWConfig, ModuleOptimizer};
 use burn::tensor::{Bytes, Device, Tensor, TensorData};
 use sha2::{Digest as _, Sha256};
 
 use super::checkpoint::{CheckpointError, State};
+use super::classes::sampled;
 use super::data::{Split, split};
-use super::loss::loss;
+use super::gradients::{embeddings, gradients};
+use super::loss::{Targets, loss};
 use super::schedule::{cosine, order};
 use super::{EpochFigures, Features, LogitScale, PLACEHOLDER, Settings, Step, Task, TrainError, Trained};
 use crate::text_encoder::{MAX_LOGIT_SCALE, Prompts, TextConfig, TextEncoder, param_id};
-use crate::weights::{NamedTensors, Precision};
+use crate::weights::{NamedTensor, NamedTensors, Precision};
 
+/// Held-out photos that are looked at together.
+const HELD_OUT: usize = 256;
 /// AdamW's ε; burn's own default of 1e-5 would drown the small gradients of unit features.
 const EPSILON: f32 = 1e-8;
+const TOKEN_EMBEDDING: &str = "token_embedding.weight";
 
 pub(super) struct Learner<'a> {
     features: &'a Features,
@@ -46,9 +52,9 @@ impl<'a> Learner<'a> {
         let people = task.names.len();
         let split = split(task.features, people, task.settings.held_out, task.settings.seed)?;
         let rows = prompt_rows(task)?;
-        let prompts = Prompts::new(&rows, &config)?;
+        let (prompts, tokens) = Prompts::new(&rows, &config)?.renumbered();
         let device = Device::flex().autodiff();
-        let text = text_tower(task.clip);
+        let text = text_tower(task.clip, &tokens)?;
         let fingerprint = fingerprint(task, &rows, &text);
         Ok(Self {
             features: task.features,
@@ -117,17 +123,18 @@ impl<'a> Learner<'a> {
         };
         let first = within * self.settings.batch;
         let photos = &order[first..order.len().min(first + self.settings.batch)];
-        let (features, labels) = self.batch(photos);
+        let (features, labels) = self.batch(photos, &self.device);
         self.order = Some((epoch, order));
+        let (prompts, targets) = self.classes(labels);
 
         let learning_rate = cosine(self.settings.learning_rate, self.done, self.total());
-        let classes = self.encoder.forward(&self.prompts);
-        let loss = loss(features, classes, self.encoder.logit_scale(), &labels, self.settings.likeness);
-        let value = loss.clone().into_scalar::<f32>();
+        let settings = self.settings;
+        let (value, gradients) = gradients(&self.encoder, &prompts, settings.chunk, |classes, scale| {
+            loss(settings, features, classes, scale, &targets)
+        });
         if !value.is_finite() {
             return Err(TrainError::Diverged { step: self.done + 1, loss: value });
         }
-        let gradients = GradientsParams::from_grads(loss.backward(), &self.encoder);
         let stepped = self.optimizer.step(learning_rate, self.encoder.clone(), gradients);
         self.encoder = stepped.with_clipped_logit_scale();
         self.done += 1;
@@ -137,26 +144,30 @@ impl<'a> Learner<'a> {
 
     /// Adds the finished epoch to the curve.
     pub(super) fn close_epoch(&mut self) {
-        let (features, labels) = self.batch(&self.split.held_out);
-        let encoder = self.encoder.clone();
-        let classes = encoder.forward(&self.prompts).detach();
-        let scores = features.clone().matmul(classes.clone().transpose());
-        let best = scores.argmax(1).into_data();
-        let right = best.iter::<i64>().zip(&labels).filter(|&(b, &l)| b == i64::from(l)).count();
-        let scale = encoder.logit_scale().detach();
-        let loss = loss(features, classes, scale, &labels, self.settings.likeness).into_scalar::<f32>();
+        let classes = embeddings(&self.encoder, &self.prompts, self.settings.chunk);
+        let scale = self.encoder.logit_scale().inner();
+        let (mut total, mut right) = (0.0, 0);
+        for photos in self.split.held_out.chunks(HELD_OUT) {
+            let (features, labels) = self.batch(photos, &classes.device());
+            let best = features.clone().matmul(classes.clone().transpose()).argmax(1).into_data();
+            right += best.iter::<i64>().zip(&labels).filter(|&(b, &l)| b == i64::from(l)).count();
+            let mean = loss(self.settings, features, classes.clone(), scale.clone(), &self.all(labels));
+            #[expect(clippy::cast_precision_loss, reason = "a small count")]
+            let photos = photos.len() as f64;
+            total += f64::from(mean.into_scalar::<f32>()) * photos;
+        }
         #[expect(clippy::cast_precision_loss, clippy::cast_possible_truncation, reason = "means of small counts")]
         self.curve.push(EpochFigures {
             epoch: u32::try_from(self.curve.len() + 1).expect("epochs are counted in u32"),
             loss: (self.epoch_loss / self.steps_per_epoch() as f64) as f32,
-            held_out_loss: loss,
-            held_out_accuracy: right as f32 / labels.len() as f32,
+            held_out_loss: (total / self.split.held_out.len() as f64) as f32,
+            held_out_accuracy: right as f32 / self.split.held_out.len() as f32,
         });
         self.epoch_loss = 0.0;
     }
 
     pub(super) fn into_trained(self) -> Trained {
-        let rows = self.encoder.forward(&self.prompts).into_data();
+        let rows = embeddings(&self.encoder, &self.prompts, self.settings.chunk).into_data();
         Trained {
             classes: rows.try_to_vec::<f32>().expect("embeddings are f32"),
             dim: self.features.dim(),
@@ -164,6 +175,24 @@ impl<'a> Learner<'a> {
             curve: self.curve,
             split: self.split,
         }
+    }
+
+    /// The prompts of a step, and what its photos are to be among them.
+    fn classes(&self, labels: Vec<u32>) -> (Cow<'_, Prompts>, Targets) {
+        let Settings { classes_per_step: most, seed, .. } = *self.settings;
+        if most == 0 || most >= self.people {
+            return (Cow::Borrowed(&self.prompts), self.all(labels));
+        }
+        let classes = sampled(&labels, self.people, most, seed, self.done);
+        let places: BTreeMap<usize, u32> = classes.keys().copied().zip(0..).collect();
+        let labels = labels.iter().map(|&label| places[&(label as usize)]).collect();
+        let targets = Targets { labels, log_weights: classes.values().copied().collect() };
+        (Cow::Owned(self.prompts.select(&classes.into_keys().collect::<Vec<_>>())), targets)
+    }
+
+    /// What photos are to be among all people.
+    fn all(&self, labels: Vec<u32>) -> Targets {
+        Targets { labels, log_weights: vec![0.0; self.people] }
     }
 
     fn steps_per_epoch(&self) -> u64 {
@@ -175,12 +204,12 @@ impl<'a> Learner<'a> {
     }
 
     /// Features `[B, D]` and labels of some photos.
-    fn batch(&self, photos: &[usize]) -> (Tensor<2>, Vec<u32>) {
+    fn batch(&self, photos: &[usize], device: &Device) -> (Tensor<2>, Vec<u32>) {
         let values: Vec<f32> = photos.iter().flat_map(|&row| self.features.row(row)).copied().collect();
         let labels: Vec<u32> = photos.iter().map(|&row| self.features.people()[row]).collect();
         debug_assert!(labels.iter().all(|&label| (label as usize) < self.people));
         let data = TensorData::new(values, [photos.len(), self.features.dim()]);
-        (Tensor::from_data(data, &self.device), labels)
+        (Tensor::from_data(data, device), labels)
     }
 }
 
@@ -195,8 +224,23 @@ fn check(settings: &Settings) -> Result<(), TrainError> {
     if settings.batch == 0 {
         return refuse("the batch", settings.batch.to_string(), "at least 1");
     }
+    if settings.chunk == 0 {
+        return refuse("the chunk", settings.chunk.to_string(), "at least 1");
+    }
+    if settings.classes_per_step == 1 {
+        return refuse(
+            "the number of classes in a step",
+            settings.classes_per_step.to_string(),
+            "0 (all) or at least 2",
+        );
+    }
     if !(settings.learning_rate > 0.0 && settings.learning_rate <= 1.0) {
         return refuse("the learning rate", settings.learning_rate.to_string(), "more than 0, at most 1");
+    }
+    if let Some(margin) = settings.loss.margin()
+        && !(margin > 0.0 && margin <= 1.0)
+    {
+        return refuse("the margin", margin.to_string(), "more than 0, at most 1");
     }
     if !(0.0..=1000.0).contains(&settings.likeness) {
         return refuse("the weight of the likeness", settings.likeness.to_string(), "0 to 1000");
@@ -221,9 +265,15 @@ fn prompt_rows(task: &Task) -> Result<Vec<Vec<u32>>, TrainError> {
     Ok(rows)
 }
 
-/// The text tower's tensors of a whole CLIP.
-fn text_tower(clip: &NamedTensors) -> NamedTensors {
-    clip.filtered(|name| !name.starts_with("visual."))
+/// The text tower's tensors of a whole CLIP, with the embeddings of these tokens only. The others are in no prompt, so
+/// that no gradient and no result depends on them, and they are two fifths of the weights.
+fn text_tower(clip: &NamedTensors, tokens: &[usize]) -> Result<NamedTensors, TrainError> {
+    let all = clip.get(TOKEN_EMBEDDING)?;
+    let [_, width] = clip.dims(TOKEN_EMBEDDING)?;
+    let values = tokens.iter().flat_map(|token| &all.values[token * width..(token + 1) * width]).copied().collect();
+    let mut text = clip.filtered(|name| !name.starts_with("visual.") && name != TOKEN_EMBEDDING);
+    text.insert(TOKEN_EMBEDDING, NamedTensor::new(vec![tokens.len(), width], values));
+    Ok(text)
 }
 
 fn load(text: &NamedTensors, settings: &Settings, device: &Device) -> Result<TextEncoder, TrainError> {

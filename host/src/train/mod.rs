@@ -1,7 +1,7 @@
 //! Image features, names → class embeddings: fine-tuning of CLIP's text encoder.
 //!
 //! The image encoder is frozen, so its features are computed once, by the caller. What is trained is the text encoder:
-//! each person's prompt becomes a class embedding, and softmax cross-entropy pulls a photo's feature towards the
+//! each person's prompt becomes a class embedding, and softmax cross-entropy, or another loss, pulls a photo's feature towards the
 //! prompt of the person it shows, as does a term for likeness that the paper doesn't have. The result is one unit row per person, and a table needs nothing else.
 //!
 //! The same features, names, weights and [`Settings`] give the same result bit for bit on one machine, whether the run
@@ -9,7 +9,9 @@
 
 pub mod calibration;
 mod checkpoint;
+mod classes;
 mod data;
+mod gradients;
 mod learner;
 mod loss;
 mod schedule;
@@ -31,6 +33,8 @@ use learner::Learner;
 pub const TEMPLATE: &str = "This is the image of a person named {name}";
 /// Weight of the likeness term unless asked otherwise; cross-entropy fades as it is met, so it matters little.
 const LIKENESS: f32 = 1.0;
+/// Prompts whose graph is in memory at once, unless asked otherwise: larger chunks are hardly faster.
+pub const CHUNK: usize = 128;
 /// What a template must contain.
 pub const PLACEHOLDER: &str = "{name}";
 
@@ -47,15 +51,85 @@ pub struct Settings {
     pub weight_decay: f32,
     /// Photos in a step, at least 1.
     pub batch: usize,
-    /// Decides the split, the order of the photos and nothing else.
+    /// Decides the split, the order of the photos, the classes of a step and nothing else.
     pub seed: u64,
     /// Share of each person's photos that training doesn't see, in 0..1.
     pub held_out: f64,
+    /// What tells people apart.
+    #[serde(default)]
+    pub loss: Loss,
     /// Weight of the pull towards each person's photos beside cross-entropy, 0 to 1000; 0 is the paper's loss. It is
     /// what makes a bar on likeness work: see the module `loss`.
     pub likeness: f32,
     /// Whether the factor between cosine and logit is trained.
     pub logit_scale: LogitScale,
+    /// Prompts whose graph is in memory at once, at least 1. It bounds memory and changes no more than rounding; more
+    /// people than this cost a second pass forward.
+    #[serde(default = "default_chunk")]
+    pub chunk: usize,
+    /// People whose prompts a step computes: those of its photos, and others by chance until there are so many; 0: all.
+    /// It bounds the time of a step, and biases it: see the module `classes`.
+    #[serde(default)]
+    pub classes_per_step: usize,
+}
+
+/// For what was written before there was a choice.
+fn default_chunk() -> usize {
+    CHUNK
+}
+
+/// What tells people apart. Margins are more than 0, at most 1.
+#[derive(Copy, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "lowercase")]
+pub enum Loss {
+    /// Cross-entropy over the classes: the paper's.
+    #[default]
+    Softmax,
+    /// The same, with the angle to the right class larger by a margin in radians (Deng et al. 2019).
+    ArcFace {
+        /// In radians.
+        margin: f32,
+    },
+    /// The same, with the cosine with the right class smaller by a margin (Wang et al. 2018).
+    CosFace {
+        /// Of the cosine.
+        margin: f32,
+    },
+    /// The squared distance to the right class is to be smaller by a margin than that to the nearest other class (Schroff
+    /// et al. 2015). The logit scale takes no part, and stays as the weights have it.
+    Triplet {
+        /// Of squared distances between unit vectors.
+        margin: f32,
+    },
+}
+
+impl Loss {
+    /// As published, with an additive angular margin of 0.5.
+    pub const ARCFACE: Self = Self::ArcFace { margin: 0.5 };
+    /// As published, with a margin of 0.35.
+    pub const COSFACE: Self = Self::CosFace { margin: 0.35 };
+    /// As published, with a margin of 0.2.
+    pub const TRIPLET: Self = Self::Triplet { margin: 0.2 };
+
+    /// The margin, where there is one.
+    #[must_use]
+    pub const fn margin(self) -> Option<f32> {
+        match self {
+            Self::Softmax => None,
+            Self::ArcFace { margin } | Self::CosFace { margin } | Self::Triplet { margin } => Some(margin),
+        }
+    }
+
+    /// The same loss with another margin, where it has one.
+    #[must_use]
+    pub const fn with_margin(self, margin: f32) -> Self {
+        match self {
+            Self::Softmax => Self::Softmax,
+            Self::ArcFace { .. } => Self::ArcFace { margin },
+            Self::CosFace { .. } => Self::CosFace { margin },
+            Self::Triplet { .. } => Self::Triplet { margin },
+        }
+    }
 }
 
 /// What becomes of the factor between cosine and logit.
@@ -78,8 +152,11 @@ impl Default for Settings {
             batch: 16,
             seed: 1,
             held_out: 0.2,
+            loss: Loss::default(),
             likeness: LIKENESS,
             logit_scale: LogitScale::Trained,
+            chunk: CHUNK,
+            classes_per_step: 0,
         }
     }
 }

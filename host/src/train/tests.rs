@@ -93,24 +93,66 @@ fn a_frozen_scale_stays() {
 }
 
 #[test]
+fn chunks_change_no_more_than_rounding() {
+    let classes = |chunk| finished(&Settings { chunk, ..settings() }).classes;
+    let whole = classes(4);
+    assert_eq!(whole, classes(128));
+    for chunk in 1..4 {
+        let difference = whole.iter().zip(classes(chunk)).fold(0.0_f32, |most, (a, b)| most.max((a - b).abs()));
+        assert!(difference < 1e-3, "chunks of {chunk}: {difference}");
+    }
+}
+
+#[test]
+fn sampled_classes_teach_too() {
+    let settings = Settings { epochs: 20, batch: 2, classes_per_step: 3, ..settings() };
+    let last = finished(&settings).curve[19];
+    assert_eq!(last.held_out_accuracy, 1.0, "{last:?}");
+    // As many as there are people is all of them, bit for bit.
+    let all = |classes_per_step| finished(&Settings { epochs: 2, classes_per_step, ..settings.clone() });
+    assert_eq!(all(0), all(4));
+    assert_ne!(all(0), all(3));
+}
+
+#[test]
+fn every_loss_brings_prompts_to_their_photos() {
+    for loss in [Loss::Softmax, Loss::ARCFACE, Loss::COSFACE, Loss::TRIPLET] {
+        let trained = finished(&Settings { epochs: 20, loss, ..settings() });
+        assert_eq!(trained.curve[19].held_out_accuracy, 1.0, "{loss:?}");
+        assert!(trained.curve.iter().all(|figures| figures.loss.is_finite()), "{loss:?}");
+    }
+}
+
+#[test]
+fn settings_of_before_there_was_a_choice_are_read() {
+    let mut old = serde_json::to_value(settings()).expect("plain values");
+    for added in ["chunk", "classes_per_step", "loss"] {
+        old.as_object_mut().expect("an object").remove(added).expect(added);
+    }
+    assert_eq!(serde_json::from_value::<Settings>(old).expect("settings"), settings());
+}
+
+#[test]
 fn an_interrupted_run_ends_where_an_unbroken_one_does() {
-    let unbroken = finished(&settings());
     // 4 steps an epoch, 24 in all: inside epochs, at their ends, and before the last step.
-    let check = |stops: &[u64]| {
+    let check = |settings: &Settings, stops: &[u64]| {
+        let unbroken = finished(settings);
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("checkpoint");
         for &stop in stops {
-            let outcome = run(&settings(), Some(&path), &mut |step| {
+            let outcome = run(settings, Some(&path), &mut |step| {
                 if step.done == stop { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
             });
             assert_eq!(outcome.expect("a run"), Outcome::Stopped { done: stop });
         }
-        let outcome = run(&settings(), Some(&path), &mut |_| ControlFlow::Continue(())).expect("a run");
-        assert_eq!(outcome, Outcome::Finished(unbroken.clone()), "{stops:?}");
+        let outcome = run(settings, Some(&path), &mut |_| ControlFlow::Continue(())).expect("a run");
+        assert_eq!(outcome, Outcome::Finished(unbroken), "{stops:?}");
     };
-    check(&[1]);
-    check(&[4]);
-    check(&[3, 5, 6, 12, 23]);
+    check(&settings(), &[1]);
+    check(&settings(), &[4]);
+    check(&settings(), &[3, 5, 6, 12, 23]);
+    check(&Settings { chunk: 3, ..settings() }, &[3, 8]);
+    check(&Settings { batch: 2, classes_per_step: 3, ..settings() }, &[3, 8]);
 }
 
 #[test]
@@ -142,6 +184,9 @@ fn a_checkpoint_that_is_not_ours_is_refused() {
         assert_eq!(std::fs::read(&path).expect("still there"), content);
     };
     check(&Settings { epochs: 7, ..settings() }, &good, "belongs to a run with other");
+    check(&Settings { chunk: 2, ..settings() }, &good, "belongs to a run with other");
+    check(&Settings { classes_per_step: 3, ..settings() }, &good, "belongs to a run with other");
+    check(&Settings { loss: Loss::COSFACE, ..settings() }, &good, "belongs to a run with other");
     check(&settings(), &good[..good.len() - 1], "checkpoint");
     let mut flipped = good.clone();
     flipped[good.len() / 2] ^= 1;
@@ -172,8 +217,12 @@ fn impossible_tasks_are_refused() {
     check(&NAMES, 5, &with(&|s| s.template = "a face".to_owned()), "the template is \"a face\"");
     check(&NAMES, 5, &with(&|s| s.epochs = 0), "the number of epochs is 0");
     check(&NAMES, 5, &with(&|s| s.batch = 0), "the batch is 0");
+    check(&NAMES, 5, &with(&|s| s.chunk = 0), "the chunk is 0");
+    check(&NAMES, 5, &with(&|s| s.classes_per_step = 1), "the number of classes in a step is 1");
     check(&NAMES, 5, &with(&|s| s.learning_rate = f64::NAN), "the learning rate is NaN");
     check(&NAMES, 5, &with(&|s| s.likeness = f32::NAN), "the weight of the likeness is NaN");
+    check(&NAMES, 5, &with(&|s| s.loss = Loss::ARCFACE.with_margin(0.0)), "the margin is 0");
+    check(&NAMES, 5, &with(&|s| s.loss = Loss::TRIPLET.with_margin(f32::NAN)), "the margin is NaN");
     check(&NAMES, 5, &with(&|s| s.weight_decay = -1.0), "the weight decay is -1");
     check(&NAMES, 5, &with(&|s| s.held_out = 1.0), "the held-out share is 1");
 }

@@ -246,7 +246,6 @@ fn small_clip_text_embeddings_are_the_references() {
     let Some((tensors, reference)) = mini_clip("small_clip_text_embeddings_are_the_references") else { return };
     let encoder = TextEncoder::from_tensors(&tensors, &Device::flex()).unwrap();
     let prompts = Prompts::new(&reference.tokens, &encoder.config()).unwrap();
-    assert_eq!(prompts.length(), 5);
     let features = encoder.features(&prompts).into_data().try_to_vec::<f32>().unwrap();
     for (got, expected) in features.chunks_exact(encoder.config().dim).zip(&reference.text_features) {
         check_same("small CLIP, text", got, expected);
