@@ -190,6 +190,37 @@ pub fn decode(
     Ok(faces)
 }
 
+/// A face of at least this share of the frame's height is near: half the scale sees it better. See the measurements.
+pub const NEAR: f32 = 0.6;
+/// What half the scale says of smaller faces than this is not asked for.
+const NEARLY_NEAR: f32 = 0.5;
+
+/// The face's height as a share of the frame's.
+fn nearness(face: &Face, (_, height): (u32, u32)) -> f32 {
+    (face.bbox.y2 - face.bbox.y1) / height.max(1) as f32
+}
+
+/// Whether a face fills so much of the frame that it is to be looked at from further away.
+pub fn is_near(face: &Face, frame: (u32, u32)) -> bool {
+    nearness(face, frame) >= NEAR
+}
+
+/// Puts the near ones of `seen`, which half the scale gave, into `faces`, in the place of any that they overlap.
+pub fn take_near(faces: &mut Faces, seen: &Faces, frame: (u32, u32), max_iou: f32) {
+    for near in seen.iter().filter(|face| nearness(face, frame) >= NEARLY_NEAR) {
+        // A part of a near face may have been taken for a smaller one.
+        let covers = |face: &Face| {
+            let (x, y) = ((face.bbox.x1 + face.bbox.x2) / 2.0, (face.bbox.y1 + face.bbox.y2) / 2.0);
+            let inside = (near.bbox.x1..=near.bbox.x2).contains(&x) && (near.bbox.y1..=near.bbox.y2).contains(&y);
+            inside || near.bbox.iou(&face.bbox) > max_iou
+        };
+        faces.retain(|face| !covers(face));
+        // Room was made, or there are more faces than a door can have before it.
+        let _ = faces.push(*near);
+    }
+    faces.sort_unstable_by(Face::best_first);
+}
+
 /// Of faces that overlap by more than `max_iou`, only the best stays. The outcome is the same for every order of
 /// `faces`, which is left sorted, the best first.
 pub fn suppress(faces: &mut [Face], max_iou: f32) -> Faces {

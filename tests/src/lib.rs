@@ -7,6 +7,7 @@
 pub mod clip_shapes;
 mod engine;
 pub mod formula;
+pub mod near;
 pub mod recordings;
 pub mod rigs;
 pub mod scenario;

@@ -11,6 +11,7 @@ use lintel_shared::frame::Frame;
 use lintel_shared::geometry::Rect;
 use lintel_shared::runtime::{Detector, Options};
 use lintel_shared::time::Uptime;
+use lintel_tests::near::{judge, portrait as portrait_near};
 
 /// Seeds of people whom nothing was trained on.
 const PEOPLE: u64 = (1 << 63) + 77_000;
@@ -132,6 +133,27 @@ fn the_mini_detector_finds_people_it_never_saw() {
     assert!(median <= 0.08, "landmarks are {median:.3} of the inter-ocular distance away, wanted 0.08");
 }
 
+/// Right before the door: the face fills the frame, or reaches out of it.
+#[test]
+fn a_face_that_fills_the_frame_is_found() {
+    let pack = Pack::open(None).expect("the embedded pack");
+    let mut detector = Detector::open(&pack.detector, &Options::default()).expect("the embedded detector");
+    let (mut once, mut twice) = (0, Vec::new());
+    for i in 0..30 {
+        let picture = portrait_near(i, 0.8 + 0.04 * (i % 10) as f32);
+        let frame = Frame::rgb8(&picture.rgb, picture.width, picture.height, Uptime::ZERO).expect("a frame");
+        let mut faces = detector.detect(&frame).expect("inference");
+        once += u32::from(judge(&picture, &faces).is_some_and(|off| off <= 0.1));
+        detector.detect_near(&frame, &mut faces).expect("inference");
+        twice.extend(judge(&picture, &faces));
+    }
+    twice.sort_by(f32::total_cmp);
+    let median = twice[twice.len() / 2];
+    eprintln!("mini, near: {once} of 30 seen well at one scale; {} at two, landmarks within {median:.3}", twice.len());
+    assert!(twice.len() >= 29 && median <= 0.08, "{} of 30, {median:.3}", twice.len());
+    assert!(once <= 15, "one scale is enough: what is the second for?");
+}
+
 #[test]
 fn the_mini_detector_sees_nobody_where_nobody_is() {
     let pack = Pack::open(None).expect("the embedded pack");
@@ -143,7 +165,11 @@ fn the_mini_detector_sees_nobody_where_nobody_is() {
         let mut scene = crowd_scene(PEOPLE + 10_000 + i, [640, 480], 1, 40.0);
         scene.faces.clear();
         scene.occluders.clear();
-        judgement.add(&[], |_| true, &detect(&mut detector, &render(&scene)));
+        let picture = render(&scene);
+        let frame = Frame::rgb8(&picture.rgb, picture.width, picture.height, Uptime::ZERO).expect("a frame");
+        let mut faces = detector.detect(&frame).expect("inference");
+        detector.detect_near(&frame, &mut faces).expect("inference");
+        judgement.add(&[], |_| true, &faces);
     }
     let seen = judgement.false_faces as u64;
     eprintln!("mini: {seen} false faces on {frames} frames without anybody");

@@ -34,6 +34,8 @@ struct Mark {
     /// Faces that went the whole way to an opinion.
     compared: usize,
     faces: usize,
+    /// Frames that were looked at twice, so far.
+    twice: u64,
     allocations: usize,
     bytes_held: isize,
 }
@@ -51,6 +53,7 @@ impl Eyes for Noting {
         let mark = Mark {
             compared: sighting.seen.iter().filter(|seen| seen.opinion.is_some()).count(),
             faces: sighting.seen.len(),
+            twice: self.vision.timings().twice,
             allocations: stats.allocations + stats.reallocations,
             bytes_held: stats.bytes_allocated.cast_signed() - stats.bytes_deallocated.cast_signed(),
         };
@@ -96,18 +99,23 @@ fn frames_allocate_alike_and_keep_nothing() {
 /// From the second recording on: frames with the same faces allocate alike, and the heap does not grow.
 fn check_counts(marks: &[Mark]) {
     let steady = &marks[50..];
-    let mut kinds: Vec<(usize, usize)> = steady.iter().map(|mark| (mark.faces, mark.compared)).collect();
+    let kind = |pair: &[Mark]| (pair[1].faces, pair[1].compared, pair[1].twice - pair[0].twice);
+    let mut kinds: Vec<_> = steady.windows(2).map(kind).collect();
     kinds.sort_unstable();
     kinds.dedup();
-    for (faces, compared) in kinds {
+    for wanted in kinds {
+        let (faces, compared, twice) = wanted;
         let mut counts: Vec<usize> = steady
             .windows(2)
-            .filter(|pair| (pair[1].faces, pair[1].compared) == (faces, compared))
+            .filter(|pair| kind(pair) == wanted)
             .map(|pair| pair[1].allocations - pair[0].allocations)
             .collect();
         counts.sort_unstable();
         let (Some(least), Some(most)) = (counts.first(), counts.last()) else { continue };
-        eprintln!("{faces} faces, {compared} compared: {least} to {most} allocations in {} frames", counts.len());
+        eprintln!(
+            "{faces} faces, {compared} compared, {twice} second looks: {least} to {most} allocations in {} frames",
+            counts.len()
+        );
         let median = counts[counts.len() / 2];
         // Where one recording ends and the next is opened lies between two looks, five times in all.
         let odd = counts.iter().filter(|count| **count != median).count();

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use lintel_shared::detect::is_near;
 use lintel_shared::quality::QualityLimits;
-use lintel_shared::runtime::{Detector, Options};
+use lintel_shared::runtime::{Detector, Options, RuntimeError};
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
@@ -36,7 +37,14 @@ pub fn run(args: &IngestArgs, runtime: &Options, console: &Console) -> Result<()
         &folders,
         &QualityLimits::default(),
         hex::encode(Sha256::digest(&pack.detector)),
-        |frame| detector.detect(frame),
+        |frame| {
+            let mut faces = detector.detect(frame)?;
+            // A picture of a face and nothing else.
+            if faces.is_empty() || faces.iter().any(|face| is_near(face, frame.size())) {
+                detector.detect_near(frame, &mut faces)?;
+            }
+            Ok::<_, RuntimeError>(faces)
+        },
         || {
             progress.step();
             interrupt::check()

@@ -27,6 +27,11 @@ pub struct Letterbox {
 impl Letterbox {
     /// Sizes are width and height in pixels; what is outside 1..=[`MAX_SIDE`] is brought into that range.
     pub fn new(frame: (u32, u32), input: (u32, u32)) -> Self {
+        Self::shrunk(frame, input, 1)
+    }
+
+    /// Likewise, with the frame `factor` times smaller than it could be in the input.
+    pub fn shrunk(frame: (u32, u32), input: (u32, u32), factor: u32) -> Self {
         let bound = |(width, height): (u32, u32)| (width.clamp(1, MAX_SIDE), height.clamp(1, MAX_SIDE));
         let (frame, input) = (bound(frame), bound(input));
         // The side that is relatively longer fills the input; u32 holds the products of two 13-bit sides.
@@ -36,6 +41,7 @@ impl Letterbox {
         } else {
             (shorter(frame.0, input.1, frame.1), input.1)
         };
+        let scaled = ((scaled.0 / factor.max(1)).max(1), (scaled.1 / factor.max(1)).max(1));
         Self {
             frame,
             input,
@@ -63,7 +69,8 @@ impl Letterbox {
         assert_eq!(frame.size(), self.frame, "a letterbox takes frames of one size");
         let stride = self.input.0 as usize * 3;
         assert_eq!(pixels.len(), stride * self.input.1 as usize, "a letterbox fills inputs of one size");
-        if self.frame == self.input {
+        let whole = (self.columns.taps.len(), self.rows.taps.len()) == (self.input.0 as usize, self.input.1 as usize);
+        if self.frame == self.input && whole {
             pixels.copy_from_slice(frame.pixels());
             return;
         }
@@ -162,6 +169,20 @@ mod tests {
         let frame = Frame::rgb8(pixels, frame.0, frame.1, Uptime::ZERO).expect("a valid frame");
         Letterbox::new(frame.size(), input).fill(&frame, &mut out);
         out
+    }
+
+    #[test]
+    fn a_shrunk_frame_lies_in_the_upper_left() {
+        let pixels: Vec<u8> = (0..4 * 2).flat_map(|i| [i * 10; 3]).collect();
+        let frame = Frame::rgb8(&pixels, 4, 2, Uptime::ZERO).expect("a valid frame");
+        let mut letterbox = Letterbox::shrunk((4, 2), (4, 2), 2);
+        let mut out = vec![0xaa; 4 * 2 * 3];
+        letterbox.fill(&frame, &mut out);
+        // The mean of two columns and two rows: (0 + 10 + 40 + 50) / 4.
+        let greys: Vec<u8> = out.chunks_exact(3).map(|pixel| pixel[0]).collect();
+        assert_eq!(greys, [25, 45, 0, 0, 0, 0, 0, 0]);
+        let place = letterbox.to_frame(Point::new(0.5, 0.0));
+        assert_eq!((place.x, place.y), (1.5, 0.5));
     }
 
     #[test]

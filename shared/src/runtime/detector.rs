@@ -28,6 +28,8 @@ pub struct Detector {
     pixels: Input,
     outputs: Outputs,
     letterbox: Letterbox,
+    /// For faces that are too near to be seen whole.
+    half: Letterbox,
     limits: Limits,
     inside: Duration,
 }
@@ -67,9 +69,9 @@ impl Detector {
         let mut inside = Duration::ZERO;
         let outputs = recognise(&pixels.run(&mut session, &mut inside)?, input)?;
         inside = Duration::ZERO;
-        let letterbox = Letterbox::new(input, input);
+        let (letterbox, half) = (Letterbox::new(input, input), Letterbox::shrunk(input, input, 2));
         let (provider, skipped) = (opened.provider, opened.skipped);
-        Ok(Self { session, provider, skipped, input, pixels, outputs, letterbox, limits, inside })
+        Ok(Self { session, provider, skipped, input, pixels, outputs, letterbox, half, limits, inside })
     }
 
     /// Width and height of what the model looks at, in pixels.
@@ -97,14 +99,31 @@ impl Detector {
         if self.letterbox.frame() != frame.size() {
             self.letterbox = Letterbox::new(frame.size(), self.input);
         }
-        self.pixels.fill(&mut self.letterbox, frame);
+        self.run(frame, false)
+    }
+
+    /// Looks once more at the frame, at half the scale, for faces so near that they fill it: SCRFD has no anchors for
+    /// them, misses them, or puts their landmarks beside them. Such faces take the place of what `faces` holds of them;
+    /// smaller ones are left as they are.
+    pub fn detect_near(&mut self, frame: &Frame<'_>, faces: &mut Faces) -> Result<(), RuntimeError> {
+        if self.half.frame() != frame.size() {
+            self.half = Letterbox::shrunk(frame.size(), self.input, 2);
+        }
+        let seen = self.run(frame, true)?;
+        detect::take_near(faces, &seen, frame.size(), self.limits.max_iou);
+        Ok(())
+    }
+
+    fn run(&mut self, frame: &Frame<'_>, half: bool) -> Result<Faces, RuntimeError> {
+        let letterbox = if half { &mut self.half } else { &mut self.letterbox };
+        self.pixels.fill(letterbox, frame);
         let outputs = self.pixels.run(&mut self.session, &mut self.inside)?;
         let mut levels = [Level { stride: 0, scores: &[], boxes: &[], landmarks: &[] }; 3];
         for ((level, places), stride) in levels.iter_mut().zip(&self.outputs).zip(STRIDES) {
             let [scores, boxes, landmarks] = places.map(|place| numbers(&outputs, place));
             *level = Level { stride, scores: scores?, boxes: boxes?, landmarks: landmarks? };
         }
-        Ok(decode(&levels, self.input, &self.letterbox, &self.limits)?)
+        Ok(decode(&levels, self.input, letterbox, &self.limits)?)
     }
 
     /// Time spent inside ONNX Runtime since the model was opened.

@@ -11,6 +11,8 @@ pub struct Timings {
     pub onnx_runtime: Duration,
     /// How many frames were looked at.
     pub frames: u64,
+    /// How many of them at two scales.
+    pub twice: u64,
 }
 
 impl Timings {

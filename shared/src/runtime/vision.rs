@@ -11,7 +11,7 @@ use super::session::Options;
 use super::timing::{Timings, timed};
 use crate::align::{CROP_BYTES, crop_transform, warp};
 use crate::bundle::Manifest;
-use crate::detect::{Face, Faces};
+use crate::detect::{Face, Faces, is_near};
 use crate::embed::Embedding;
 use crate::frame::Frame;
 use crate::quality::{self, QualityFlaw, QualityLimits};
@@ -30,6 +30,36 @@ pub struct Vision {
     crop: Vec<u8>,
     total: Duration,
     frames: u64,
+    twice: u64,
+    nearby: Nearby,
+}
+
+/// When a frame is looked at twice. Somebody who is near stays so for some frames; where nobody is seen, somebody may be
+/// too near to be seen, which every third frame finds out.
+#[derive(Debug, Default)]
+struct Nearby {
+    faceless: u32,
+    lasts: u32,
+}
+
+impl Nearby {
+    /// Frames for which somebody near is expected to stay so.
+    const LASTS: u32 = 10;
+    /// Of frames without a face, each so manieth is looked at twice.
+    const EVERY: u32 = 3;
+
+    fn is_due(&mut self, faces: &Faces, frame: (u32, u32)) -> bool {
+        self.lasts = self.lasts.saturating_sub(1);
+        self.faceless = if faces.is_empty() { (self.faceless + 1) % Self::EVERY } else { 0 };
+        let near = faces.iter().any(|face| is_near(face, frame));
+        near || (faces.is_empty() && (self.lasts > 0 || self.faceless == 0))
+    }
+
+    fn saw(&mut self, faces: &Faces, frame: (u32, u32)) {
+        if faces.iter().any(|face| is_near(face, frame)) {
+            self.lasts = Self::LASTS;
+        }
+    }
 }
 
 impl Vision {
@@ -57,7 +87,17 @@ impl Vision {
         // Any embedding will do: a table that does not fit is found here, and not at the first face.
         table.score(&Embedding::new(&vec![1.0; encoder.dim()], encoder.id())?)?;
         let crop = vec![0; CROP_BYTES];
-        Ok(Self { detector, encoder, table, limits, crop, total: Duration::ZERO, frames: 0 })
+        Ok(Self {
+            detector,
+            encoder,
+            table,
+            limits,
+            crop,
+            total: Duration::ZERO,
+            frames: 0,
+            twice: 0,
+            nearby: Nearby::default(),
+        })
     }
 
     /// The class table.
@@ -97,11 +137,16 @@ impl Vision {
     /// Where the time went, over all frames so far.
     pub fn timings(&self) -> Timings {
         let onnx_runtime = self.detector.inside() + self.encoder.inside();
-        Timings { total: self.total, onnx_runtime, frames: self.frames }
+        Timings { total: self.total, onnx_runtime, frames: self.frames, twice: self.twice }
     }
 
     fn sight(&mut self, frame: &Frame<'_>) -> Result<Sighting, RuntimeError> {
         let mut faces = self.detector.detect(frame)?;
+        if self.nearby.is_due(&faces, frame.size()) {
+            self.detector.detect_near(frame, &mut faces)?;
+            self.nearby.saw(&faces, frame.size());
+            self.twice += 1;
+        }
         let mut sighting = Sighting { captured: frame.captured(), ..Sighting::default() };
         for face in largest(&mut faces) {
             let seen = self.judge(frame, face)?;
@@ -153,4 +198,28 @@ fn check_shapes(manifest: &Manifest, detector: &Detector, encoder: &Encoder) -> 
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::geometry::{Point, Rect};
+
+    #[test]
+    fn frames_are_looked_at_twice_when_somebody_is_or_may_be_near() {
+        let frame = (640, 480);
+        let with = |height: f32| {
+            let bbox = Rect { x1: 100.0, y1: 20.0, x2: 300.0, y2: 20.0 + height };
+            Faces::from_slice(&[Face { bbox, score: 0.9, landmarks: [Point::new(0.0, 0.0); 5] }]).expect("room for one")
+        };
+        let mut nearby = Nearby::default();
+        let mut due = |faces: &Faces| nearby.is_due(faces, frame);
+        assert!(!due(&with(200.0)) && due(&with(300.0)));
+        let empty = Faces::new();
+        let looks: Vec<bool> = (0..6).map(|_| due(&empty)).collect();
+        assert_eq!(looks, [false, false, true, false, false, true]);
+        nearby.saw(&with(400.0), frame);
+        let looks = (0..12).filter(|_| nearby.is_due(&empty, frame)).count();
+        assert_eq!(looks, 9 + 1, "while somebody was near a moment ago, every frame; then every third");
+    }
 }

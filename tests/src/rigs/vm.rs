@@ -118,7 +118,8 @@ fn write_share(scenario: &Scenario, world: &World, parts: &Parts, share: &Path) 
     for (index, visit) in scenario.visits.iter().enumerate() {
         if index > 0 {
             let name = keep(&room(scenario.gap_s as f32, 11 + index as u64), &format!("gap-{index}"))?;
-            let ends = scenario.visits[index - 1].unplugged_from_s.is_some() || (index == 1 && scenario.power.is_some());
+            let ends =
+                scenario.visits[index - 1].unplugged_from_s.is_some() || (index == 1 && scenario.power.is_some());
             if ends {
                 parts.push(Vec::new());
             }

@@ -1,0 +1,202 @@
+//! What is chosen about devices: sites, keys, pairing, pushes.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+
+/// Where the site is.
+#[derive(Debug, Clone, Default, Args)]
+pub struct SiteArgs {
+    /// The site's folder: keys, devices, receipts [default: $LINTEL_SITE, or lintel/site in the configuration folder]
+    #[arg(long, value_name = "DIR", global = true)]
+    pub site: Option<PathBuf>,
+}
+
+/// What to do with keys.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "Example:
+  lintel keys new --root-keys 3 --threshold 2
+  lintel keys show
+  lintel keys rotate targets --root-key /media/stick/root-1.key --root-key /media/stick/root-2.key
+
+A device runs only what the site's keys signed (The Update Framework). The root's keys say whose signatures count and \
+are needed for nothing else: keep them off this machine. The other keys sign every push. A key that is lost or stolen \
+is replaced with `rotate`; devices take the new root with the next push and refuse the old key from then on.")]
+pub struct KeysArgs {
+    /// What to do.
+    #[command(subcommand)]
+    pub action: KeysAction,
+    /// Where.
+    #[command(flatten)]
+    pub site: SiteArgs,
+}
+
+/// What can be done with keys.
+#[derive(Debug, Clone, Subcommand)]
+pub enum KeysAction {
+    /// Make a site with its keys and its first root
+    New {
+        /// Keys of the root
+        #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=16))]
+        root_keys: u32,
+        /// How many of them must sign
+        #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=16))]
+        threshold: u32,
+    },
+    /// Show the newest root, its keys, and which of them are here
+    Show,
+    /// Make this workstation another one, for a copy of a site on a new machine; devices must be paired again
+    Identity,
+    /// Replace the keys of a role; the old ones count no longer
+    Rotate {
+        /// Whose keys
+        role: RoleArg,
+        /// A key of the root that is kept elsewhere; may be given several times
+        #[arg(long, value_name = "FILE")]
+        root_key: Vec<PathBuf>,
+    },
+}
+
+/// The roles of The Update Framework.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum RoleArg {
+    /// Says whose signatures count.
+    Root,
+    /// Says what may be installed.
+    Targets,
+    /// Says which versions belong together.
+    Snapshot,
+    /// Says which is the newest.
+    Timestamp,
+}
+
+/// What to do with devices.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "Example:
+  lintel device find
+  lintel device pair 192.168.1.20 --name hall
+  lintel device status hall
+  lintel device revoke hall --person \"Rosa Ito\"
+  lintel device log hall --csv
+
+Pairing needs somebody at the device: `lintel-edge pair` there shows a code for ten minutes. After it, device and \
+workstation know each other by their certificates, and everything between them is encrypted (TLS 1.3).
+
+Exit codes: 0 done, 1 a device failed or refused, 2 bad input or usage, 130 Ctrl-C.")]
+pub struct DeviceArgs {
+    /// What to do.
+    #[command(subcommand)]
+    pub action: DeviceAction,
+    /// Where.
+    #[command(flatten)]
+    pub site: SiteArgs,
+}
+
+/// What can be done with devices.
+#[derive(Debug, Clone, Subcommand)]
+pub enum DeviceAction {
+    /// Look for devices in this network
+    Find {
+        /// How long to listen
+        #[arg(long, value_name = "S", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=60))]
+        seconds: u32,
+    },
+    /// Make a device and this workstation know each other
+    Pair {
+        /// Host name or address of the device, with :PORT where it is not 7443
+        address: String,
+        /// The code on the device's display [default: asked for]
+        #[arg(long, value_name = "CODE")]
+        code: Option<String>,
+        /// What to call the device here [default: its address]
+        #[arg(long, value_name = "NAME")]
+        name: Option<String>,
+        /// What the device is to call this workstation [default: this machine's name]
+        #[arg(long, value_name = "NAME")]
+        workstation: Option<String>,
+    },
+    /// Show the devices that are known here
+    List,
+    /// Show what runs at devices
+    Status {
+        /// Names of devices [default: all]
+        devices: Vec<String>,
+    },
+    /// Show who may enter
+    People {
+        /// Name of the device
+        device: String,
+    },
+    /// Show the device's journal, and check that nothing was taken out of it
+    Log {
+        /// Name of the device
+        device: String,
+        /// Only entries of so long ago or less: 90m, 12h, 7d
+        #[arg(long, value_name = "AGE")]
+        since: Option<String>,
+        /// One line of comma-separated values an entry
+        #[arg(long)]
+        csv: bool,
+    },
+    /// Go back to the bundle that ran before
+    Rollback {
+        /// Name of the device
+        device: String,
+        /// Don't ask
+        #[arg(long, short)]
+        yes: bool,
+    },
+    /// Take people out, at once and without a trace
+    Revoke {
+        /// Names of devices
+        #[arg(required = true)]
+        devices: Vec<String>,
+        /// The person's name, or number; may be given several times
+        #[arg(long, value_name = "NAME|ID", required = true)]
+        person: Vec<String>,
+        /// Don't ask
+        #[arg(long, short)]
+        yes: bool,
+    },
+    /// Show which workstations a device knows, or make it forget one
+    Workstations {
+        /// Name of the device
+        device: String,
+        /// The fingerprint of the workstation to be forgotten
+        #[arg(long, value_name = "FINGERPRINT")]
+        forget: Option<String>,
+    },
+    /// Forget a device here
+    Forget {
+        /// Name of the device
+        device: String,
+    },
+}
+
+/// What to push.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "Example:
+  lintel push hall bundle
+  lintel push hall garage trained
+  lintel push hall trained/table.lintel --yes
+
+WHAT is a bundle (`lintel export`), a folder of `lintel train` (its table alone, for the encoder that the device runs), \
+or a table. First it is shown what changes; then it is sent to all devices at once. A device proves it before it runs \
+it: it must make the same decisions there as here. Recognition goes on meanwhile. After a cut, sending goes on where it \
+was. What the device then signs is kept in the site's folder.
+
+Exit codes: 0 every device runs it, 1 one does not, 2 bad input or usage, 130 Ctrl-C.")]
+pub struct PushArgs {
+    /// Names of devices, and then what to push
+    #[arg(value_names = ["DEVICE", "WHAT"], num_args = 2.., required = true)]
+    pub words: Vec<PathBuf>,
+    /// Don't ask
+    #[arg(long, short)]
+    pub yes: bool,
+    /// Tries without any progress before giving up
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(0..=1000))]
+    pub retries: u32,
+    /// Where.
+    #[command(flatten)]
+    pub site: SiteArgs,
+}
