@@ -217,13 +217,12 @@ impl Door {
     }
 
     /// As somebody stops it who means to.
-    fn stop(&self) {
+    fn stop(&mut self) {
         let id = self.daemon.id().to_string();
         assert!(works(Command::new("kill").args(["-TERM", &id])));
         let gone = (0..100).any(|_| {
             thread::sleep(Duration::from_millis(100));
-            // It stays in the table of processes until it is waited for.
-            fs::read_to_string(format!("/proc/{id}/stat")).map_or(true, |stat| stat.contains(") Z "))
+            self.daemon.try_wait().is_ok_and(|status| status.is_some())
         });
         assert!(gone, "the daemon stops");
     }
@@ -265,7 +264,7 @@ const CLEARED: EventKind = EventKind::FaultCleared(Fault::Storage);
 #[test]
 fn a_door_goes_on_while_its_disk_is_full() {
     let (Some(edge), Some(disk)) = (program("lintel-edge"), Disk::in_memory()) else { return };
-    let door = Door::start(&edge, &disk.state(), &[]);
+    let mut door = Door::start(&edge, &disk.state(), &[]);
     door.opens("it opens");
     disk.remount(&format!("size={}k", disk.kilobytes()));
     let _ = fs::write(disk.place.join("filler"), vec![0; 4 << 20]);
@@ -283,19 +282,19 @@ fn a_door_goes_on_while_its_disk_is_full() {
 #[test]
 fn a_door_goes_on_while_its_disk_is_read_only() {
     let (Some(edge), Some(disk)) = (program("lintel-edge"), Disk::on_a_card()) else { return };
-    let door = Door::start(&edge, &disk.state(), &[]);
+    let mut door = Door::start(&edge, &disk.state(), &[]);
     door.opens("it opens");
     disk.remount(FAILED);
     door.more(&FAULT, 0, "a read-only disk is a fault");
     door.opens("with a read-only disk");
     door.stop();
     // A start on such a disk: nothing can be noted, and everybody gets in.
-    let door = Door::start(&edge, &disk.state(), &[]);
+    let mut door = Door::start(&edge, &disk.state(), &[]);
     door.more(&FAULT, 0, "a read-only disk is a fault at the start");
     door.opens("it starts with a read-only disk");
     door.stop();
     disk.repair();
-    let door = Door::start(&edge, &disk.state(), &[]);
+    let mut door = Door::start(&edge, &disk.state(), &[]);
     door.opens("with a disk that was repaired");
     assert_eq!(door.count(&FAULT), 0);
     door.stop();
