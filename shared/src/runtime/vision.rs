@@ -52,7 +52,7 @@ impl Nearby {
         self.lasts = self.lasts.saturating_sub(1);
         self.faceless = if faces.is_empty() { (self.faceless + 1) % Self::EVERY } else { 0 };
         let near = faces.iter().any(|face| is_near(face, frame));
-        near || (faces.is_empty() && (self.lasts > 0 || self.faceless == 0))
+        near || self.lasts > 0 || (faces.is_empty() && self.faceless == 0)
     }
 
     fn saw(&mut self, faces: &Faces, frame: (u32, u32)) {

@@ -8,7 +8,12 @@ use lintel_shared::runtime::{Library, library};
 /// A program; `None`, loudly, where only this package was built.
 #[must_use]
 pub fn program(name: &str) -> Option<PathBuf> {
+    // Tests lie one folder below the programs, and programs beside each other.
     let exe = std::env::current_exe().ok()?;
+    let beside = exe.parent()?.join(name);
+    if beside.is_file() {
+        return Some(beside);
+    }
     let program = exe.parent()?.parent()?.join(name);
     if program.is_file() {
         return Some(program);
