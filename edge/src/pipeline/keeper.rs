@@ -490,8 +490,9 @@ impl Keeper {
                 self.note_fault(Fault::Storage);
                 let command = self.door.on_fault(Fault::Storage, self.now);
                 self.carry_out(command);
-                // Whoever can still take it hears of it.
-                self.emit(EventKind::Fault(Fault::Storage));
+                // Whoever can still take it hears of it; whether that worked changes nothing, or a sink that takes every
+                // other event would keep this busy without end.
+                let _ = self.events.emit(&Event { at: self.now, kind: EventKind::Fault(Fault::Storage) });
             }
         }
     }

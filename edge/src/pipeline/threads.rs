@@ -235,12 +235,16 @@ fn look(
     context: &Context,
 ) {
     let mut picture = Picture::default();
-    while !context.stop.asked() {
-        context.alive(&context.signs.vision_alive);
+    let take_over = |eyes: &mut Box<dyn Eyes>| {
         if let Some(replacement) = exchange.take() {
-            eyes = replacement.eyes;
+            *eyes = replacement.eyes;
             to_keeper.notify(Notice::Replaced(Box::new((replacement.names, replacement.started))));
         }
+    };
+    while !context.stop.asked() {
+        context.alive(&context.signs.vision_alive);
+        // Also while no picture comes.
+        take_over(&mut eyes);
         match pictures.take(&mut picture, PATIENCE) {
             Taken::Fresh => {}
             Taken::Nothing | Taken::Notice(()) => continue,
@@ -251,6 +255,8 @@ fn look(
                 break;
             }
         }
+        // What was offered during the wait counts for this very picture.
+        take_over(&mut eyes);
         if context.clock.now().since(picture.captured) > max_age {
             context.signs.stale.fetch_add(1, Ordering::Relaxed);
             continue;

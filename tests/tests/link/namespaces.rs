@@ -90,10 +90,27 @@ impl Door {
         panic!("{} gives no code", self.name);
     }
 
-    fn releases(&self) -> usize {
+    fn events(&self) -> Vec<EventKind> {
         let bytes = fs::read(self.state.join("events")).unwrap_or_default();
-        let events = wire::events(&bytes).map_while(Result::ok);
-        events.filter(|event| matches!(event.kind, EventKind::Relay(Strike::Released))).count()
+        wire::events(&bytes).map_while(Result::ok).map(|event| event.kind).collect()
+    }
+
+    fn releases(&self) -> usize {
+        self.events().iter().filter(|kind| matches!(kind, EventKind::Relay(Strike::Released))).count()
+    }
+
+    /// Says how long verdicts took from the first sharp frame: the time itself is judged by the program `disturbed`.
+    fn say_times(&self, what: &str) {
+        let mut times: Vec<u128> = self
+            .events()
+            .iter()
+            .filter_map(|kind| match kind {
+                EventKind::Decision(decision) => Some(decision.decided.since(decision.first_sharp).as_millis()),
+                _ => None,
+            })
+            .collect();
+        times.sort_unstable();
+        eprintln!("{what}: sharp frame to verdict, ms: {times:?}");
     }
 }
 
@@ -198,6 +215,8 @@ fn two_doors_behind_bad_lines() {
     // And the doors went on all the time.
     for _ in 0..100 {
         if hall.releases() > opened.0 && yard.releases() > opened.1 {
+            hall.say_times("slow line that loses and is cut");
+            yard.say_times("cut at the end");
             return;
         }
         thread::sleep(Duration::from_millis(200));
@@ -253,4 +272,5 @@ fn a_workstation_that_vanishes_keeps_nobody_from_pushing() {
         door.releases() > opened
     });
     assert!(opens, "the door went on");
+    door.say_times("half-open connections");
 }
