@@ -1,29 +1,36 @@
 //! Recordings → what the door would have done, and how often that was right.
 //!
-//! Frames go through the very code that runs at the door ([`Decider`], [`Door`]) in virtual time: the clock is the
+//! Frames go through the very code that runs at the door (`Vision`, `Decider`, `Door`) in virtual time: the clock is the
 //! recording's own, so the same bundle and recordings give the same figures on every machine.
 //!
 //! One recording is one transaction of one participant. *Mated*: the person is in the table. A stranger, or someone
 //! whom the table does not have, is *non-mated*.
 
+pub mod growth;
+pub mod pictures;
+pub mod rules;
+pub mod slices;
+pub mod visit;
+
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use lintel_shared::door::{Door, DoorSettings, Strike};
-use lintel_shared::frame::Frame;
+use lintel_shared::door::DoorSettings;
 use lintel_shared::quality::QualityLimits;
-use lintel_shared::recording::{About, Decoded, Recording, RecordingError};
-use lintel_shared::table::{Calibration, PersonId, Rule, Table};
-use lintel_shared::time::Uptime;
-use lintel_shared::verdict::{Decider, Decision, Sighting, Verdict, VoteSettings};
+use lintel_shared::recording::{Recording, RecordingError};
+use lintel_shared::table::{Calibration, Rule, Table};
+use lintel_shared::verdict::VoteSettings;
 use serde::{Deserialize, Serialize};
 
 use crate::failure::{Failure, reason};
-use crate::plots::Confusion;
 use crate::statistics::{Rate, percentile};
+use growth::Growth;
+use rules::{Comparison, Errors, Family, Point};
+use slices::{Judged, Slice, slices};
+use visit::{Participant, Trial, Visit};
 
 /// Bumped when the meaning of `report.json` changes.
-pub const REPORT_FORMAT: u32 = 1;
+pub const REPORT_FORMAT: u32 = 2;
 
 /// How the door is set up.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -36,82 +43,6 @@ pub struct Setup {
     pub door: DoorSettings,
     /// How long the door takes over one frame; frames that come meanwhile are passed over.
     pub frame_time: Duration,
-}
-
-/// What became of one participant.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Outcome {
-    /// An enrolled person, and that name.
-    NamedRight,
-    /// An enrolled person, and another's name at least once.
-    Misnamed,
-    /// An enrolled person, and no name.
-    NotNamed,
-    /// A stranger, and no name.
-    Rejected,
-    /// A stranger, and somebody's name.
-    Accepted,
-}
-
-impl Outcome {
-    /// As a person reads it.
-    #[must_use]
-    pub fn text(self) -> &'static str {
-        match self {
-            Self::NamedRight => "named right",
-            Self::Misnamed => "MISNAMED",
-            Self::NotNamed => "not named",
-            Self::Rejected => "rejected",
-            Self::Accepted => "ACCEPTED",
-        }
-    }
-
-    /// Whether it is what should have happened.
-    #[must_use]
-    pub fn is_right(self) -> bool {
-        matches!(self, Self::NamedRight | Self::Rejected)
-    }
-}
-
-/// One recording and what became of it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Participant {
-    /// The recording's name.
-    pub recording: String,
-    /// What it says of itself.
-    pub label: String,
-    /// Who it is of; `None`: a stranger.
-    pub person: Option<String>,
-    /// Whether the table has that person.
-    pub mated: bool,
-    /// What became of it.
-    pub outcome: Outcome,
-    /// Whom the door named: the wrong one first, if there was one.
-    pub named: Option<String>,
-    /// From the first sharp frame to the verdict that the outcome rests on.
-    pub verdict_ms: Option<f64>,
-    /// When the strike was released, from the recording's start.
-    pub released_ms: Option<f64>,
-    /// Its frames.
-    pub frames: Frames,
-}
-
-/// What single frames said.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Frames {
-    /// Looked at.
-    pub looked_at: u32,
-    /// Passed over because the door was still busy.
-    pub passed_over: u32,
-    /// With a face.
-    pub with_face: u32,
-    /// With a face that passed the quality gate; the largest counts.
-    pub compared: u32,
-    /// Named as the person who stands there.
-    pub right: u32,
-    /// Named as somebody else.
-    pub wrong: u32,
 }
 
 /// The figures over all recordings.
@@ -160,6 +91,83 @@ pub struct Report {
     pub figures: Figures,
     /// By recording.
     pub participants: Vec<Participant>,
+    /// Both rules as their bars are moved: first over single looks, then over whole visits.
+    pub curves: Vec<ErrorCurve>,
+    /// The paper's rule and the table's bars on the same looks; `None` for a table with the paper's rule.
+    pub comparison: Option<Comparison>,
+    /// By yaw, distance, light and the recordings' tags.
+    pub slices: Vec<Slice>,
+    /// What becomes of both rules as a table grows, if it was asked for.
+    pub growth: Option<Growth>,
+}
+
+/// One rule's error rates as its bar is moved.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ErrorCurve {
+    /// What the bar is on.
+    pub rule: String,
+    /// Whether whole visits are counted, instead of single looks.
+    pub of_visits: bool,
+    /// Where the bar stands.
+    pub at_the_bar: Errors,
+    /// From the lowest bar to the highest.
+    pub points: Vec<Point>,
+}
+
+/// Everything about visits that needs no model.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Measured {
+    /// By recording.
+    pub participants: Vec<Participant>,
+    /// Every comparison.
+    pub trials: Vec<Trial>,
+    /// See [`Report::curves`].
+    pub curves: Vec<ErrorCurve>,
+    /// See [`Report::comparison`].
+    pub comparison: Option<Comparison>,
+    /// See [`Report::slices`].
+    pub slices: Vec<Slice>,
+}
+
+/// Counts the votes of every visit, by the table's rule and by others.
+///
+/// # Errors
+/// [`EvaluateError::Setup`].
+pub fn measure(visits: &[Visit], table: &Table, setup: &Setup) -> Result<Measured, EvaluateError> {
+    let participants: Vec<Participant> =
+        visits.iter().map(|visit| visit.judged(table, setup)).collect::<Result<_, _>>()?;
+    let trials: Vec<Trial> = visits.iter().flat_map(|visit| visit.trials(table)).collect();
+    let (paper, calibrated) = Family::both(table.rule(), &trials);
+    let mut curves = Vec::new();
+    for family in calibrated.iter().chain([&paper]) {
+        curves.push(ErrorCurve {
+            rule: family.name().to_owned(),
+            of_visits: false,
+            at_the_bar: family.errors(&trials),
+            points: family.curve_of_looks(&trials),
+        });
+    }
+    for family in calibrated.iter().chain([&paper]) {
+        curves.push(ErrorCurve {
+            rule: family.name().to_owned(),
+            of_visits: true,
+            at_the_bar: family.errors_of_visits(visits, table, setup)?,
+            points: family.curve_of_visits(&trials, visits, table, setup)?,
+        });
+    }
+    let own = calibrated.unwrap_or(paper);
+    let judged: Vec<Judged<'_>> = visits
+        .iter()
+        .zip(&participants)
+        .map(|(visit, participant)| Judged { visit, participant, trials: visit.trials(table).collect() })
+        .collect();
+    Ok(Measured {
+        slices: slices(&judged, |trial| own.passes(&trial.scores)),
+        comparison: calibrated.map(|calibrated| Comparison::of(table.len(), paper, calibrated, &trials)),
+        participants,
+        trials,
+        curves,
+    })
 }
 
 /// Why recordings cannot be evaluated.
@@ -254,54 +262,6 @@ pub fn open_recording(path: &Path) -> Result<Recording, EvaluateError> {
     Recording::open(path).map_err(|source| EvaluateError::Recording { path: path.into(), source })
 }
 
-/// Plays one recording at the door.
-///
-/// `look` is the way from a frame to a sighting; `on_frame` is called after each frame and may stop the work.
-///
-/// # Errors
-/// [`EvaluateError`], at the first frame that is damaged.
-pub fn visit<E: std::fmt::Display>(
-    path: &Path,
-    recording: &Recording,
-    table: &Table,
-    setup: &Setup,
-    mut look: impl FnMut(&Frame<'_>) -> Result<Sighting, E>,
-    mut on_frame: impl FnMut() -> Result<(), Failure>,
-) -> Result<Participant, EvaluateError> {
-    let mut decider = Decider::new(setup.votes).map_err(|error| EvaluateError::Setup(error.to_string()))?;
-    let mut door = Door::new(setup.door).map_err(|error| EvaluateError::Setup(error.to_string()))?;
-    let enrolled = row_of(table, recording.about());
-    let mut frames = Frames::default();
-    let mut decisions: Vec<Decision> = Vec::new();
-    let mut released = None;
-    let mut free_at = Uptime::ZERO;
-    for decoded in recording.frames() {
-        let decoded: Decoded = decoded.map_err(|source| EvaluateError::Recording { path: path.into(), source })?;
-        let captured = decoded.info.captured;
-        if captured < free_at {
-            frames.passed_over += 1;
-            continue;
-        }
-        let vision = |reason: String| EvaluateError::Vision { recording: recording.name().to_owned(), reason };
-        let frame = decoded.frame().map_err(|error| vision(error.to_string()))?;
-        let sighting = look(&frame).map_err(|error| vision(error.to_string()))?;
-        let now = captured.saturating_add(setup.frame_time);
-        free_at = now;
-        count(&mut frames, &sighting, enrolled);
-
-        let mut commands = vec![door.on_tick(now)];
-        for decision in decider.on_sighting(&sighting, now) {
-            commands.push(door.on_decision(&decision, now));
-            decisions.push(decision);
-        }
-        if commands.into_iter().flatten().any(|command| command.0 == Strike::Released) && released.is_none() {
-            released = Some(now);
-        }
-        on_frame().map_err(EvaluateError::Interrupted)?;
-    }
-    Ok(judge(recording.name(), recording.about(), table, enrolled, &decisions, released, frames))
-}
-
 /// The rates over all participants.
 #[must_use]
 pub fn figures(participants: &[Participant]) -> Figures {
@@ -331,93 +291,6 @@ pub fn figures(participants: &[Participant]) -> Figures {
         verdict_ms_p50: percentile(&times, 0.5),
         verdict_ms_p95: percentile(&times, 0.95),
     }
-}
-
-/// Who came against who was named, one row per recording.
-#[must_use]
-pub fn confusion(people: &[String], participants: &[Participant]) -> Confusion {
-    let column = |name: &Option<String>| {
-        name.as_ref().and_then(|name| people.iter().position(|person| person == name)).unwrap_or(people.len())
-    };
-    // Enrolled people first, in the table's order, so that what is right lies on the diagonal.
-    let mut sorted: Vec<&Participant> = participants.iter().collect();
-    sorted.sort_by_key(|participant| if participant.mated { column(&participant.person) } else { people.len() });
-    Confusion {
-        rows: sorted.iter().map(|participant| participant.label.clone()).collect(),
-        columns: people.iter().cloned().chain(["nobody".to_owned()]).collect(),
-        counts: sorted
-            .iter()
-            .map(|participant| {
-                let mut row = vec![0; people.len() + 1];
-                row[column(&participant.named)] = 1;
-                row
-            })
-            .collect(),
-        right: sorted
-            .iter()
-            .map(|participant| if participant.mated { column(&participant.person) } else { people.len() })
-            .collect(),
-    }
-}
-
-fn row_of(table: &Table, about: &About) -> Option<PersonId> {
-    let name = about.person.as_ref()?;
-    table.people().iter().find(|person| person.name == *name).map(|person| person.id)
-}
-
-fn count(frames: &mut Frames, sighting: &Sighting, enrolled: Option<PersonId>) {
-    frames.looked_at += 1;
-    // The largest face comes first, and the participant is who stands nearest.
-    let Some(seen) = sighting.seen.first() else { return };
-    frames.with_face += 1;
-    let Some(opinion) = &seen.opinion else { return };
-    frames.compared += 1;
-    match opinion.person() {
-        Some(person) if Some(person) == enrolled => frames.right += 1,
-        Some(_) => frames.wrong += 1,
-        None => {}
-    }
-}
-
-fn judge(
-    recording: &str,
-    about: &About,
-    table: &Table,
-    enrolled: Option<PersonId>,
-    decisions: &[Decision],
-    released: Option<Uptime>,
-    frames: Frames,
-) -> Participant {
-    let known = |decision: &&Decision| matches!(decision.verdict, Verdict::Known(_));
-    let wrong = decisions.iter().filter(known).find(|decision| !names(decision, enrolled));
-    let right = decisions.iter().find(|decision| names(decision, enrolled));
-    let outcome = match (enrolled.is_some(), wrong, right) {
-        (true, Some(_), _) => Outcome::Misnamed,
-        (true, None, Some(_)) => Outcome::NamedRight,
-        (true, None, None) => Outcome::NotNamed,
-        (false, Some(_), _) => Outcome::Accepted,
-        (false, None, _) => Outcome::Rejected,
-    };
-    let decisive = wrong.or(right).or(decisions.first());
-    let named = wrong.or(right).and_then(|decision| match decision.verdict {
-        Verdict::Known(id) => Some(table.person(id).map_or_else(|| format!("person {}", id.0), |p| p.name.clone())),
-        Verdict::Stranger => None,
-    });
-    Participant {
-        recording: recording.to_owned(),
-        label: if about.label.is_empty() { recording.to_owned() } else { about.label.clone() },
-        person: about.person.clone(),
-        mated: enrolled.is_some(),
-        outcome,
-        named,
-        verdict_ms: decisive.map(|decision| milliseconds(decision.decided.since(decision.first_sharp))),
-        released_ms: released.map(|at| milliseconds(at.since(Uptime::ZERO))),
-        frames,
-    }
-}
-
-fn names(decision: &Decision, enrolled: Option<PersonId>) -> bool {
-    matches!((decision.verdict, enrolled), (Verdict::Known(id), Some(person)) if id == person)
 }
 
 /// For tables and JSON.

@@ -14,6 +14,7 @@ pub mod outdir;
 
 // People who do not exist.
 pub mod rendered;
+pub mod rendered_faces;
 pub mod slides;
 
 // Photos → aligned crops.

@@ -1,7 +1,8 @@
 //! A seed → people who do not exist: their names, and which of the renderer's people they are.
 //!
 //! The ranges of seeds are kept apart so that nobody is met twice: whoever the mini pack was trained on has a number
-//! below 2⁶²; whoever sets the bars of a table has one from 2⁶² on; whoever is enrolled or stands at the door, 2⁶³ on.
+//! below 2⁶²; whoever sets the bars of a table has one from 2⁶² on; whoever is enrolled or stands at the door, 2⁶³ on; whoever
+//! fills up a table to see how it grows, 3·2⁶² on.
 
 use sha2::{Digest, Sha256};
 
@@ -9,6 +10,8 @@ use sha2::{Digest, Sha256};
 const VISITORS: u64 = 1 << 63;
 /// The strangers that calibrate a table.
 const COHORT: u64 = 1 << 62;
+/// The people of tables that are made to see how tables grow.
+const CROWD: u64 = 3 << 62;
 
 /// The renderer's number of visitor `index` of the world `seed`.
 #[must_use]
@@ -20,6 +23,12 @@ pub fn visitor(seed: u64, index: u32) -> u64 {
 #[must_use]
 pub fn cohort(seed: u64, index: u32) -> u64 {
     COHORT | (number("cohort", seed, index) >> 2)
+}
+
+/// The renderer's number of person `index` of a crowd.
+#[must_use]
+pub fn crowd(seed: u64, index: u32) -> u64 {
+    CROWD | (number("crowd", seed, index) >> 2)
 }
 
 /// A name for visitor `index`: no two of the first [`NAMES`] of a world share one.
@@ -118,7 +127,9 @@ mod tests {
         let strangers: BTreeSet<u64> = (0..1000).map(|index| cohort(1, index)).collect();
         assert_eq!(visitors.len() + others.len() + strangers.len(), 3000);
         assert!(visitors.is_disjoint(&others) && visitors.is_disjoint(&strangers));
-        assert!(visitors.iter().all(|seed| *seed >= VISITORS));
+        let crowd: BTreeSet<u64> = (0..1000).map(|index| crowd(1, index)).collect();
+        assert!(visitors.iter().all(|seed| (VISITORS..CROWD).contains(seed)));
+        assert!(crowd.iter().all(|seed| *seed >= CROWD));
         assert!(strangers.iter().all(|seed| (COHORT..VISITORS).contains(seed)));
     }
 }

@@ -9,6 +9,8 @@ use htmlize::{escape_attribute, escape_text};
 use lintel_shared::table::Rule;
 
 use crate::evaluate;
+use crate::evaluate::rules::Errors;
+use crate::evaluate::slices::Slice;
 use crate::failure::{Failure, reason};
 use crate::ingest::People;
 use crate::outdir::Kind;
@@ -180,7 +182,16 @@ fn evaluated(folder: &Path) -> Result<String, ReportError> {
     }
     rows.push(row("rule", &rule(report.rule)));
     text.push_str(&table(&["", ""], &rows));
-    text.push_str(&picture(&folder.join("confusion.png"), "who was taken for whom")?);
+    for (file, alt) in [
+        ("confusion.png", "who was taken for whom"),
+        ("det.png", "errors as the bar moves"),
+        ("by-bar.png", "errors by the bar on likeness"),
+        ("scores.png", "the scores of enrolled people and of strangers"),
+    ] {
+        text.push_str(&picture(&folder.join(file), alt)?);
+    }
+    text.push_str(&rules_compared(&report));
+    text.push_str(&sliced(&report.slices));
     let rows: Vec<Vec<String>> = report
         .participants
         .iter()
@@ -196,6 +207,58 @@ fn evaluated(folder: &Path) -> Result<String, ReportError> {
         .collect();
     text.push_str(&table(&["who came", "outcome", "named", "verdict after"], &rows));
     Ok(text)
+}
+
+/// The paper's rule against the table's bars, on this report's looks and on grown tables.
+fn rules_compared(report: &evaluate::Report) -> String {
+    let grown = report.growth.iter().flat_map(|growth| &growth.sizes).map(|size| {
+        (format!("{} × {} people who do not exist", size.tables, size.comparison.people), &size.comparison)
+    });
+    let own = report.comparison.iter().map(|compared| (format!("these looks, {} people", compared.people), compared));
+    let rows: Vec<Vec<String>> = own
+        .chain(grown)
+        .map(|(what, compared)| {
+            vec![
+                escape_text(&what).into_owned(),
+                compared.paper.fnir.text(),
+                compared.paper.fpir.text(),
+                compared.at_equal_fnir.fpir.text(),
+                compared.ratio().map_or_else(|| "-".into(), |ratio| format!("{ratio:.2}")),
+                compared.calibrated.fpir.text(),
+                compared.calibrated.fnir.text(),
+            ]
+        })
+        .collect();
+    if rows.is_empty() {
+        return String::new();
+    }
+    let head = [
+        "single looks",
+        "80 % rule: FNIR",
+        "80 % rule: FPIR",
+        "bars at that FNIR: FPIR",
+        "ratio",
+        "bars where they stand: FPIR",
+        "FNIR",
+    ];
+    table(&head, &rows)
+}
+
+fn sliced(slices: &[Slice]) -> String {
+    let rates = |errors: &Errors| vec![errors.fpir.text(), errors.fnir.text()];
+    let rows: Vec<Vec<String>> = slices
+        .iter()
+        .map(|slice| {
+            let visits = slice.visits.as_ref().map_or_else(|| vec!["-".to_owned(); 2], rates);
+            [
+                vec![escape_text(&slice.by).into_owned(), escape_text(&slice.part).into_owned()],
+                rates(&slice.looks),
+                visits,
+            ]
+            .concat()
+        })
+        .collect();
+    table(&["by", "part", "looks: FPIR", "FNIR", "visits: FPIR", "FNIR"], &rows)
 }
 
 fn visited(folder: &Path) -> Result<String, ReportError> {

@@ -4,27 +4,17 @@
 
 use std::path::{Path, PathBuf};
 
-use lintel_faces::photo;
-use lintel_shared::align::{CROP_BYTES, crop_transform, warp};
-use lintel_shared::detect::Face;
 use lintel_shared::embed::Embedding;
-use lintel_shared::frame::Frame;
-use lintel_shared::quality::{QualityLimits, measure};
-use lintel_shared::runtime::{Detector, Encoder, RuntimeError};
-use lintel_shared::time::Uptime;
-use rayon::prelude::*;
+use lintel_shared::runtime::{Encoder, RuntimeError};
 
 use crate::failure::Failure;
 use crate::ingest::{IngestError, People};
 use crate::people::Name;
 use crate::rendered::cohort;
+use crate::rendered_faces::{CHUNK, Eyes, RenderedFace};
 
 /// The most people that are rendered for a target; a lower one takes real photos.
 pub const MOST_RENDERED: usize = 20_000;
-/// Size of a rendered photo, px: a face in it is as large as at the door.
-const PHOTO: [u32; 2] = [320, 320];
-/// Photos that are rendered at a time.
-const CHUNK: u32 = 64;
 /// Which cohort; the same for every training, so that tables compare.
 const WORLD: u64 = 0;
 
@@ -109,46 +99,26 @@ pub fn ingested(
 /// [`StrangersError`].
 pub fn rendered(
     wanted: usize,
-    detector: &mut Detector,
-    encoder: &mut Encoder,
-    limits: &QualityLimits,
+    eyes: &mut Eyes<'_>,
     mut on_face: impl FnMut() -> Result<(), Failure>,
-) -> Result<Vec<Embedding>, StrangersError> {
+) -> Result<Vec<RenderedFace>, StrangersError> {
     if wanted > MOST_RENDERED {
         return Err(StrangersError::TooMany { wanted });
     }
-    let mut embeddings = Vec::with_capacity(wanted);
+    let mut faces = Vec::with_capacity(wanted);
     let mut next = 0;
-    while embeddings.len() < wanted {
+    while faces.len() < wanted {
         // Most photos pass the gate; where not one in four does, something is wrong with the detector.
         if next as usize >= 256 + 4 * wanted {
-            return Err(StrangersError::NoFaces { found: embeddings.len(), rendered: next });
+            return Err(StrangersError::NoFaces { found: faces.len(), rendered: next });
         }
-        let missing = u32::try_from(wanted - embeddings.len()).unwrap_or(CHUNK);
-        let count = missing.clamp(1, CHUNK);
-        let pictures: Vec<_> =
-            (next..next + count).into_par_iter().map(|index| photo(cohort(WORLD, index), 0, PHOTO)).collect();
+        let count = u32::try_from((wanted - faces.len()).min(CHUNK)).unwrap_or(1);
+        let shots: Vec<_> = (next..next + count).map(|index| (cohort(WORLD, index), 0)).collect();
         next += count;
-        for picture in &pictures {
-            let frame = Frame::rgb8(&picture.rgb, picture.width, picture.height, Uptime::ZERO);
-            // The renderer fills the size that it was asked for; a frame that does not is passed over as faceless.
-            let Ok(frame) = frame else { continue };
-            let faces = detector.detect(&frame)?;
-            if let Some(crop) = usable(&frame, &faces, limits) {
-                embeddings.push(encoder.embed(&crop)?);
-                on_face().map_err(StrangersError::Interrupted)?;
-            }
+        for face in eyes.look(&shots)? {
+            faces.push(face);
+            on_face().map_err(StrangersError::Interrupted)?;
         }
     }
-    Ok(embeddings)
-}
-
-/// The crop of the largest face, if it passes the gate.
-fn usable(frame: &Frame<'_>, faces: &[Face], limits: &QualityLimits) -> Option<Vec<u8>> {
-    let face = faces.iter().max_by(|a, b| a.bbox.area().total_cmp(&b.bbox.area()))?;
-    let transform = crop_transform(&face.landmarks).ok()?;
-    let mut crop = vec![0; CROP_BYTES];
-    warp(frame, &transform, &mut crop);
-    limits.check(&measure(face, &crop)).ok()?;
-    Some(crop)
+    Ok(faces)
 }

@@ -23,6 +23,10 @@ pub use split::{Part, picture, split};
 pub const MAX_BYTES: u64 = 2 << 30;
 /// Most pictures in a recording.
 pub const MAX_FRAMES: usize = 1 << 20;
+/// Most tags of a recording.
+pub const MAX_TAGS: usize = 16;
+/// Longest tag, in Unicode scalar values.
+pub const MAX_TAG_CHARS: usize = 40;
 /// Largest side-car file in bytes.
 const MAX_ABOUT_BYTES: u64 = 64 << 10;
 
@@ -45,6 +49,10 @@ pub struct About {
     /// For people to read.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub notes: String,
+    /// What may matter in a report, such as `glasses` or `backlight`: figures are told apart by them. At most
+    /// [`MAX_TAGS`], of 1 to [`MAX_TAG_CHARS`] characters.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tags: Vec<String>,
 }
 
 /// Why a recording cannot be read or written.
@@ -109,6 +117,14 @@ impl About {
         let Self { fps, width, height, .. } = *self;
         if !(0.1..=1000.0).contains(&fps) {
             return Err(format!("fps is {fps}, wanted 0.1 to 1000"));
+        }
+        if self.tags.len() > MAX_TAGS {
+            return Err(format!("there are {} tags, at most {MAX_TAGS} are taken", self.tags.len()));
+        }
+        let plain =
+            |tag: &String| (1..=MAX_TAG_CHARS).contains(&tag.chars().count()) && !tag.chars().any(char::is_control);
+        if !self.tags.iter().all(plain) {
+            return Err(format!("a tag is empty, longer than {MAX_TAG_CHARS} characters, or has control characters"));
         }
         let side = 1..=MAX_SIDE;
         if side.contains(&width) && side.contains(&height) {

@@ -64,6 +64,7 @@ fn write(visit: &Visit, path: &Path) -> Result<()> {
         person,
         label,
         notes: "procedural: nobody in here exists".to_owned(),
+        tags: Vec::new(),
     };
     let seed = people.first().copied().unwrap_or_default() ^ visit.seed;
     let with = Approach::new(&people, seed, SIZE, FPS, visit.seconds);

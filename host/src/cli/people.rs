@@ -188,7 +188,10 @@ impl TrainArgs {
 
 Plays every recording through the code that runs at the door, in virtual time, and prints what became of each \
 visitor; the paper's deployment accuracy, FPR and FNR; NIST's FPIR and FNIR with 95 % confidence intervals; and the \
-time from the first sharp frame to the verdict. Writes report.json and confusion.png.")]
+time from the first sharp frame to the verdict; the paper's 80 % rule against the table's bars at equal FNIR; and the \
+errors by yaw, distance, light and the recordings' tags. Writes report.json, confusion.png, det.png (errors as the bar \
+moves), by-bar.png and scores.png. --growth 10,100,1000,10000 also tells how both rules do as a table grows, on people \
+who do not exist; 10000 people take about half an hour.")]
 pub struct EvaluateArgs {
     /// A folder that `lintel export` made
     #[arg(value_name = "BUNDLE")]
@@ -202,6 +205,9 @@ pub struct EvaluateArgs {
     /// How long the door takes over one frame: frames that come meanwhile are passed over, as they are there
     #[arg(long, value_name = "MS", default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=10_000))]
     pub frame_ms: u32,
+    /// Compare the paper's rule and bars on tables of so many people who do not exist, such as 10,100,1000,10000
+    #[arg(long, value_name = "N,N…", value_delimiter = ',', value_parser = clap::value_parser!(u32).range(2..=20_000))]
+    pub growth: Vec<u32>,
     /// Fail (exit code 1) when the paper's deployment accuracy is below this
     #[arg(long, value_name = "RATE", value_parser = rate)]
     pub min_accuracy: Option<f64>,

@@ -132,6 +132,7 @@ pub fn run(args: &DemoArgs, everywhere: &Everywhere, console: &Console) -> Resul
         recordings: recordings.clone(),
         output: output(&places.evaluation),
         frame_ms: 0,
+        growth: Vec::new(),
         min_accuracy: None,
     };
     steps.step(&line, &places.evaluation, Kind::Evaluation, || commands::evaluate::run(&evaluate, &runtime, inner))?;
@@ -220,6 +221,7 @@ fn slides(photos: &Path, places: &Places, console: &Console) -> Result<(), Failu
             person: Some(folder.name.to_string()),
             label: folder.name.to_string(),
             notes: "photos that training did not see, shown one after the other".into(),
+            tags: Vec::new(),
         };
         let stem = format!("{:02}-{}", index + 1, folder.name.slug());
         commands::render::write_recording(&out, &stem, &about, &how.frames(&held_out))?;

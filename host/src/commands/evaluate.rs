@@ -1,23 +1,27 @@
-//! `lintel evaluate`: a bundle and recordings → `report.json`, `confusion.png`, the figures.
+//! `lintel evaluate`: a bundle and recordings → `report.json`, its pictures, the figures.
 
 use std::time::Duration;
 
 use lintel_shared::door::DoorSettings;
 use lintel_shared::quality::QualityLimits;
-use lintel_shared::runtime::{LoadedBundle, Options, Vision};
+use lintel_shared::runtime::{Detector, Encoder, LoadedBundle, Options, Vision};
 use lintel_shared::verdict::VoteSettings;
 use serde_json::json;
 
 use crate::cli::EvaluateArgs;
 use crate::commands::{existing_folder, runtime::find};
 use crate::console::Console;
+use crate::evaluate::growth::{Crowd, Growth, steps};
+use crate::evaluate::rules::{Comparison, Errors};
+use crate::evaluate::slices::Slice;
+use crate::evaluate::visit::Visit;
 use crate::evaluate::{
-    EvaluateError, Participant, REPORT_FORMAT, Report, Setup, confusion, figures, find_recordings, open_recording,
-    visit,
+    EvaluateError, Measured, REPORT_FORMAT, Report, Setup, figures, find_recordings, measure, open_recording, pictures,
 };
 use crate::failure::Failure;
 use crate::interrupt;
 use crate::outdir::{Kind, OutDir, refuse_nested};
+use crate::statistics::Rate;
 
 /// Runs the verb.
 ///
@@ -43,26 +47,23 @@ pub fn run(args: &EvaluateArgs, runtime: &Options, console: &Console) -> Result<
         frame_time: Duration::from_millis(args.frame_ms.into()),
     };
     let (pack, table) = (bundle.manifest.pack.clone(), bundle.table.clone());
+    let (detector, encoder) = (bundle.detector.clone(), bundle.encoder.clone());
     let mut vision = Vision::new(bundle, runtime, setup.quality).map_err(Failure::work)?;
     let progress = console.progress("standing at the door", frames as u64);
-    let participants: Vec<Participant> = paths
+    let visits: Vec<Visit> = paths
         .iter()
         .map(|path| {
             let recording = open_recording(path)?;
-            visit(
-                path,
-                &recording,
-                &table,
-                &setup,
-                |frame| vision.look(frame),
-                || {
-                    progress.step();
-                    interrupt::check()
-                },
-            )
+            let on_frame = || {
+                progress.step();
+                interrupt::check()
+            };
+            Visit::of(path, &recording, &table, &setup, |frame| vision.look(frame), on_frame)
         })
         .collect::<Result<_, EvaluateError>>()?;
     drop(progress);
+    drop(vision);
+    let Measured { participants, trials, curves, comparison, slices } = measure(&visits, &table, &setup)?;
 
     let report = Report {
         format: REPORT_FORMAT,
@@ -75,10 +76,21 @@ pub fn run(args: &EvaluateArgs, runtime: &Options, console: &Console) -> Result<
         people: table.people().iter().map(|person| person.name.clone()).collect(),
         figures: figures(&participants),
         participants,
+        curves,
+        comparison,
+        slices,
+        growth: grown(&args.growth, &detector, &encoder, runtime, console)?,
     };
     out.write_json(Kind::Evaluation.marker(), &report)?;
-    let picture = confusion(&report.people, &report.participants).draw("who was taken for whom");
-    out.write("confusion.png", &picture.into_png())?;
+    let who = pictures::confusion(&report.people, &report.participants).draw("who was taken for whom");
+    for (file, picture) in [
+        ("confusion.png", who),
+        ("det.png", pictures::det(&report.curves)),
+        ("by-bar.png", pictures::by_bar(&trials, report.rule)),
+        ("scores.png", pictures::scores(&trials)),
+    ] {
+        out.write(file, &picture.into_png())?;
+    }
     interrupt::check()?;
     let done = out.finish()?;
     for line in text(&report) {
@@ -87,6 +99,34 @@ pub fn run(args: &EvaluateArgs, runtime: &Options, console: &Console) -> Result<
     console.say(format!("wrote {}", done.display()));
     console.result(&json!({ "out": done, "report": report }));
     check_target(args, &report)
+}
+
+/// Both rules on tables of people who do not exist.
+fn grown(
+    sizes: &[u32],
+    detector: &[u8],
+    encoder: &[u8],
+    runtime: &Options,
+    console: &Console,
+) -> Result<Option<Growth>, Failure> {
+    let Some(people) = sizes.iter().max().map(|&size| size as usize) else { return Ok(None) };
+    let mut sizes: Vec<usize> = sizes.iter().map(|&size| size as usize).collect();
+    sizes.sort_unstable();
+    sizes.dedup();
+    let mut detector = Detector::open(detector, runtime).map_err(Failure::work)?;
+    let mut encoder = Encoder::open(encoder, runtime).map_err(Failure::work)?;
+    let progress = console.progress("meeting people who do not exist", steps(people) as u64);
+    let crowd = Crowd::render(people, &mut detector, &mut encoder, || {
+        progress.step();
+        interrupt::check()
+    })?;
+    drop(progress);
+    let progress = console.progress("comparing them", Crowd::tables(&sizes, people) as u64);
+    let growth = crowd.grow(&sizes, || {
+        progress.step();
+        interrupt::check()
+    })?;
+    Ok(Some(growth))
 }
 
 fn check_target(args: &EvaluateArgs, report: &Report) -> Result<(), Failure> {
@@ -118,6 +158,45 @@ pub fn text(report: &Report) -> Vec<String> {
     lines.push(format!("single frames: FPIR {}; FNIR {}", figures.frame_fpir.text(), figures.frame_fnir.text()));
     if let (Some(p50), Some(p95)) = (figures.verdict_ms_p50, figures.verdict_ms_p95) {
         lines.push(format!("first sharp frame to verdict: median {p50:.0} ms, 95 % within {p95:.0} ms"));
+    }
+    lines.extend(
+        report.comparison.as_ref().map(|compared| compared_text("on these looks", compared)).into_iter().flatten(),
+    );
+    if let Some(growth) = &report.growth {
+        for size in &growth.sizes {
+            let tables = if size.tables == 1 { "1 table".to_owned() } else { format!("{} tables", size.tables) };
+            let what = format!("{tables} of {} people who do not exist", size.comparison.people);
+            lines.extend(compared_text(&what, &size.comparison));
+        }
+    }
+    lines.extend(slices_text(&report.slices));
+    lines
+}
+
+/// The paper's rule against the table's bars.
+fn compared_text(what: &str, compared: &Comparison) -> Vec<String> {
+    let rates = |errors: &Errors| format!("FPIR {}; FNIR {}", errors.fpir.text(), errors.fnir.text());
+    let ratio = compared.ratio().map_or_else(
+        || "the paper's rule named no stranger here: nothing to compare".to_owned(),
+        |ratio| format!("{ratio:.2} of the FPIR of the paper's rule"),
+    );
+    vec![
+        String::new(),
+        format!("{what}, the paper's 80 %: {}", rates(&compared.paper)),
+        format!("    the bars where they stand: {}", rates(&compared.calibrated)),
+        format!("    the bars at the same FNIR: {} ({ratio})", rates(&compared.at_equal_fnir)),
+    ]
+}
+
+fn slices_text(slices: &[Slice]) -> Vec<String> {
+    let width = slices.iter().map(|slice| slice.by.chars().count() + slice.part.chars().count()).max().unwrap_or(0) + 2;
+    let mut lines = vec![String::new(), "single looks by condition (FPIR; FNIR):".to_owned()];
+    for slice in slices {
+        let what = format!("{}: {}", slice.by, slice.part);
+        let rate = |rate: &Rate| {
+            rate.rate.map_or_else(|| "-".into(), |share| format!("{:.1} % of {}", share * 100.0, rate.trials))
+        };
+        lines.push(format!("    {what:<width$}  {:>16}; {:>16}", rate(&slice.looks.fpir), rate(&slice.looks.fnir)));
     }
     lines
 }

@@ -109,13 +109,16 @@ fn render_photos(args: &RenderArgs, visitor: &Visitor, out: &OutDir, progress: &
 
 fn render_recording(args: &RenderArgs, visitor: &Visitor, out: &OutDir) -> Result<(), Failure> {
     let approach = Approach::new(&[visitor.face], visitor.face, args.size, args.fps as f32, args.seconds);
-    let frames: Vec<Vec<u8>> = (0..approach.frames())
+    let (frames, glasses): (Vec<Vec<u8>>, Vec<bool>) = (0..approach.frames())
         .into_par_iter()
         .map(|index| {
             interrupt::check()?;
-            Ok(jpeg(&approach.frame(index), FRAME_QUALITY))
+            let picture = approach.frame(index);
+            Ok((jpeg(&picture, FRAME_QUALITY), picture.truth.iter().any(|face| face.wears_glasses)))
         })
-        .collect::<Result<_, Failure>>()?;
+        .collect::<Result<Vec<_>, Failure>>()?
+        .into_iter()
+        .unzip();
     let (stem, label) = match &visitor.name {
         Some(name) => (name.slug(), name.to_string()),
         None => {
@@ -130,6 +133,7 @@ fn render_recording(args: &RenderArgs, visitor: &Visitor, out: &OutDir) -> Resul
         person: visitor.name.as_ref().map(Name::to_string),
         label,
         notes: "procedural: this person does not exist".into(),
+        tags: if glasses.contains(&true) { vec!["glasses".into()] } else { Vec::new() },
     };
     write_recording(out, &format!("{:02}-{stem}", visitor.index + 1), &about, &frames)
 }

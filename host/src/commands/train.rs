@@ -26,6 +26,7 @@ use crate::packs::Pack;
 use crate::picture::palette;
 use crate::plots::{Curve, curves};
 use crate::quantize::{self, Quantized};
+use crate::rendered_faces::Eyes;
 use crate::strangers;
 use crate::train::calibration::{Genuine, calibrate, strangers_needed};
 use crate::train::{CheckpointError, EpochFigures, Features, Outcome, Settings, Task, TrainError, Trained, train};
@@ -211,7 +212,8 @@ fn stranger_faces(
         }
         None => {
             let mut detector = Detector::open(&pack.detector, runtime).map_err(Failure::work)?;
-            strangers::rendered(needed, &mut detector, encoder, &QualityLimits::default(), on_face)?
+            let mut eyes = Eyes { detector: &mut detector, encoder, limits: &QualityLimits::default() };
+            strangers::rendered(needed, &mut eyes, on_face)?.into_iter().map(|face| face.embedding).collect()
         }
     };
     Ok(faces)

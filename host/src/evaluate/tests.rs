@@ -1,10 +1,14 @@
 //! Sightings that a test makes up → outcomes.
 
+use super::pictures::confusion;
+use super::visit::{Frames, Outcome, judge, row_of};
 use super::*;
 use lintel_shared::embed::{EncoderId, Similarity};
 use lintel_shared::geometry::Rect;
-use lintel_shared::table::{Person, Scores, TableParts};
-use lintel_shared::verdict::TrackId;
+use lintel_shared::recording::About;
+use lintel_shared::table::{Person, PersonId, Scores, TableParts};
+use lintel_shared::time::Uptime;
+use lintel_shared::verdict::{Decision, TrackId, Verdict};
 
 fn table() -> Table {
     let people = ["Ada", "Bo"].iter().zip(0..).map(|(name, id)| Person { id: PersonId(id), name: (*name).into() });
@@ -42,6 +46,7 @@ fn about(person: Option<&str>) -> About {
         person: person.map(Into::into),
         label: String::new(),
         notes: String::new(),
+        tags: Vec::new(),
     }
 }
 

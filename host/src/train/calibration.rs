@@ -1,9 +1,14 @@
 //! Scores of strangers and of enrolled people → the two bars of the door's rule.
 //!
-//! A stranger is named when likeness *and* lead reach their bars. Among the pairs of bars that keep the share of
-//! strangers named (FPIR) at or below the target, the pair is taken that recognises most held-out photos of enrolled
-//! people. What the data can't show is refused: with n strangers, none of whom is named, the true rate may still be as
-//! high as the Clopper–Pearson bound for 0 of n, and a target below that is no claim that n strangers can carry.
+//! A stranger is named when likeness *and* lead reach their bars. The target is a claim: among the pairs of bars by which
+//! so few strangers are named that the upper end of the 95 % Clopper–Pearson interval is at most the target FPIR, the pair
+//! is taken that recognises most held-out photos of enrolled people. What the data can't show is refused: with n
+//! strangers, none of whom is named, the true rate may still be as high as the bound for 0 of n, and a target below that
+//! is no claim that n strangers can carry.
+//!
+//! For one bar at the (k+1)-th highest of n scores that bound is exact, not only for bars set beforehand: the share of
+//! all strangers above it is distributed as Beta(k+1, n−k), whose quantile the bound is. Here one of the two bars is
+//! chosen by enrolled people's scores and the other is such an order statistic.
 
 use lintel_shared::embed::Embedding;
 use lintel_shared::table::{Calibration, Rule, Scores, Table, TableError};
@@ -68,6 +73,12 @@ pub fn strangers_needed(target: f64) -> usize {
     n
 }
 
+/// The most of `strangers` that may be named, so that an FPIR of `target` is still shown; 0 where none may.
+fn most_named(strangers: usize, target: f64) -> usize {
+    let shown = |named: &usize| clopper_pearson(*named as u64, strangers as u64, CONFIDENCE).high <= target;
+    (1..=strangers).take_while(shown).last().unwrap_or(0)
+}
+
 /// Sets the bars for `target`, a share of strangers' photos.
 ///
 /// # Errors
@@ -89,16 +100,15 @@ pub fn calibrate(
     if genuine.is_empty() {
         return Err(CalibrationError::NoGenuine);
     }
-    let strangers = strangers.iter().map(|e| table.score(e).map(Point::of)).collect::<Result<Vec<_>, _>>()?;
+    let strangers = strangers.iter().map(|e| table.score(e).map(Bars::of)).collect::<Result<Vec<_>, _>>()?;
     let mut right = Vec::with_capacity(genuine.len());
     for photo in genuine {
         let scores = table.score(&photo.embedding)?;
         if scores.best as usize == photo.row {
-            right.push(Point::of(scores));
+            right.push(Bars::of(scores));
         }
     }
-    #[expect(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a count")]
-    let allowed = (strangers.len() as f64 * target).floor() as usize;
+    let allowed = most_named(strangers.len(), target);
     let bars = best_bars(&strangers, &right, allowed);
     Ok((
         Rule::Calibrated { likeness: bars.likeness, lead: bars.lead },
@@ -106,32 +116,42 @@ pub fn calibrate(
     ))
 }
 
-/// A pair of scores, or of bars.
+/// A pair of bars, or of scores against them.
 #[derive(Copy, Clone, Debug, PartialEq)]
-struct Point {
-    likeness: f32,
-    lead: f32,
+pub struct Bars {
+    /// Cosine with the best person.
+    pub likeness: f32,
+    /// By how much that exceeds the next person's.
+    pub lead: f32,
 }
 
-impl Point {
-    fn of(scores: Scores) -> Self {
+impl Bars {
+    /// The two of some scores.
+    #[must_use]
+    pub fn of(scores: Scores) -> Self {
         Self { likeness: scores.likeness.get(), lead: scores.lead }
     }
 
-    fn passes(self, bars: Point) -> bool {
+    fn passes(self, bars: Self) -> bool {
         self.likeness >= bars.likeness && self.lead >= bars.lead
+    }
+
+    /// How far both are above the bars, in spreads; of the two, the lesser. At least 0 where they pass.
+    #[must_use]
+    pub fn room(self, bars: Self, spread: Self) -> f32 {
+        ((self.likeness - bars.likeness) / spread.likeness).min((self.lead - bars.lead) / spread.lead)
     }
 }
 
 /// The bars that let at most `allowed` strangers pass and the most of `genuine`; where several pairs of bars do, the one
 /// that leaves the nearest of those people the most room, in spreads of their own scores. A door's camera is harder on
 /// people than their photos are, in likeness and in lead, so that neither may be used up to the last.
-fn best_bars(strangers: &[Point], genuine: &[Point], allowed: usize) -> Point {
-    let spread = Point { likeness: spread(genuine, |g| g.likeness), lead: spread(genuine, |g| g.lead) };
-    let mut best: Option<(usize, f32, Point)> = None;
+fn best_bars(strangers: &[Bars], genuine: &[Bars], allowed: usize) -> Bars {
+    let spread = spread(genuine);
+    let mut best: Option<(usize, f32, Bars)> = None;
     for likeness in likeness_candidates(strangers) {
-        let bars = Point { likeness, lead: lowest_lead(strangers, likeness, allowed) };
-        let rooms = genuine.iter().filter(|g| g.passes(bars)).map(|g| room(*g, bars, spread));
+        let bars = Bars { likeness, lead: lowest_lead(strangers, likeness, allowed) };
+        let rooms = genuine.iter().filter(|g| g.passes(bars)).map(|g| g.room(bars, spread));
         let (passing, least) = rooms.fold((0, f32::INFINITY), |(n, least), room| (n + 1, least.min(room)));
         if best.is_none_or(|(most, widest, _)| (passing, least) > (most, widest)) {
             best = Some((passing, least, bars));
@@ -141,21 +161,20 @@ fn best_bars(strangers: &[Point], genuine: &[Point], allowed: usize) -> Point {
     raised(lowest, genuine)
 }
 
-/// How far a person's scores are above the bars, in spreads; of likeness and lead, the lesser.
-fn room(genuine: Point, bars: Point, spread: Point) -> f32 {
-    ((genuine.likeness - bars.likeness) / spread.likeness).min((genuine.lead - bars.lead) / spread.lead)
-}
-
-/// The standard deviation of a score, not quite zero.
-fn spread(points: &[Point], score: impl Fn(&Point) -> f32) -> f32 {
+/// The standard deviation of both scores, not quite zero.
+#[must_use]
+pub fn spread(points: &[Bars]) -> Bars {
     #[expect(clippy::cast_precision_loss, reason = "a count of photos")]
     let n = points.len().max(1) as f32;
-    let mean = points.iter().map(&score).sum::<f32>() / n;
-    (points.iter().map(|p| (score(p) - mean).powi(2)).sum::<f32>() / n).sqrt().max(1e-3)
+    let deviation = |score: fn(&Bars) -> f32| {
+        let mean = points.iter().map(score).sum::<f32>() / n;
+        (points.iter().map(|point| (score(point) - mean).powi(2)).sum::<f32>() / n).sqrt().max(1e-3)
+    };
+    Bars { likeness: deviation(|point| point.likeness), lead: deviation(|point| point.lead) }
 }
 
 /// Bars on likeness worth trying, descending: just above strangers' own, and none at all.
-fn likeness_candidates(strangers: &[Point]) -> Vec<f32> {
+fn likeness_candidates(strangers: &[Bars]) -> Vec<f32> {
     let mut candidates: Vec<f32> = strangers.iter().map(|s| s.likeness.next_up().clamp(-1.0, 1.0)).collect();
     candidates.sort_by(|a, b| b.total_cmp(a));
     candidates.dedup();
@@ -166,7 +185,7 @@ fn likeness_candidates(strangers: &[Point]) -> Vec<f32> {
 }
 
 /// The lowest bar on the lead that lets at most `allowed` strangers pass who reach `likeness`.
-fn lowest_lead(strangers: &[Point], likeness: f32, allowed: usize) -> f32 {
+fn lowest_lead(strangers: &[Bars], likeness: f32, allowed: usize) -> f32 {
     let mut leads: Vec<f32> = strangers.iter().filter(|s| s.likeness >= likeness).map(|s| s.lead).collect();
     if leads.len() <= allowed {
         return 0.0;
@@ -177,19 +196,19 @@ fn lowest_lead(strangers: &[Point], likeness: f32, allowed: usize) -> f32 {
 
 /// Each bar moved half way up to the lowest enrolled score that passes it: nobody more is rejected, and a stranger a
 /// little above those that were seen is still one.
-fn raised(lowest: Point, genuine: &[Point]) -> Point {
+fn raised(lowest: Bars, genuine: &[Bars]) -> Bars {
     let passing = || genuine.iter().filter(|g| g.passes(lowest));
     let half_way = |bar: f32, scores: &mut dyn Iterator<Item = f32>| {
         scores.min_by(f32::total_cmp).map_or(bar, |least| f32::midpoint(bar, least))
     };
-    Point {
+    Bars {
         likeness: half_way(lowest.likeness, &mut passing().map(|g| g.likeness)),
         lead: half_way(lowest.lead, &mut passing().map(|g| g.lead)),
     }
 }
 
 #[expect(clippy::cast_precision_loss, clippy::cast_possible_truncation, reason = "rates of counts, stored as f32")]
-fn figures(bars: Point, strangers: &[Point], right: &[Point], genuine: usize, target: f64) -> Calibration {
+fn figures(bars: Bars, strangers: &[Bars], right: &[Bars], genuine: usize, target: f64) -> Calibration {
     let named = strangers.iter().filter(|s| s.passes(bars)).count();
     let recognised = right.iter().filter(|g| g.passes(bars)).count();
     let trials = strangers.len();
@@ -212,17 +231,17 @@ mod tests {
 
     const ID: EncoderId = EncoderId([1; 32]);
 
-    fn point(likeness: f32, lead: f32) -> Point {
-        Point { likeness, lead }
+    fn point(likeness: f32, lead: f32) -> Bars {
+        Bars { likeness, lead }
     }
 
-    fn named(points: &[Point], bars: Point) -> usize {
+    fn named(points: &[Bars], bars: Bars) -> usize {
         points.iter().filter(|p| p.passes(bars)).count()
     }
 
     #[test]
     fn bars_stand_between_strangers_and_people() {
-        let check = |strangers: &[Point], genuine: &[Point], allowed: usize, expected: (usize, usize)| {
+        let check = |strangers: &[Bars], genuine: &[Bars], allowed: usize, expected: (usize, usize)| {
             let bars = best_bars(strangers, genuine, allowed);
             assert_eq!((named(strangers, bars), named(genuine, bars)), expected, "{bars:?}");
         };
@@ -271,6 +290,48 @@ mod tests {
                 prop_assert!(named(&genuine, other) <= named(&genuine, bars));
             }
         }
+    }
+
+    /// Both bars for a target over points, and what is claimed of them.
+    fn claim(strangers: &[Bars], genuine: &[Bars], target: f64) -> (Bars, Calibration) {
+        let bars = best_bars(strangers, genuine, most_named(strangers.len(), target));
+        (bars, figures(bars, strangers, genuine, genuine.len().max(1), target))
+    }
+
+    proptest! {
+        #[test]
+        fn more_strangers_never_raise_a_claim_above_its_target(
+            some in prop::collection::vec((-1.0_f32..=1.0, 0.0_f32..2.0), 36..120),
+            more in prop::collection::vec((-1.0_f32..=1.0, 0.0_f32..2.0), 0..120),
+            genuine in prop::collection::vec((-1.0_f32..=1.0, 0.0_f32..2.0), 1..20),
+        ) {
+            let points = |list: &[(f32, f32)]| list.iter().map(|&(s, l)| point(s, l)).collect::<Vec<_>>();
+            let (some, more, genuine) = (points(&some), points(&more), points(&genuine));
+            let (bars, before) = claim(&some, &genuine, 0.1);
+            prop_assert!(before.fpir_upper <= 0.1);
+            // Bars that are set anew keep the claim, whoever the new strangers are.
+            let all = [some.clone(), more.clone()].concat();
+            prop_assert!(claim(&all, &genuine, 0.1).1.fpir_upper <= 0.1);
+            // Bars that stay are claimed no worse for strangers whom they keep out.
+            let kept_out: Vec<Bars> = more.iter().copied().filter(|stranger| !stranger.passes(bars)).collect();
+            let after = figures(bars, &[some, kept_out].concat(), &genuine, genuine.len(), 0.1);
+            prop_assert!(after.fpir_upper <= before.fpir_upper);
+        }
+    }
+
+    #[test]
+    fn as_many_may_be_named_as_the_claim_bears() {
+        let check = |strangers: usize, target: f64, expected: usize| {
+            assert_eq!(most_named(strangers, target), expected);
+        };
+        // 0 of 368 shows 0.01, 1 of 368 would show 0.0151 only; 4 of 1022 show 0.01.
+        check(367, 0.01, 0);
+        check(368, 0.01, 0);
+        check(500, 0.01, 0);
+        check(600, 0.01, 1);
+        check(10, 0.5, 1);
+        check(10, 0.99, 8);
+        check(0, 0.5, 0);
     }
 
     #[test]

@@ -23,7 +23,7 @@ fn with_thumbnail(jpeg: &[u8], thumbnail: &[u8]) -> Vec<u8> {
 
 fn about(width: u32, height: u32) -> About {
     let (person, label) = (Some("Zoë Łuczak".into()), "at the door".into());
-    About { fps: 10.0, width, height, person, label, notes: String::new() }
+    About { fps: 10.0, width, height, person, label, notes: String::new(), tags: vec!["glasses".into()] }
 }
 
 fn write(folder: &Path, about: &About, pictures: &[Vec<u8>]) -> PathBuf {

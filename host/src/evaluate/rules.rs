@@ -1,0 +1,307 @@
+//! Trials → error rates by bar, and two rules compared where they miss equally many people.
+
+use lintel_shared::table::{Rule, Scores, Table};
+use serde::{Deserialize, Serialize};
+
+use super::EvaluateError;
+use super::Setup;
+use super::visit::{Mated, Outcome, Trial, Visit};
+use crate::statistics::Rate;
+use crate::train::calibration::{Bars, spread};
+
+/// Bars at which a curve is measured, at most.
+const LOOKS: usize = 200;
+/// The same for visits, whose votes are counted anew at each.
+const VISITS: usize = 60;
+
+/// A rule with one bar to move: scores are a name if their measure reaches it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Family {
+    measure: Measure,
+    /// Where the bar stands.
+    pub bar: f32,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Measure {
+    /// The paper's softmax confidence.
+    Confidence,
+    /// How far both scores are above two bars, in spreads of enrolled people's scores; of the two, the lesser.
+    Room { bars: Bars, spread: Bars },
+}
+
+impl Family {
+    /// The paper's rule at its 80 %, or at another confidence.
+    #[must_use]
+    pub fn paper(confidence: f32) -> Self {
+        Self { measure: Measure::Confidence, bar: confidence }
+    }
+
+    /// Bars on likeness and lead that are moved together; 0 is where they stand.
+    #[must_use]
+    pub fn calibrated(bars: Bars, trials: &[Trial]) -> Self {
+        let mated: Vec<Bars> =
+            trials.iter().filter(|trial| trial.mated == Mated::First).map(|trial| Bars::of(trial.scores)).collect();
+        Self { measure: Measure::Room { bars, spread: spread(&mated) }, bar: 0.0 }
+    }
+
+    /// The rules that can be compared on a table: the paper's, and the table's own bars if it has such.
+    #[must_use]
+    pub fn both(rule: Rule, trials: &[Trial]) -> (Self, Option<Self>) {
+        match rule {
+            Rule::Paper { confidence } => (Self::paper(confidence), None),
+            Rule::Calibrated { likeness, lead } => {
+                let Rule::Paper { confidence } = Rule::PAPER else { unreachable!("it is the paper's") };
+                (Self::paper(confidence), Some(Self::calibrated(Bars { likeness, lead }, trials)))
+            }
+        }
+    }
+
+    /// As a person reads it.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self.measure {
+            Measure::Confidence => "confidence",
+            Measure::Room { .. } => "likeness and lead",
+        }
+    }
+
+    fn measured(&self, scores: &Scores) -> f32 {
+        match &self.measure {
+            Measure::Confidence => scores.confidence,
+            Measure::Room { bars, spread } => Bars::of(*scores).room(*bars, *spread),
+        }
+    }
+
+    fn at(self, bar: f32) -> Self {
+        Self { bar, ..self }
+    }
+
+    /// Whether scores are a name.
+    #[must_use]
+    pub fn passes(&self, scores: &Scores) -> bool {
+        self.measured(scores) >= self.bar
+    }
+
+    /// The error rates over single looks, at the bar.
+    #[must_use]
+    pub fn errors(&self, trials: &[Trial]) -> Errors {
+        let count = |wanted: &dyn Fn(&Trial) -> bool| trials.iter().filter(|trial| wanted(trial)).count();
+        let not_mated = count(&|trial| trial.mated == Mated::Not);
+        let named = count(&|trial| trial.mated == Mated::Not && self.passes(&trial.scores));
+        let right = count(&|trial| trial.mated == Mated::First && self.passes(&trial.scores));
+        let mated = trials.len() - not_mated;
+        Errors { fpir: Rate::new(named, not_mated), fnir: Rate::new(mated - right, mated) }
+    }
+
+    /// The same rule with the highest bar at which at most `misses` of the mated looks are missed. Strangers have no say in
+    /// it, so that their rate at this bar is a fair one.
+    #[must_use]
+    pub fn missing_at_most(self, misses: u64, trials: &[Trial]) -> Self {
+        let behind = trials.iter().filter(|trial| trial.mated == Mated::Behind).count() as u64;
+        let mut first: Vec<f32> = trials
+            .iter()
+            .filter(|trial| trial.mated == Mated::First)
+            .map(|trial| self.measured(&trial.scores))
+            .collect();
+        first.sort_by(f32::total_cmp);
+        let lost = usize::try_from(misses.saturating_sub(behind)).unwrap_or(usize::MAX);
+        self.at(first.get(lost).copied().unwrap_or(f32::INFINITY))
+    }
+
+    /// Error rates over single looks from the lowest bar to the highest.
+    #[must_use]
+    pub fn curve_of_looks(&self, trials: &[Trial]) -> Vec<Point> {
+        self.bars(trials, LOOKS).into_iter().map(|bar| self.at(bar).errors(trials).point(bar)).collect()
+    }
+
+    /// The same over whole visits, votes and all.
+    ///
+    /// # Errors
+    /// [`EvaluateError::Setup`].
+    pub fn curve_of_visits(
+        &self,
+        trials: &[Trial],
+        visits: &[Visit],
+        table: &Table,
+        setup: &Setup,
+    ) -> Result<Vec<Point>, EvaluateError> {
+        let bars = self.bars(trials, VISITS).into_iter();
+        bars.map(|bar| Ok(self.at(bar).errors_of_visits(visits, table, setup)?.point(bar))).collect()
+    }
+
+    /// The error rates over whole visits, at the bar.
+    ///
+    /// # Errors
+    /// [`EvaluateError::Setup`].
+    pub fn errors_of_visits(&self, visits: &[Visit], table: &Table, setup: &Setup) -> Result<Errors, EvaluateError> {
+        let (mut mated, mut missed, mut accepted) = (0, 0, 0);
+        for visit in visits {
+            let outcome = visit.outcome(table, setup, |scores| self.passes(scores))?;
+            mated += usize::from(visit.enrolled.is_some());
+            missed += usize::from(matches!(outcome, Outcome::Misnamed | Outcome::NotNamed));
+            accepted += usize::from(outcome == Outcome::Accepted);
+        }
+        Ok(Errors { fpir: Rate::new(accepted, visits.len() - mated), fnir: Rate::new(missed, mated) })
+    }
+
+    /// Bars worth measuring at, ascending: each names fewer than the one before.
+    fn bars(&self, trials: &[Trial], most: usize) -> Vec<f32> {
+        let mut measured: Vec<f32> = trials.iter().map(|trial| self.measured(&trial.scores)).collect();
+        measured.sort_by(f32::total_cmp);
+        measured.dedup();
+        let every = measured.len().div_ceil(most).max(1);
+        // The last of all, where a curve ends, and one beyond, where nobody is named.
+        let last = measured.last().copied();
+        let mut bars: Vec<f32> = measured.into_iter().step_by(every).collect();
+        bars.extend(last.filter(|last| bars.last() != Some(last)));
+        bars.extend(last.map(f32::next_up));
+        bars
+    }
+}
+
+/// How often each of the two errors is made.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Errors {
+    /// Non-mated trials in which somebody was named.
+    pub fpir: Rate,
+    /// Mated trials in which the person was not named, or misnamed.
+    pub fnir: Rate,
+}
+
+impl Errors {
+    fn point(&self, bar: f32) -> Point {
+        let rate = |rate: Rate| rate.rate.unwrap_or(f64::NAN);
+        Point { bar, fpir: rate(self.fpir), fnir: rate(self.fnir) }
+    }
+}
+
+/// One point of a curve. A rate without trials is NaN, and null in JSON.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Point {
+    /// The bar: a confidence, or spreads above the table's bars.
+    pub bar: f32,
+    /// False-positive identification rate.
+    #[serde(with = "nan_is_null")]
+    pub fpir: f64,
+    /// False-negative identification rate.
+    #[serde(with = "nan_is_null")]
+    pub fnir: f64,
+}
+
+/// JSON has no NaN.
+mod nan_is_null {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's form")]
+    pub(super) fn serialize<S: Serializer>(value: &f64, serializer: S) -> Result<S::Ok, S::Error> {
+        Some(*value).filter(|value| !value.is_nan()).serialize(serializer)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
+        Ok(Option::deserialize(deserializer)?.unwrap_or(f64::NAN))
+    }
+}
+
+/// The paper's rule and the calibrated one on the same single looks.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Comparison {
+    /// People in the table.
+    pub people: usize,
+    /// The paper's rule at its confidence.
+    pub paper: Errors,
+    /// The bars, where they stand.
+    pub calibrated: Errors,
+    /// Both bars moved together, to where they miss as many people as the paper's rule does.
+    pub at_equal_fnir: Errors,
+}
+
+impl Comparison {
+    /// Compares on these trials.
+    #[must_use]
+    pub fn of(people: usize, paper: Family, calibrated: Family, trials: &[Trial]) -> Self {
+        let at_paper = paper.errors(trials);
+        Self {
+            people,
+            paper: at_paper,
+            calibrated: calibrated.errors(trials),
+            at_equal_fnir: calibrated.missing_at_most(at_paper.fnir.count, trials).errors(trials),
+        }
+    }
+
+    /// FPIR of the bars for one of the paper's rule, at equal FNIR; `None` where the paper's rule named no stranger.
+    #[must_use]
+    pub fn ratio(&self) -> Option<f64> {
+        let paper = self.paper.fpir.rate.filter(|rate| *rate > 0.0)?;
+        self.at_equal_fnir.fpir.rate.map(|rate| rate / paper)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::evaluate::visit::Conditions;
+    use lintel_shared::embed::Similarity;
+    use proptest::prelude::*;
+
+    fn trial(mated: Mated, likeness: f32, lead: f32, confidence: f32) -> Trial {
+        let likeness = Similarity::new(likeness).expect("a cosine");
+        Trial { mated, scores: Scores { best: 0, likeness, lead, confidence }, conditions: Conditions::default() }
+    }
+
+    #[test]
+    fn looks_become_error_rates() {
+        let trials = [
+            trial(Mated::First, 0.9, 0.2, 0.95),
+            trial(Mated::First, 0.8, 0.05, 0.70),
+            trial(Mated::Behind, 0.9, 0.2, 0.95),
+            trial(Mated::Not, 0.2, 0.1, 0.90),
+            trial(Mated::Not, 0.1, 0.01, 0.10),
+        ];
+        let check = |family: Family, fpir: (u64, u64), fnir: (u64, u64)| {
+            let errors = family.errors(&trials);
+            let counts = |rate: Rate| (rate.count, rate.trials);
+            assert_eq!((counts(errors.fpir), counts(errors.fnir)), (fpir, fnir), "{family:?}");
+        };
+        let paper = Family::paper(0.8);
+        let bars = Family::calibrated(Bars { likeness: 0.5, lead: 0.1 }, &trials);
+        check(paper, (1, 2), (2, 3));
+        check(bars, (0, 2), (2, 3));
+        // Two misses leave the bars at the better of the two people; one lets the other in as well; none is impossible.
+        check(bars.missing_at_most(2, &trials), (0, 2), (2, 3));
+        check(bars.missing_at_most(1, &trials), (0, 2), (1, 3));
+        check(bars.missing_at_most(3, &trials), (0, 2), (3, 3));
+        let compared = Comparison::of(2, paper, bars, &trials);
+        assert_eq!(compared.ratio(), Some(0.0));
+    }
+
+    proptest! {
+        #[test]
+        fn curves_fall_and_rise(looks in prop::collection::vec((0_u8..3, 0.0_f32..1.0, 0.0_f32..1.0, 0.0_f32..1.0), 1..400)) {
+            let kinds = [Mated::First, Mated::Behind, Mated::Not];
+            let trials: Vec<Trial> =
+                looks.iter().map(|&(kind, a, b, c)| trial(kinds[usize::from(kind)], a, b, c)).collect();
+            for family in [Family::paper(0.8), Family::calibrated(Bars { likeness: 0.5, lead: 0.3 }, &trials)] {
+                let curve = family.curve_of_looks(&trials);
+                prop_assert!(curve.len() <= LOOKS + 2);
+                prop_assert!(curve.windows(2).all(|p| p[0].bar < p[1].bar));
+                prop_assert!(!curve.windows(2).any(|p| p[0].fpir < p[1].fpir || p[0].fnir > p[1].fnir));
+                // At the end nobody is named.
+                let last = curve.last().expect("points");
+                prop_assert!(!(last.fpir > 0.0 || last.fnir < 1.0));
+            }
+        }
+
+        #[test]
+        fn no_more_are_missed_than_asked_for(
+            looks in prop::collection::vec((0_u8..3, 0.0_f32..1.0, 0.0_f32..1.0), 1..100), misses in 0_u64..100,
+        ) {
+            let kinds = [Mated::First, Mated::Behind, Mated::Not];
+            let trials: Vec<Trial> = looks.iter().map(|&(kind, a, b)| trial(kinds[usize::from(kind)], a, b, a)).collect();
+            let behind = trials.iter().filter(|trial| trial.mated == Mated::Behind).count() as u64;
+            let moved = Family::calibrated(Bars { likeness: 0.5, lead: 0.3 }, &trials).missing_at_most(misses, &trials);
+            let missed = moved.errors(&trials).fnir.count;
+            prop_assert!(missed <= misses.max(behind));
+        }
+    }
+}

@@ -1,0 +1,355 @@
+//! One recording → what the door saw, and what it would have done.
+
+use std::path::Path;
+
+use lintel_shared::door::{Door, Strike};
+use lintel_shared::frame::Frame;
+use lintel_shared::geometry::Rect;
+use lintel_shared::recording::{About, Decoded, FrameInfo, Recording};
+use lintel_shared::table::{PersonId, Scores, Table};
+use lintel_shared::time::Uptime;
+use lintel_shared::verdict::{Decider, Decision, Opinion, Sighting, Verdict};
+use serde::{Deserialize, Serialize};
+
+use super::{EvaluateError, Setup, milliseconds};
+use crate::failure::Failure;
+
+/// What became of one participant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Outcome {
+    /// An enrolled person, and that name.
+    NamedRight,
+    /// An enrolled person, and another's name at least once.
+    Misnamed,
+    /// An enrolled person, and no name.
+    NotNamed,
+    /// A stranger, and no name.
+    Rejected,
+    /// A stranger, and somebody's name.
+    Accepted,
+}
+
+impl Outcome {
+    /// As a person reads it.
+    #[must_use]
+    pub fn text(self) -> &'static str {
+        match self {
+            Self::NamedRight => "named right",
+            Self::Misnamed => "MISNAMED",
+            Self::NotNamed => "not named",
+            Self::Rejected => "rejected",
+            Self::Accepted => "ACCEPTED",
+        }
+    }
+
+    /// Whether it is what should have happened.
+    #[must_use]
+    pub fn is_right(self) -> bool {
+        matches!(self, Self::NamedRight | Self::Rejected)
+    }
+}
+
+/// One recording and what became of it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Participant {
+    /// The recording's name.
+    pub recording: String,
+    /// What it says of itself.
+    pub label: String,
+    /// Who it is of; `None`: a stranger.
+    pub person: Option<String>,
+    /// Whether the table has that person.
+    pub mated: bool,
+    /// What became of it.
+    pub outcome: Outcome,
+    /// Whom the door named: the wrong one first, if there was one.
+    pub named: Option<String>,
+    /// From the first sharp frame to the verdict that the outcome rests on.
+    pub verdict_ms: Option<f64>,
+    /// When the strike was released, from the recording's start.
+    pub released_ms: Option<f64>,
+    /// Its frames.
+    pub frames: Frames,
+}
+
+/// What single frames said.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Frames {
+    /// Looked at.
+    pub looked_at: u32,
+    /// Passed over because the door was still busy.
+    pub passed_over: u32,
+    /// With a face.
+    pub with_face: u32,
+    /// With a face that passed the quality gate; the largest counts.
+    pub compared: u32,
+    /// Named as the person who stands there.
+    pub right: u32,
+    /// Named as somebody else.
+    pub wrong: u32,
+}
+
+/// What the door saw of one recording: enough to try other rules on it without the models.
+#[derive(Debug, Clone)]
+pub struct Visit {
+    /// What its side-car says.
+    pub about: About,
+    name: String,
+    /// Whose recording it is, if the table has that person.
+    pub enrolled: Option<PersonId>,
+    moments: Vec<Moment>,
+    passed_over: u32,
+}
+
+/// One frame that was looked at.
+#[derive(Debug, Clone)]
+struct Moment {
+    sighting: Sighting,
+    /// When the look at it was done.
+    now: Uptime,
+    /// Mean luma of the largest face, 0..=1.
+    light: f32,
+}
+
+/// One comparison with the table: the largest face of a frame, where it passed the gate.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Trial {
+    /// Whether the person who stands there is enrolled, and is the most similar one.
+    pub mated: Mated,
+    /// Against the table.
+    pub scores: Scores,
+    /// Under what conditions.
+    pub conditions: Conditions,
+}
+
+/// Who stands there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mated {
+    /// An enrolled person, who is also the most similar one.
+    First,
+    /// An enrolled person, but another one is more similar: no bar can help.
+    Behind,
+    /// Nobody who is enrolled.
+    Not,
+}
+
+/// What can be measured of a look at a face.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Conditions {
+    /// Turn of the head to either side, degrees, by the landmarks.
+    pub yaw: f32,
+    /// Between the eyes, px: near faces have more.
+    pub inter_ocular_px: f32,
+    /// Mean luma of the face, 0..=1.
+    pub light: f32,
+}
+
+impl Visit {
+    /// Looks at a recording as the door does: frames that come while it is busy are passed over.
+    ///
+    /// `look` is the way from a frame to a sighting; `on_frame` is called after each frame and may stop the work.
+    ///
+    /// # Errors
+    /// [`EvaluateError`], at the first frame that is damaged.
+    pub fn of<E: std::fmt::Display>(
+        path: &Path,
+        recording: &Recording,
+        table: &Table,
+        setup: &Setup,
+        mut look: impl FnMut(&Frame<'_>) -> Result<Sighting, E>,
+        mut on_frame: impl FnMut() -> Result<(), Failure>,
+    ) -> Result<Self, EvaluateError> {
+        let about = recording.about().clone();
+        let enrolled = row_of(table, &about);
+        let mut visit =
+            Self { about, name: recording.name().to_owned(), enrolled, moments: Vec::new(), passed_over: 0 };
+        let mut free_at = Uptime::ZERO;
+        for decoded in recording.frames() {
+            let decoded: Decoded = decoded.map_err(|source| EvaluateError::Recording { path: path.into(), source })?;
+            let captured = decoded.info.captured;
+            if captured < free_at {
+                visit.passed_over += 1;
+                continue;
+            }
+            let vision = |reason: String| EvaluateError::Vision { recording: recording.name().to_owned(), reason };
+            let frame = decoded.frame().map_err(|error| vision(error.to_string()))?;
+            let sighting = look(&frame).map_err(|error| vision(error.to_string()))?;
+            let light =
+                sighting.seen.first().map_or(0.0, |seen| mean_luma(&decoded.pixels, decoded.info, seen.face.bbox));
+            free_at = captured.saturating_add(setup.frame_time);
+            visit.moments.push(Moment { sighting, now: free_at, light });
+            on_frame().map_err(EvaluateError::Interrupted)?;
+        }
+        Ok(visit)
+    }
+
+    /// What the door does with it by the table's own rule.
+    ///
+    /// # Errors
+    /// [`EvaluateError::Setup`].
+    pub fn judged(&self, table: &Table, setup: &Setup) -> Result<Participant, EvaluateError> {
+        let mut door = Door::new(setup.door).map_err(|error| EvaluateError::Setup(error.to_string()))?;
+        let mut released = None;
+        let mut decisions: Vec<Decision> = Vec::new();
+        self.decide(
+            setup,
+            |_| None,
+            |now, decided| {
+                let mut commands = vec![door.on_tick(now)];
+                commands.extend(decided.iter().map(|decision| door.on_decision(decision, now)));
+                if commands.into_iter().flatten().any(|command| command.0 == Strike::Released) && released.is_none() {
+                    released = Some(now);
+                }
+                decisions.extend_from_slice(decided);
+            },
+        )?;
+        let mut frames = Frames { passed_over: self.passed_over, ..Frames::default() };
+        self.moments.iter().for_each(|moment| count(&mut frames, &moment.sighting, self.enrolled));
+        Ok(judge(&self.name, &self.about, table, self.enrolled, &decisions, released, frames))
+    }
+
+    /// What becomes of the visit where `passes` decides whether scores are a name.
+    ///
+    /// # Errors
+    /// [`EvaluateError::Setup`].
+    pub fn outcome(
+        &self,
+        table: &Table,
+        setup: &Setup,
+        passes: impl Fn(&Scores) -> bool,
+    ) -> Result<Outcome, EvaluateError> {
+        let opinion = |scores: &Scores| {
+            let best = table.people().get(scores.best as usize).filter(|_| passes(scores));
+            Some(best.map_or(Opinion::Stranger { scores: *scores }, |person| Opinion::Known {
+                person: person.id,
+                scores: *scores,
+            }))
+        };
+        let mut decisions: Vec<Decision> = Vec::new();
+        self.decide(setup, opinion, |_, decided| decisions.extend_from_slice(decided))?;
+        Ok(outcome(self.enrolled, &decisions))
+    }
+
+    /// Every comparison, in order.
+    pub fn trials<'a>(&'a self, table: &'a Table) -> impl Iterator<Item = Trial> + 'a {
+        self.moments.iter().filter_map(|moment| {
+            let seen = moment.sighting.seen.first()?;
+            let scores = *seen.opinion.as_ref()?.scores();
+            let best = table.people().get(scores.best as usize).map(|person| person.id);
+            let mated = match self.enrolled {
+                None => Mated::Not,
+                enrolled if enrolled == best => Mated::First,
+                Some(_) => Mated::Behind,
+            };
+            let conditions = Conditions {
+                yaw: seen.quality.turn * 90.0,
+                inter_ocular_px: seen.quality.inter_ocular_px,
+                light: moment.light,
+            };
+            Some(Trial { mated, scores, conditions })
+        })
+    }
+
+    /// Lets the votes be counted, with another opinion on each face where `opinion` has one.
+    fn decide(
+        &self,
+        setup: &Setup,
+        opinion: impl Fn(&Scores) -> Option<Opinion>,
+        mut on_decided: impl FnMut(Uptime, &[Decision]),
+    ) -> Result<(), EvaluateError> {
+        let mut decider = Decider::new(setup.votes).map_err(|error| EvaluateError::Setup(error.to_string()))?;
+        for moment in &self.moments {
+            let mut sighting = moment.sighting.clone();
+            for held in sighting.seen.iter_mut().filter_map(|seen| seen.opinion.as_mut()) {
+                if let Some(other) = opinion(held.scores()) {
+                    *held = other;
+                }
+            }
+            on_decided(moment.now, &decider.on_sighting(&sighting, moment.now));
+        }
+        Ok(())
+    }
+}
+
+/// Mean ITU-R BT.601 luma of the part of an RGB8 frame that lies in the box, 0..=1.
+fn mean_luma(pixels: &[u8], info: FrameInfo, bbox: Rect) -> f32 {
+    let (width, height) = (info.width as usize, info.height as usize);
+    let (x1, x2) = (bbox.x1.max(0.0) as usize, (bbox.x2.max(0.0) as usize).min(width));
+    let (y1, y2) = (bbox.y1.max(0.0) as usize, (bbox.y2.max(0.0) as usize).min(height));
+    if x1 >= x2 || y1 >= y2 {
+        return 0.0;
+    }
+    let luma = |p: &[u8]| u64::from(p[0]) * 77 + u64::from(p[1]) * 150 + u64::from(p[2]) * 29;
+    let line = |y: usize| pixels[(y * width + x1) * 3..(y * width + x2) * 3].chunks_exact(3).map(luma).sum::<u64>();
+    let sum: u64 = (y1..y2).map(line).sum();
+    (sum as f64 / (256.0 * 255.0) / ((x2 - x1) * (y2 - y1)) as f64) as f32
+}
+
+pub(super) fn row_of(table: &Table, about: &About) -> Option<PersonId> {
+    let name = about.person.as_ref()?;
+    table.people().iter().find(|person| person.name == *name).map(|person| person.id)
+}
+
+fn count(frames: &mut Frames, sighting: &Sighting, enrolled: Option<PersonId>) {
+    frames.looked_at += 1;
+    // The largest face comes first, and the participant is who stands nearest.
+    let Some(seen) = sighting.seen.first() else { return };
+    frames.with_face += 1;
+    let Some(opinion) = &seen.opinion else { return };
+    frames.compared += 1;
+    match opinion.person() {
+        Some(person) if Some(person) == enrolled => frames.right += 1,
+        Some(_) => frames.wrong += 1,
+        None => {}
+    }
+}
+
+pub(super) fn judge(
+    recording: &str,
+    about: &About,
+    table: &Table,
+    enrolled: Option<PersonId>,
+    decisions: &[Decision],
+    released: Option<Uptime>,
+    frames: Frames,
+) -> Participant {
+    let (wrong, right) = wrong_and_right(enrolled, decisions);
+    let decisive = wrong.or(right).or(decisions.first());
+    let named = wrong.or(right).and_then(|decision| match decision.verdict {
+        Verdict::Known(id) => Some(table.person(id).map_or_else(|| format!("person {}", id.0), |p| p.name.clone())),
+        Verdict::Stranger => None,
+    });
+    Participant {
+        recording: recording.to_owned(),
+        label: if about.label.is_empty() { recording.to_owned() } else { about.label.clone() },
+        person: about.person.clone(),
+        mated: enrolled.is_some(),
+        outcome: outcome(enrolled, decisions),
+        named,
+        verdict_ms: decisive.map(|decision| milliseconds(decision.decided.since(decision.first_sharp))),
+        released_ms: released.map(|at| milliseconds(at.since(Uptime::ZERO))),
+        frames,
+    }
+}
+
+fn outcome(enrolled: Option<PersonId>, decisions: &[Decision]) -> Outcome {
+    match (enrolled.is_some(), wrong_and_right(enrolled, decisions)) {
+        (true, (Some(_), _)) => Outcome::Misnamed,
+        (true, (None, Some(_))) => Outcome::NamedRight,
+        (true, (None, None)) => Outcome::NotNamed,
+        (false, (Some(_), _)) => Outcome::Accepted,
+        (false, (None, _)) => Outcome::Rejected,
+    }
+}
+
+/// The first decision that names somebody else, and the first that names who is there.
+fn wrong_and_right(enrolled: Option<PersonId>, decisions: &[Decision]) -> (Option<&Decision>, Option<&Decision>) {
+    let known = |decision: &&Decision| matches!(decision.verdict, Verdict::Known(_));
+    let wrong = decisions.iter().filter(known).find(|decision| !names(decision, enrolled));
+    (wrong, decisions.iter().find(|decision| names(decision, enrolled)))
+}
+
+fn names(decision: &Decision, enrolled: Option<PersonId>) -> bool {
+    matches!((decision.verdict, enrolled), (Verdict::Known(id), Some(person)) if id == person)
+}
