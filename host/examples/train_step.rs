@@ -48,7 +48,14 @@ fn measure(people: u32, steps: u32, rest: &[&str]) {
     let photos = 1 + ((steps + 2) * u32::try_from(settings.batch).unwrap()).div_ceil(people);
     let features = features(people, photos.max(2));
     let (clip, tokenizer, names) = (random_tensors(&RN50, 1), Tokenizer::openai(), names(people));
-    let task = Task { clip: &clip, tokenizer: &tokenizer, names: &names, features: &features, settings: &settings };
+    let task = Task {
+        clip: &clip,
+        tokenizer: &tokenizer,
+        names: &names,
+        features: &features,
+        settings: &settings,
+        fixed: None,
+    };
     let (mut last, mut seconds) = (Instant::now(), Vec::new());
     train(&task, None, &mut |step| {
         seconds.push(last.elapsed().as_secs_f64());

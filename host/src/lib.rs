@@ -26,6 +26,7 @@ pub mod photos;
 // Weights → trained table → bundle.
 pub mod calibration_set;
 pub mod export;
+pub mod held_out;
 pub mod onnx;
 pub mod packs;
 pub mod quantize;

@@ -7,7 +7,11 @@ use lintel_shared::embed::EncoderId;
 use lintel_shared::table::{Calibration, Rule, Table, TableError};
 use serde::{Deserialize, Serialize};
 
+use crate::commands::learning::{CHECKPOINT, loss_picture};
 use crate::failure::{Failure, reason};
+use crate::held_out::{HELD_OUT_FILE, HeldOutFaces};
+use crate::interrupt;
+use crate::outdir::{Kind, OutDir};
 use crate::quantize;
 use crate::train::{EpochFigures, Settings};
 
@@ -16,7 +20,7 @@ pub const TRAIN_FILE: &str = "train.json";
 /// The loss curve.
 pub const LOSS_FILE: &str = "loss.png";
 /// Bumped when the meaning of [`TRAIN_FILE`] changes.
-pub const TRAIN_FORMAT: u32 = 1;
+pub const TRAIN_FORMAT: u32 = 2;
 
 /// `train.json`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -46,6 +50,30 @@ pub struct TrainReport {
     /// How the encoder was quantised; absent when it runs in float.
     #[serde(default)]
     pub int8: Option<quantize::Report>,
+    /// The number of the next person to join: more than anyone's who ever was in the table.
+    #[serde(default)]
+    pub next_person: u32,
+    /// What became of the table after it was trained, in order.
+    #[serde(default)]
+    pub changes: Vec<Change>,
+}
+
+/// A change of a trained table. It names nobody: whoever left has left no trace.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "lowercase")]
+pub enum Change {
+    /// People joined.
+    Added {
+        /// How many.
+        people: u32,
+        /// How they were trained.
+        settings: Settings,
+    },
+    /// People left.
+    Removed {
+        /// How many.
+        people: u32,
+    },
 }
 
 /// A photo that training did not see.
@@ -105,6 +133,8 @@ pub struct TrainedFolder {
     pub encoder: Vec<u8>,
     /// The identity table.
     pub table: Table,
+    /// Photos that training did not see.
+    pub held_out: HeldOutFaces,
 }
 
 impl TrainedFolder {
@@ -128,7 +158,32 @@ impl TrainedFolder {
         if got != wanted {
             return Err(TrainedError::Encoder { folder: folder.into(), wanted, got });
         }
-        Ok(Self { report, encoder, table })
+        let held_out = HeldOutFaces::from_bytes(&read(HELD_OUT_FILE)?).map_err(|error| TrainedError::NotTrained {
+            folder: folder.into(),
+            file: HELD_OUT_FILE,
+            reason: error.to_string(),
+        })?;
+        Ok(Self { report, encoder, table, held_out })
+    }
+
+    /// Fills the output folder and finishes it. Returns the report, and where the folder is.
+    ///
+    /// # Errors
+    /// [`Failure`]; the output folder is then as it was.
+    pub fn write(self, out: OutDir) -> Result<(TrainReport, PathBuf), Failure> {
+        let Self { report, encoder, table, held_out } = self;
+        out.write(ENCODER, &encoder)?;
+        out.write(TABLE, &table.to_bytes())?;
+        out.write(HELD_OUT_FILE, &held_out.to_bytes(table.encoder()))?;
+        out.write(LOSS_FILE, &loss_picture(&report.curve))?;
+        out.write_json(Kind::Train.marker(), &report)?;
+        interrupt::check()?;
+        // The result is complete in the folder, so what it was resumed from may go.
+        let checkpoint = out.path().join(CHECKPOINT);
+        if checkpoint.exists() {
+            std::fs::remove_file(&checkpoint).map_err(|error| Failure::reading(&checkpoint, &error))?;
+        }
+        Ok((report, out.finish()?))
     }
 }
 

@@ -12,12 +12,14 @@
 
 extern crate alloc;
 
+pub mod aggregate;
 pub mod align;
 pub mod bundle;
 pub mod detect;
 pub mod door;
 pub mod embed;
 pub mod envelope;
+pub mod follow;
 pub mod frame;
 pub mod geometry;
 pub mod lockout;

@@ -12,12 +12,13 @@ use heapless::Vec;
 use serde::{Deserialize, Serialize};
 
 use crate::detect::Face;
+use crate::follow::{Nearness, follow};
 use crate::geometry::Rect;
 use crate::quality::{Quality, QualityFlaw};
 use crate::table::{PersonId, Scores};
 use crate::time::Uptime;
 
-use track::{Track, assign};
+use track::Track;
 
 /// Most faces of one frame that are looked at, and most tracks at once.
 pub const MAX_SEEN: usize = 8;
@@ -130,6 +131,12 @@ pub struct VoteSettingsError {
 }
 
 impl VoteSettings {
+    /// When two boxes of neighbouring frames are one track.
+    #[must_use]
+    pub fn nearness(&self) -> Nearness {
+        Nearness { min_iou: self.min_iou, max_shift: self.max_shift }
+    }
+
     /// # Errors
     /// The first setting that is out of its range.
     pub fn check(&self) -> Result<(), VoteSettingsError> {
@@ -237,8 +244,13 @@ impl Decider {
         }
         self.newest = Some(captured);
         let settings = self.settings;
-        let tracks = assign(&self.tracks, &sighting.seen, &settings);
-        for (seen, track) in sighting.seen.iter().zip(tracks) {
+        let before: Vec<(TrackId, Rect), MAX_SEEN> =
+            self.tracks.iter().map(|track| (track.id(), track.bbox())).collect();
+        let boxes: Vec<Rect, MAX_SEEN> = before.iter().map(|(_, bbox)| *bbox).collect();
+        let after: Vec<Rect, MAX_SEEN> = sighting.seen.iter().map(|seen| seen.face.bbox).collect();
+        let followed = follow::<MAX_SEEN>(&boxes, &after, settings.nearness());
+        for (seen, from) in sighting.seen.iter().zip(followed) {
+            let track = from.map(|from| before[from].0);
             let Some(track) = self.track_for(seen, track, captured) else { continue };
             if let Some(decision) = track.observe(seen, captured, now, &settings) {
                 // As many decisions as faces at most, so there is room.

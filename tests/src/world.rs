@@ -4,7 +4,9 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, anyhow};
-use lintel::cli::{ExportArgs, IngestArgs, Int8Args, LossArg, Output, PackArgs, RenderArgs, RuleArg, TrainArgs};
+use lintel::cli::{
+    BarsArgs, ExportArgs, IngestArgs, Int8Args, LossArg, Output, PackArgs, RenderArgs, RuleArg, TrainArgs,
+};
 use lintel::commands::{export, ingest, render, train};
 use lintel::console::Console;
 use lintel::rendered;
@@ -119,8 +121,7 @@ fn make(folder: &Path) -> Result<()> {
         margin: None,
         seed: 1,
         template: TEMPLATE.into(),
-        strangers: None,
-        target_fpir: TARGET_FPIR,
+        bars: BarsArgs { strangers: None, target_fpir: TARGET_FPIR },
         rule: RuleArg::Calibrated,
         revision: 1,
         fresh: true,

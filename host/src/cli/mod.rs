@@ -13,7 +13,7 @@ mod values;
 
 pub use doors::{DeviceAction, DeviceArgs, KeysAction, KeysArgs, PushArgs, RoleArg, SiteArgs};
 pub use models::{ExportArgs, Int8Args, PacksAction, PacksArgs, QuantizeArgs};
-pub use people::{DemoArgs, EvaluateArgs, IngestArgs, LossArg, RenderArgs, ReportArgs, RuleArg, TrainArgs};
+pub use people::{BarsArgs, DemoArgs, EvaluateArgs, IngestArgs, LossArg, RenderArgs, ReportArgs, RuleArg, TrainArgs};
 
 /// Photos in, a bundle for the door out.
 ///

@@ -113,12 +113,9 @@ pub struct TrainArgs {
     /// What is said of a person; {name} stands for the name
     #[arg(long, value_name = "TEXT", default_value = TEMPLATE)]
     pub template: String,
-    /// Ingested faces of people who may not pass, to set the bars by [default: people who do not exist]
-    #[arg(long, value_name = "DIR")]
-    pub strangers: Option<PathBuf>,
-    /// How often a stranger may be named, per look at a face: the bars are set for this
-    #[arg(long, value_name = "RATE", default_value_t = TARGET_FPIR, value_parser = rate)]
-    pub target_fpir: f64,
+    /// How the bars are set.
+    #[command(flatten)]
+    pub bars: BarsArgs,
     /// The door's rule: bars set from strangers' faces, or the paper's (confidence 0.80)
     #[arg(long, value_enum, default_value_t = RuleArg::Calibrated)]
     pub rule: RuleArg,
@@ -134,6 +131,18 @@ pub struct TrainArgs {
     /// How.
     #[command(flatten)]
     pub integers: Int8Args,
+}
+
+/// How the bars of a table are set.
+#[derive(Debug, Clone, Args)]
+pub struct BarsArgs {
+    /// Ingested faces of people who may not pass, to set the bars by [default: people who do not exist]
+    #[arg(long, value_name = "DIR")]
+    pub strangers: Option<PathBuf>,
+    /// How often a stranger may be named, per look at a face: the bars are set so that the strangers show this or less
+    /// with 95 % confidence
+    #[arg(long, value_name = "RATE", default_value_t = TARGET_FPIR, value_parser = rate)]
+    pub target_fpir: f64,
 }
 
 /// Which rule the table is to carry.

@@ -12,8 +12,8 @@ use rayon::prelude::*;
 use serde_json::json;
 
 use crate::cli::{
-    DemoArgs, EvaluateArgs, Everywhere, ExportArgs, IngestArgs, Int8Args, LossArg, Output, RenderArgs, ReportArgs,
-    RuleArg, TrainArgs,
+    BarsArgs, DemoArgs, EvaluateArgs, Everywhere, ExportArgs, IngestArgs, Int8Args, LossArg, Output, RenderArgs,
+    ReportArgs, RuleArg, TrainArgs,
 };
 use crate::commands::{self, existing_folder};
 use crate::console::Console;
@@ -188,8 +188,7 @@ fn train_args(args: &DemoArgs, places: &Places) -> TrainArgs {
         margin: None,
         seed: 1,
         template: TEMPLATE.into(),
-        strangers: None,
-        target_fpir: TARGET_FPIR,
+        bars: BarsArgs { strangers: None, target_fpir: TARGET_FPIR },
         rule: RuleArg::Calibrated,
         revision: 1,
         fresh: false,

@@ -1,5 +1,6 @@
 //! One module per verb: checks its input, takes its output folder, calls the parts, says what came of it.
 
+pub mod bars;
 pub mod completions;
 pub mod demo;
 pub mod device;
@@ -7,6 +8,7 @@ pub mod evaluate;
 pub mod export;
 pub mod ingest;
 pub mod keys;
+pub mod learning;
 pub mod packs;
 pub mod push;
 pub mod quantize;

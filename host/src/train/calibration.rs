@@ -73,6 +73,13 @@ pub fn strangers_needed(target: f64) -> usize {
     n
 }
 
+/// How many strangers are met, where they can be had for the asking: with as few as are needed none may be named, so that
+/// the bars stand above the one who comes nearest, and depend on who that is.
+#[must_use]
+pub fn strangers_wanted(target: f64) -> usize {
+    strangers_needed(target).saturating_mul(5)
+}
+
 /// The most of `strangers` that may be named, so that an FPIR of `target` is still shown; 0 where none may.
 fn most_named(strangers: usize, target: f64) -> usize {
     let shown = |named: &usize| clopper_pearson(*named as u64, strangers as u64, CONFIDENCE).high <= target;

@@ -117,9 +117,9 @@ pub struct Split {
 /// joins behind.
 ///
 /// # Errors
-/// [`TrainError::TooFewPeople`], [`TrainError::TooFewPhotos`], or [`TrainError::Setting`] for a share outside 0..1.
+/// [`TrainError::TooFewPeople`] for nobody, [`TrainError::TooFewPhotos`], or [`TrainError::Setting`] for a share outside 0..1.
 pub fn split(features: &Features, people: usize, share: f64, seed: u64) -> Result<Split, TrainError> {
-    if people < 2 {
+    if people == 0 {
         return Err(TrainError::TooFewPeople { got: people });
     }
     if !(0.0..1.0).contains(&share) {

@@ -14,7 +14,7 @@ use super::data::{Split, split};
 use super::gradients::{embeddings, gradients};
 use super::loss::{Targets, loss};
 use super::schedule::{cosine, order};
-use super::{EpochFigures, Features, LogitScale, PLACEHOLDER, Settings, Step, Task, TrainError, Trained};
+use super::{EpochFigures, Features, Fixed, LogitScale, PLACEHOLDER, Settings, Step, Task, TrainError, Trained};
 use crate::text_encoder::{MAX_LOGIT_SCALE, Prompts, TextConfig, TextEncoder, param_id};
 use crate::weights::{NamedTensor, NamedTensors, Precision};
 
@@ -23,12 +23,15 @@ const HELD_OUT: usize = 256;
 /// AdamW's ε; burn's own default of 1e-5 would drown the small gradients of unit features.
 const EPSILON: f32 = 1e-8;
 const TOKEN_EMBEDDING: &str = "token_embedding.weight";
+const LOGIT_SCALE: &str = "logit_scale";
 
 pub(super) struct Learner<'a> {
     features: &'a Features,
-    settings: &'a Settings,
+    settings: Cow<'a, Settings>,
     split: Split,
     people: usize,
+    /// `[K, dim]` rows of people who stay as they are, before those of `prompts`.
+    fixed: Option<Tensor<2>>,
     prompts: Prompts,
     device: Device,
     encoder: TextEncoder,
@@ -50,20 +53,30 @@ impl<'a> Learner<'a> {
             return Err(TrainError::Dim { got: task.features.dim(), wanted: config.dim });
         }
         let people = task.names.len();
+        let device = Device::flex().autodiff();
+        let fixed = fixed_rows(task, config.dim, &device)?;
+        if people + fixed.as_ref().map_or(0, |rows| rows.dims()[0]) < 2 {
+            return Err(TrainError::TooFewPeople { got: people });
+        }
         let split = split(task.features, people, task.settings.held_out, task.settings.seed)?;
         let rows = prompt_rows(task)?;
         let (prompts, tokens) = Prompts::new(&rows, &config)?.renumbered();
-        let device = Device::flex().autodiff();
-        let text = text_tower(task.clip, &tokens)?;
+        let mut text = text_tower(task.clip, &tokens)?;
+        let mut settings = Cow::Borrowed(task.settings);
+        if let Some(fixed) = &task.fixed {
+            text.insert(LOGIT_SCALE, NamedTensor::scalar(fixed.logit_scale.ln()));
+            settings.to_mut().logit_scale = LogitScale::Frozen;
+        }
         let fingerprint = fingerprint(task, &rows, &text);
         Ok(Self {
             features: task.features,
-            settings: task.settings,
             split,
             people,
+            fixed,
             prompts,
-            encoder: load(&text, task.settings, &device)?,
-            optimizer: optimizer(&text, task.settings),
+            encoder: load(&text, &settings, &device)?,
+            optimizer: optimizer(&text, &settings),
+            settings,
             device,
             fingerprint,
             done: 0,
@@ -96,9 +109,9 @@ impl<'a> Learner<'a> {
             return Err(CheckpointError::Content { what }.into());
         }
         let weights = NamedTensors::from_safetensors(&state.weights)?;
-        self.encoder = load(&weights, self.settings, &self.device)?;
+        self.encoder = load(&weights, &self.settings, &self.device)?;
         let moments = Bytes::from_bytes_vec(state.optimizer);
-        self.optimizer = optimizer(&weights, self.settings).from_bytes(moments).map_err(CheckpointError::content)?;
+        self.optimizer = optimizer(&weights, &self.settings).from_bytes(moments).map_err(CheckpointError::content)?;
         (self.done, self.epoch_loss, self.curve) = (state.done, state.epoch_loss, state.curve);
         Ok(())
     }
@@ -125,12 +138,12 @@ impl<'a> Learner<'a> {
         let photos = &order[first..order.len().min(first + self.settings.batch)];
         let (features, labels) = self.batch(photos, &self.device);
         self.order = Some((epoch, order));
-        let (prompts, targets) = self.classes(labels);
+        let Classes { fixed, prompts, targets } = self.classes(labels);
 
         let learning_rate = cosine(self.settings.learning_rate, self.done, self.total());
-        let settings = self.settings;
-        let (value, gradients) = gradients(&self.encoder, &prompts, settings.chunk, |classes, scale| {
-            loss(settings, features, classes, scale, &targets)
+        let settings = &*self.settings;
+        let (value, gradients) = gradients(&self.encoder, &prompts, settings.chunk, |trained, scale| {
+            loss(settings, features, behind(fixed, trained), scale, &targets)
         });
         if !value.is_finite() {
             return Err(TrainError::Diverged { step: self.done + 1, loss: value });
@@ -144,14 +157,15 @@ impl<'a> Learner<'a> {
 
     /// Adds the finished epoch to the curve.
     pub(super) fn close_epoch(&mut self) {
-        let classes = embeddings(&self.encoder, &self.prompts, self.settings.chunk);
+        let trained = embeddings(&self.encoder, &self.prompts, self.settings.chunk);
+        let classes = behind(self.fixed.clone().map(Tensor::inner), trained);
         let scale = self.encoder.logit_scale().inner();
         let (mut total, mut right) = (0.0, 0);
         for photos in self.split.held_out.chunks(HELD_OUT) {
             let (features, labels) = self.batch(photos, &classes.device());
             let best = features.clone().matmul(classes.clone().transpose()).argmax(1).into_data();
             right += best.iter::<i64>().zip(&labels).filter(|&(b, &l)| b == i64::from(l)).count();
-            let mean = loss(self.settings, features, classes.clone(), scale.clone(), &self.all(labels));
+            let mean = loss(&self.settings, features, classes.clone(), scale.clone(), &self.all(labels));
             #[expect(clippy::cast_precision_loss, reason = "a small count")]
             let photos = photos.len() as f64;
             total += f64::from(mean.into_scalar::<f32>()) * photos;
@@ -177,22 +191,33 @@ impl<'a> Learner<'a> {
         }
     }
 
-    /// The prompts of a step, and what its photos are to be among them.
-    fn classes(&self, labels: Vec<u32>) -> (Cow<'_, Prompts>, Targets) {
+    /// Whom a step's photos are told apart from.
+    fn classes(&self, labels: Vec<u32>) -> Classes<'_> {
         let Settings { classes_per_step: most, seed, .. } = *self.settings;
-        if most == 0 || most >= self.people {
-            return (Cow::Borrowed(&self.prompts), self.all(labels));
+        let fixed = self.fixed_people();
+        if most == 0 || most >= fixed + self.people {
+            let (fixed, prompts) = (self.fixed.clone(), Cow::Borrowed(&self.prompts));
+            return Classes { fixed, prompts, targets: self.all(labels) };
         }
-        let classes = sampled(&labels, self.people, most, seed, self.done);
+        let classes = sampled(&labels, fixed + self.people, most, seed, self.done);
         let places: BTreeMap<usize, u32> = classes.keys().copied().zip(0..).collect();
         let labels = labels.iter().map(|&label| places[&(label as usize)]).collect();
         let targets = Targets { labels, log_weights: classes.values().copied().collect() };
-        (Cow::Owned(self.prompts.select(&classes.into_keys().collect::<Vec<_>>())), targets)
+        let (stay, change): (Vec<usize>, Vec<usize>) = classes.into_keys().partition(|&class| class < fixed);
+        let change: Vec<usize> = change.into_iter().map(|class| class - fixed).collect();
+        let rows: Vec<i64> = stay.iter().map(|&row| i64::try_from(row).expect("rows are few")).collect();
+        let chosen = |all: &Tensor<2>| all.clone().select(0, Tensor::from_data(rows.as_slice(), &self.device));
+        let fixed = self.fixed.as_ref().filter(|_| !rows.is_empty()).map(chosen);
+        Classes { fixed, prompts: Cow::Owned(self.prompts.select(&change)), targets }
     }
 
     /// What photos are to be among all people.
     fn all(&self, labels: Vec<u32>) -> Targets {
-        Targets { labels, log_weights: vec![0.0; self.people] }
+        Targets { labels, log_weights: vec![0.0; self.fixed_people() + self.people] }
+    }
+
+    fn fixed_people(&self) -> usize {
+        self.fixed.as_ref().map_or(0, |rows| rows.dims()[0])
     }
 
     fn steps_per_epoch(&self) -> u64 {
@@ -203,14 +228,45 @@ impl<'a> Learner<'a> {
         u64::from(self.settings.epochs) * self.steps_per_epoch()
     }
 
-    /// Features `[B, D]` and labels of some photos.
+    /// Features `[B, D]` and classes of some photos.
     fn batch(&self, photos: &[usize], device: &Device) -> (Tensor<2>, Vec<u32>) {
         let values: Vec<f32> = photos.iter().flat_map(|&row| self.features.row(row)).copied().collect();
-        let labels: Vec<u32> = photos.iter().map(|&row| self.features.people()[row]).collect();
-        debug_assert!(labels.iter().all(|&label| (label as usize) < self.people));
+        let fixed = u32::try_from(self.fixed_people()).expect("people are counted in u32");
+        let labels: Vec<u32> = photos.iter().map(|&row| fixed + self.features.people()[row]).collect();
         let data = TensorData::new(values, [photos.len(), self.features.dim()]);
         (Tensor::from_data(data, device), labels)
     }
+}
+
+/// What the photos of a step are compared with: rows that stay, and prompts behind them.
+struct Classes<'a> {
+    fixed: Option<Tensor<2>>,
+    prompts: Cow<'a, Prompts>,
+    targets: Targets,
+}
+
+/// Rows that stay, then trained ones: `[K + N, D]`.
+fn behind(fixed: Option<Tensor<2>>, trained: Tensor<2>) -> Tensor<2> {
+    match fixed {
+        Some(fixed) => Tensor::cat(vec![fixed, trained], 0),
+        None => trained,
+    }
+}
+
+/// The rows that stay, outside any graph.
+fn fixed_rows(task: &Task, dim: usize, device: &Device) -> Result<Option<Tensor<2>>, TrainError> {
+    let Some(Fixed { rows, logit_scale }) = task.fixed else { return Ok(None) };
+    // Checked as features are, since they are compared with such.
+    let people = Features::new(dim, rows.to_vec(), vec![0; rows.len() / dim])?.len();
+    if people == 0 || !(logit_scale > 0.0 && logit_scale.is_finite()) {
+        let got = format!("{people} rows at a logit scale of {logit_scale}");
+        return Err(TrainError::Setting {
+            setting: "the table that stays",
+            got,
+            wanted: "people, and a positive scale",
+        });
+    }
+    Ok(Some(Tensor::from_data(TensorData::new(rows.to_vec(), [people, dim]), device)))
 }
 
 fn check(settings: &Settings) -> Result<(), TrainError> {
@@ -301,6 +357,7 @@ fn fingerprint(task: &Task, prompts: &[Vec<u32>], text: &NamedTensors) -> [u8; 3
     hash.update((task.features.dim() as u64).to_le_bytes());
     task.features.people().iter().for_each(|person| hash.update(person.to_le_bytes()));
     task.features.values().iter().for_each(|value| hash.update(value.to_le_bytes()));
+    task.fixed.iter().flat_map(|fixed| fixed.rows).for_each(|value| hash.update(value.to_le_bytes()));
     for (name, tensor) in text.iter() {
         hash.update(name.as_bytes());
         tensor.values.iter().for_each(|value| hash.update(value.to_le_bytes()));

@@ -168,12 +168,24 @@ pub struct Task<'a> {
     pub clip: &'a NamedTensors,
     /// The text tower's tokenizer.
     pub tokenizer: &'a Tokenizer,
-    /// The people's names, in the order of the classes.
+    /// The names of the people who are trained, in the order of the classes.
     pub names: &'a [String],
     /// What the image encoder made of the photos.
     pub features: &'a Features,
     /// How to train.
     pub settings: &'a Settings,
+    /// People who are in the table already, and stay as they are.
+    pub fixed: Option<Fixed<'a>>,
+}
+
+/// People whose rows stay: the others learn to be told from them. What is trained is then one prompt per new person, and a
+/// step costs what those cost, however many the others are.
+#[derive(Copy, Clone)]
+pub struct Fixed<'a> {
+    /// `[K, dim]` unit rows, row-major, K at least 1.
+    pub rows: &'a [f32],
+    /// The factor between cosine and logit, which stays too.
+    pub logit_scale: f32,
 }
 
 /// How far a run is; given to the caller after each step.

@@ -48,7 +48,7 @@ fn run(
     on_step: &mut dyn FnMut(&Step) -> ControlFlow<()>,
 ) -> Result<Outcome, TrainError> {
     let (clip, tokenizer, names, features) = (clip(), tokenizer(), names(), features(4, 10));
-    let task = Task { clip: &clip, tokenizer: &tokenizer, names: &names, features: &features, settings };
+    let task = Task { clip: &clip, tokenizer: &tokenizer, names: &names, features: &features, settings, fixed: None };
     train(&task, checkpoint, on_step)
 }
 
@@ -199,7 +199,8 @@ fn impossible_tasks_are_refused() {
     let check = |names: &[&str], photos: usize, settings: &Settings, expected: &str| {
         let (clip, tokenizer, features) = (clip(), tokenizer(), features(names.len(), photos));
         let names: Vec<String> = names.iter().map(|&n| n.to_owned()).collect();
-        let task = Task { clip: &clip, tokenizer: &tokenizer, names: &names, features: &features, settings };
+        let task =
+            Task { clip: &clip, tokenizer: &tokenizer, names: &names, features: &features, settings, fixed: None };
         let error = train(&task, None, &mut |_| ControlFlow::Continue(())).expect_err(expected).to_string();
         assert!(error.contains(expected), "{error}");
     };
@@ -225,6 +226,60 @@ fn impossible_tasks_are_refused() {
     check(&NAMES, 5, &with(&|s| s.loss = Loss::TRIPLET.with_margin(f32::NAN)), "the margin is NaN");
     check(&NAMES, 5, &with(&|s| s.weight_decay = -1.0), "the weight decay is -1");
     check(&NAMES, 5, &with(&|s| s.held_out = 1.0), "the held-out share is 1");
+}
+
+/// The last of the people joins the others' table.
+fn joining(settings: &Settings, before: &Trained, last: &Features, stop: bool) -> Trained {
+    let (clip, tokenizer) = (clip(), tokenizer());
+    let names = [NAMES[NAMES.len() - 1].to_owned()];
+    let fixed = Some(Fixed { rows: &before.classes, logit_scale: before.logit_scale });
+    let task = Task { clip: &clip, tokenizer: &tokenizer, names: &names, features: last, settings, fixed };
+    let folder = tempfile::tempdir().expect("a folder");
+    let checkpoint = folder.path().join("checkpoint");
+    let mut left = if stop { 2 } else { u64::MAX };
+    loop {
+        let outcome = train(&task, Some(&checkpoint), &mut |_| {
+            left = left.saturating_sub(1);
+            if left == 0 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        });
+        match outcome.expect("trained") {
+            Outcome::Finished(trained) => return trained,
+            Outcome::Stopped { .. } => left = u64::MAX,
+        }
+    }
+}
+
+#[test]
+fn a_person_joins_a_table_that_stays() {
+    let settings = Settings { epochs: 30, ..settings() };
+    let (clip, tokenizer, names) = (clip(), tokenizer(), names());
+    let all = features(4, 10);
+    let of = |people: std::ops::Range<u32>| {
+        let rows = (0..all.len()).filter(|&row| people.contains(&all.people()[row]));
+        let (values, labels): (Vec<&[f32]>, Vec<u32>) =
+            rows.map(|row| (all.row(row), all.people()[row] - people.start)).unzip();
+        Features::new(DIM, values.concat(), labels).expect("features")
+    };
+    let (first, last) = (of(0..3), of(3..4));
+    let task = Task {
+        clip: &clip,
+        tokenizer: &tokenizer,
+        names: &names[..3],
+        features: &first,
+        settings: &settings,
+        fixed: None,
+    };
+    let Outcome::Finished(before) = train(&task, None, &mut |_| ControlFlow::Continue(())).expect("trained") else {
+        panic!("nobody stops it")
+    };
+    for classes_per_step in [0, 2] {
+        let settings = Settings { classes_per_step, ..settings.clone() };
+        let joined = joining(&settings, &before, &last, false);
+        assert_eq!((joined.classes.len(), joined.logit_scale), (DIM, before.logit_scale));
+        // All held-out photos are told from those who were there.
+        assert_eq!(joined.curve.last().expect("a curve").held_out_accuracy, 1.0);
+        assert!(joining(&settings, &before, &last, true) == joined, "a run that was stopped ends as one that wasn't");
+    }
 }
 
 #[test]

@@ -9,16 +9,18 @@ use super::error::RuntimeError;
 use super::load::{BundleError, LoadedBundle};
 use super::session::Options;
 use super::timing::{Timings, timed};
+use crate::aggregate::Aggregator;
 use crate::align::{CROP_BYTES, crop_transform, warp};
 use crate::bundle::Manifest;
 use crate::detect::{Face, Faces, is_near};
 use crate::embed::Embedding;
 use crate::frame::Frame;
+use crate::geometry::Rect;
 use crate::quality::{self, QualityFlaw, QualityLimits};
 use crate::table::Table;
 use crate::verdict::{MAX_SEEN, Seen, Sighting};
 
-/// The whole way of a frame up to an opinion: detect → quality gate → align → embed → score.
+/// The whole way of a frame up to an opinion: detect → quality gate → align → embed → aggregate → score.
 ///
 /// Buffers are made once; a frame allocates nothing outside ONNX Runtime and its binding.
 #[derive(Debug)]
@@ -26,6 +28,7 @@ pub struct Vision {
     detector: Detector,
     encoder: Encoder,
     table: Table,
+    aggregator: Aggregator,
     limits: QualityLimits,
     crop: Vec<u8>,
     total: Duration,
@@ -90,6 +93,7 @@ impl Vision {
         Ok(Self {
             detector,
             encoder,
+            aggregator: Aggregator::new(&table),
             table,
             limits,
             crop,
@@ -148,15 +152,18 @@ impl Vision {
             self.twice += 1;
         }
         let mut sighting = Sighting { captured: frame.captured(), ..Sighting::default() };
-        for face in largest(&mut faces) {
-            let seen = self.judge(frame, face)?;
+        let faces = largest(&mut faces);
+        let boxes: heapless::Vec<Rect, MAX_SEEN> = faces.iter().map(|face| face.bbox).collect();
+        self.aggregator.on_faces(frame.captured(), &boxes);
+        for (index, face) in faces.iter().enumerate() {
+            let seen = self.judge(frame, index, face)?;
             // `largest` gives no more than fit.
             let _ = sighting.seen.push(seen);
         }
         Ok(sighting)
     }
 
-    fn judge(&mut self, frame: &Frame<'_>, face: &Face) -> Result<Seen, RuntimeError> {
+    fn judge(&mut self, frame: &Frame<'_>, index: usize, face: &Face) -> Result<Seen, RuntimeError> {
         let mut seen = Seen { face: *face, quality: quality::measure_landmarks(face), opinion: None, flaw: None };
         if let Err(flaw) = self.limits.check_landmarks(&seen.quality) {
             return Ok(Seen { flaw: Some(flaw), ..seen });
@@ -171,7 +178,7 @@ impl Vision {
         if let Err(flaw) = self.limits.check(&seen.quality) {
             return Ok(Seen { flaw: Some(flaw), ..seen });
         }
-        let embedding = self.encoder.embed(&self.crop)?;
+        let embedding = self.aggregator.add(index, &self.encoder.embed(&self.crop)?);
         seen.opinion = Some(self.table.opinion(&self.table.score(&embedding)?));
         Ok(seen)
     }
@@ -203,7 +210,7 @@ fn check_shapes(manifest: &Manifest, detector: &Detector, encoder: &Encoder) -> 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::geometry::{Point, Rect};
+    use crate::geometry::Point;
 
     #[test]
     fn frames_are_looked_at_twice_when_somebody_is_or_may_be_near() {

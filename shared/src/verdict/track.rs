@@ -2,7 +2,7 @@
 
 use heapless::Vec;
 
-use super::{Decision, MAX_SEEN, MAX_WINDOW, Opinion, Progress, Seen, TrackId, Verdict, VoteSettings};
+use super::{Decision, MAX_WINDOW, Opinion, Progress, Seen, TrackId, Verdict, VoteSettings};
 use crate::geometry::Rect;
 use crate::quality::QualityFlaw;
 use crate::table::PersonId;
@@ -10,8 +10,6 @@ use crate::time::Uptime;
 
 /// Most people that one track can turn out to be; after that it is not believed any more.
 const MAX_IDENTITIES: usize = 4;
-/// A face does not grow or shrink by more than this factor from one frame to the next.
-const MAX_GROWTH: f32 = 2.0;
 
 #[derive(Clone, Copy, Debug)]
 struct Vote {
@@ -53,6 +51,10 @@ impl Track {
 
     pub(super) fn id(&self) -> TrackId {
         self.id
+    }
+
+    pub(super) fn bbox(&self) -> Rect {
+        self.bbox
     }
 
     pub(super) fn last_seen(&self) -> Uptime {
@@ -172,40 +174,4 @@ impl Track {
         self.verdict = Some(Verdict::Known(person));
         self.verdict.filter(|_| !named_before)
     }
-}
-
-/// Which track each face continues, greedily: the best pair first. `None`: a new face.
-pub(super) fn assign(tracks: &[Track], seen: &[Seen], settings: &VoteSettings) -> [Option<TrackId>; MAX_SEEN] {
-    let mut assigned = [None; MAX_SEEN];
-    loop {
-        let mut best: Option<(f32, usize, TrackId)> = None;
-        for track in tracks.iter().filter(|track| !assigned.contains(&Some(track.id))) {
-            for (face, seen) in seen.iter().enumerate().filter(|(face, _)| assigned[*face].is_none()) {
-                let Some(affinity) = affinity(&track.bbox, &seen.face.bbox, settings) else {
-                    continue;
-                };
-                if best.is_none_or(|(most, ..)| affinity > most) {
-                    best = Some((affinity, face, track.id));
-                }
-            }
-        }
-        let Some((_, face, track)) = best else { return assigned };
-        assigned[face] = Some(track);
-    }
-}
-
-/// How well two boxes of neighbouring frames go together: overlapping ones above 1, merely near ones below.
-fn affinity(before: &Rect, after: &Rect, settings: &VoteSettings) -> Option<f32> {
-    if !before.is_finite() || !after.is_finite() {
-        return None;
-    }
-    let iou = before.iou(after);
-    if iou >= settings.min_iou {
-        return Some(1.0 + iou);
-    }
-    let side = |rect: &Rect| (rect.width() + rect.height()) / 2.0;
-    let (smaller, larger) = (side(before).min(side(after)), side(before).max(side(after)));
-    let shift = before.centre().distance(after.centre()) / smaller;
-    let near = larger <= smaller * MAX_GROWTH && shift <= settings.max_shift;
-    near.then(|| 1.0 / (1.0 + shift))
 }
