@@ -41,7 +41,7 @@ pub fn pictures(folder: &Path, [width, height]: [u32; 2], most: usize) -> Result
 /// # Errors
 /// [`Failure`] when the folder is not one, or a crop is not what its index says.
 pub fn crops(folder: &Path, most: usize) -> Result<Vec<Array>, Failure> {
-    let people = People::open(folder)?;
+    let people = People::open(folder, 1)?;
     let all: Vec<_> = people.people.iter().flat_map(|person| &person.crops).collect();
     let side = CROP as usize;
     spread(all.len(), most)

@@ -91,7 +91,7 @@ pub struct Report {
     pub figures: Figures,
     /// By recording.
     pub participants: Vec<Participant>,
-    /// Both rules as their bars are moved: first over single looks, then over whole visits.
+    /// Both rules as their bars are moved: first over frames, then over whole visits.
     pub curves: Vec<ErrorCurve>,
     /// The paper's rule and the table's bars on the same looks; `None` for a table with the paper's rule.
     pub comparison: Option<Comparison>,
@@ -106,7 +106,7 @@ pub struct Report {
 pub struct ErrorCurve {
     /// What the bar is on.
     pub rule: String,
-    /// Whether whole visits are counted, instead of single looks.
+    /// Whether whole visits are counted, instead of frames.
     pub of_visits: bool,
     /// Where the bar stands.
     pub at_the_bar: Errors,

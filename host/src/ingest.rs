@@ -242,11 +242,11 @@ pub fn ingest<E: std::fmt::Display>(
 }
 
 impl People {
-    /// Reads the index of a folder that `lintel ingest` wrote.
+    /// Reads the index of a folder that `lintel ingest` wrote, of `at_least` so many people.
     ///
     /// # Errors
     /// [`IngestError::NotIngested`].
-    pub fn open(folder: &Path) -> Result<Self, IngestError> {
+    pub fn open(folder: &Path, at_least: usize) -> Result<Self, IngestError> {
         let not = |reason: String| IngestError::NotIngested { folder: folder.into(), reason };
         let bytes = std::fs::read(folder.join(PEOPLE_FILE))
             .map_err(|error| not(format!("{PEOPLE_FILE}: {}", crate::failure::reason(&error))))?;
@@ -266,8 +266,8 @@ impl People {
                 }
             }
         }
-        if people.people.len() < 2 {
-            return Err(not(format!("it holds {} people, at least 2 are needed", people.people.len())));
+        if people.people.len() < at_least {
+            return Err(not(format!("it holds {} people, at least {at_least} are needed", people.people.len())));
         }
         check_usable(&people)?;
         Ok(people)

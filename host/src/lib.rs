@@ -41,7 +41,8 @@ pub mod weights;
 pub mod device;
 pub mod site;
 
-// Recordings → figures → pages.
+// Recordings and faces → figures → pages.
+pub mod audit;
 pub mod evaluate;
 pub mod integers_report;
 pub mod picture;

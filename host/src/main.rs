@@ -33,6 +33,8 @@ fn run(cli: &Cli) -> Result<(), Failure> {
         Verb::Render(args) => commands::render::run(args, &console),
         Verb::Ingest(args) => commands::ingest::run(args, &runtime, &console),
         Verb::Train(args) => commands::train::run(args, &runtime, &console),
+        Verb::Table(args) => commands::table::run(args, &runtime, &console),
+        Verb::Audit(args) => commands::audit::run(args, &runtime, &console),
         Verb::Export(args) => commands::export::run(args, &runtime, &console),
         Verb::Quantize(args) => commands::quantize::run(args, &runtime, &console),
         Verb::Evaluate(args) => commands::evaluate::run(args, &runtime, &console),

@@ -26,6 +26,8 @@ pub enum Kind {
     Bundle,
     /// `lintel evaluate`
     Evaluation,
+    /// `lintel audit`
+    Audit,
     /// `lintel demo`'s last step
     Visits,
 }
@@ -40,6 +42,7 @@ impl Kind {
             Self::Train => "train.json",
             Self::Bundle => "manifest.lintel",
             Self::Evaluation => "report.json",
+            Self::Audit => "audit.json",
             Self::Visits => "visits.json",
         }
     }
@@ -51,6 +54,7 @@ impl Kind {
             Self::Train => "train",
             Self::Bundle => "export",
             Self::Evaluation => "evaluate",
+            Self::Audit => "audit",
             Self::Visits => "demo",
         }
     }

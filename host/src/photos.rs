@@ -148,7 +148,7 @@ pub enum PhotoError {
 ///
 /// # Errors
 /// [`PhotosError`]: nothing here is a matter of a single photo.
-pub fn walk(root: &Path) -> Result<Vec<PersonFolder>, PhotosError> {
+pub fn walk(root: &Path, at_least: usize) -> Result<Vec<PersonFolder>, PhotosError> {
     let mut people: BTreeMap<Name, PersonFolder> = BTreeMap::new();
     let mut folded: BTreeMap<String, PathBuf> = BTreeMap::new();
     for folder in entries(root)?.into_iter().filter(|path| path.is_dir()) {
@@ -164,7 +164,7 @@ pub fn walk(root: &Path) -> Result<Vec<PersonFolder>, PhotosError> {
     }
     match people.len() {
         0 => return Err(PhotosError::Empty(root.into())),
-        1 => {
+        1 if at_least > 1 => {
             let only = people.into_keys().next().expect("one person was counted");
             return Err(PhotosError::OnePerson { root: root.into(), only });
         }

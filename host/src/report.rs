@@ -14,7 +14,7 @@ use crate::evaluate::slices::Slice;
 use crate::failure::{Failure, reason};
 use crate::ingest::People;
 use crate::outdir::Kind;
-use crate::trained::{LOSS_FILE, TrainReport};
+use crate::trained::{Change, LOSS_FILE, TrainReport};
 use crate::visits::Visits;
 
 /// Why a page cannot be made.
@@ -97,7 +97,7 @@ fn parts(folder: &Path) -> Result<Vec<String>, ReportError> {
 
 fn ingested(folder: &Path) -> Result<String, ReportError> {
     let people =
-        People::open(folder).map_err(|error| ReportError::Read { path: folder.into(), reason: error.to_string() })?;
+        People::open(folder, 1).map_err(|error| ReportError::Read { path: folder.into(), reason: error.to_string() })?;
     let mut text = heading("Faces", folder);
     let mut rows = Vec::new();
     for person in &people.people {
@@ -149,7 +149,7 @@ fn trained(folder: &Path) -> Result<String, ReportError> {
     }
     if let Some(calibration) = &report.calibration {
         rows.push(row(
-            "strangers named at a look",
+            "strangers who would be named",
             &format!(
                 "{:.2} % of {}, 95 %: at most {:.2} %; target {:.2} %",
                 calibration.observed_fpir * 100.0,
@@ -158,6 +158,12 @@ fn trained(folder: &Path) -> Result<String, ReportError> {
                 calibration.target_fpir * 100.0
             ),
         ));
+    }
+    for change in &report.changes {
+        rows.push(match change {
+            Change::Added { people, .. } => row("joined since", &people.to_string()),
+            Change::Removed { people } => row("left since", &people.to_string()),
+        });
     }
     rows.push(row("encoder", &report.encoder));
     text.push_str(&table(&["", ""], &rows));
@@ -233,7 +239,7 @@ fn rules_compared(report: &evaluate::Report) -> String {
         return String::new();
     }
     let head = [
-        "single looks",
+        "frames",
         "80 % rule: FNIR",
         "80 % rule: FPIR",
         "bars at that FNIR: FPIR",
@@ -271,7 +277,7 @@ fn visited(folder: &Path) -> Result<String, ReportError> {
     Ok(text)
 }
 
-fn rule(rule: Rule) -> String {
+pub(crate) fn rule(rule: Rule) -> String {
     match rule {
         Rule::Paper { confidence } => format!("the paper's: confidence at least {confidence:.2}"),
         Rule::Calibrated { likeness, lead } => format!("likeness at least {likeness:.3} and lead at least {lead:.3}"),
@@ -288,7 +294,7 @@ fn row(what: &str, value: &str) -> Vec<String> {
 }
 
 /// Cells are HTML already.
-fn table(head: &[&str], rows: &[Vec<String>]) -> String {
+pub(crate) fn table(head: &[&str], rows: &[Vec<String>]) -> String {
     let mut text = String::from("<table>");
     if head.iter().any(|cell| !cell.is_empty()) {
         text.push_str("<tr>");
@@ -310,11 +316,12 @@ fn table(head: &[&str], rows: &[Vec<String>]) -> String {
 
 fn picture(path: &Path, alt: &str) -> Result<String, ReportError> {
     let bytes = fs::read(path).map_err(|error| unreadable(path, reason(&error)))?;
-    Ok(format!(
-        "<p><img alt=\"{}\" src=\"data:image/png;base64,{}\"></p>\n",
-        escape_attribute(alt),
-        STANDARD.encode(bytes)
-    ))
+    Ok(format!("<p>{}</p>\n", image(&bytes, alt)))
+}
+
+/// A PNG inside the page.
+pub(crate) fn image(png: &[u8], alt: &str) -> String {
+    format!("<img alt=\"{}\" src=\"data:image/png;base64,{}\">", escape_attribute(alt), STANDARD.encode(png))
 }
 
 fn json<T: serde::de::DeserializeOwned>(path: &Path) -> Result<T, ReportError> {

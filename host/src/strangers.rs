@@ -1,22 +1,48 @@
 //! Faces of people who may not pass → embeddings that a table's bars are set by.
 //!
-//! From an ingested folder, or of people who do not exist: one photo of each, so that every trial is another person.
+//! From an ingested folder, or of people who do not exist. Every trial is another person: photos of one person resemble each
+//! other, and a bound that took them for as many trials would claim too much. As at the door, a person's looks are put
+//! together.
 
 use std::path::{Path, PathBuf};
 
+use lintel_shared::aggregate::{self, LOOKS};
 use lintel_shared::embed::Embedding;
 use lintel_shared::runtime::{Encoder, RuntimeError};
 
 use crate::failure::Failure;
-use crate::ingest::{IngestError, People};
+use crate::ingest::{Crop, IngestError, People};
 use crate::people::Name;
 use crate::rendered::cohort;
-use crate::rendered_faces::{CHUNK, Eyes, RenderedFace};
+use crate::rendered_faces::{CHUNK, Eyes, Visitor};
 
 /// The most people that are rendered for a target; a lower one takes real photos.
 pub const MOST_RENDERED: usize = 20_000;
 /// Which cohort; the same for every training, so that tables compare.
 const WORLD: u64 = 0;
+
+/// Somebody who may not pass: one trial.
+#[derive(Clone, Debug)]
+pub struct Stranger {
+    /// Who it is.
+    pub who: Who,
+    /// What the door makes of the looks together.
+    pub embedding: Embedding,
+}
+
+/// Where a stranger comes from.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Who {
+    /// Nobody who exists: the renderer's number.
+    Rendered(u64),
+    /// A person of an ingested folder.
+    Ingested {
+        /// The name there.
+        name: String,
+        /// The first crop.
+        crop: Crop,
+    },
+}
 
 /// Why there are no strangers.
 #[derive(Debug, thiserror::Error)]
@@ -43,12 +69,12 @@ pub enum StrangersError {
     /// A model.
     #[error(transparent)]
     Runtime(#[from] RuntimeError),
-    /// Hardly any rendered face passes the gate: the detector is not one for these.
-    #[error("the detector finds {found} usable faces in {rendered} rendered photos; give real ones with --strangers")]
+    /// Hardly any rendered visitor passes the gate: the detector is not one for these.
+    #[error("the detector finds usable faces of {found} among {rendered} rendered people; give real ones with --strangers")]
     NoFaces {
-        /// Faces that passed.
+        /// People whose faces passed.
         found: usize,
-        /// Photos that were rendered.
+        /// People who were rendered.
         rendered: u32,
     },
     /// Ctrl-C.
@@ -67,58 +93,63 @@ impl From<StrangersError> for Failure {
     }
 }
 
-/// Every crop of an ingested folder whose people are not among `enrolled`.
+/// The people of an ingested folder, none of whom is among `enrolled`: of each, up to [`LOOKS`] crops together.
 ///
 /// # Errors
 /// [`StrangersError`].
 pub fn ingested(
+    people: &People,
     folder: &Path,
     enrolled: &[String],
     encoder: &mut Encoder,
-    mut on_face: impl FnMut() -> Result<(), Failure>,
-) -> Result<Vec<Embedding>, StrangersError> {
-    let people = People::open(folder)?;
+    mut on_person: impl FnMut() -> Result<(), Failure>,
+) -> Result<Vec<Stranger>, StrangersError> {
     let folded = |name: &str| Name::new(name).map(|name| name.folded()).unwrap_or_default();
     let enrolled: std::collections::BTreeSet<String> = enrolled.iter().map(|name| folded(name)).collect();
-    let mut embeddings = Vec::new();
+    let mut strangers = Vec::with_capacity(people.people.len());
     for person in &people.people {
         if enrolled.contains(&folded(&person.name)) {
             return Err(StrangersError::Enrolled { name: person.name.clone(), folder: folder.into() });
         }
-        for crop in &person.crops {
-            embeddings.push(encoder.embed(&crop.read(folder)?)?);
-            on_face().map_err(StrangersError::Interrupted)?;
+        let mut looks = Vec::with_capacity(LOOKS);
+        for crop in person.crops.iter().take(LOOKS) {
+            looks.push(encoder.embed(&crop.read(folder)?)?);
         }
+        if let (Some(embedding), Some(crop)) = (aggregate::mean(looks.iter()), person.crops.first()) {
+            let who = Who::Ingested { name: person.name.clone(), crop: crop.clone() };
+            strangers.push(Stranger { who, embedding });
+        }
+        on_person().map_err(StrangersError::Interrupted)?;
     }
-    Ok(embeddings)
+    Ok(strangers)
 }
 
-/// `wanted` people who do not exist, one face each that passes the gate.
+/// `wanted` people who do not exist come to the door, each alone.
 ///
 /// # Errors
 /// [`StrangersError`].
 pub fn rendered(
     wanted: usize,
     eyes: &mut Eyes<'_>,
-    mut on_face: impl FnMut() -> Result<(), Failure>,
-) -> Result<Vec<RenderedFace>, StrangersError> {
+    mut on_person: impl FnMut() -> Result<(), Failure>,
+) -> Result<Vec<Stranger>, StrangersError> {
     if wanted > MOST_RENDERED {
         return Err(StrangersError::TooMany { wanted });
     }
-    let mut faces = Vec::with_capacity(wanted);
+    let mut strangers = Vec::with_capacity(wanted);
     let mut next = 0;
-    while faces.len() < wanted {
-        // Most photos pass the gate; where not one in four does, something is wrong with the detector.
+    while strangers.len() < wanted {
+        // Most visits pass the gate; where not one in four does, something is wrong with the detector.
         if next as usize >= 256 + 4 * wanted {
-            return Err(StrangersError::NoFaces { found: faces.len(), rendered: next });
+            return Err(StrangersError::NoFaces { found: strangers.len(), rendered: next });
         }
-        let count = u32::try_from((wanted - faces.len()).min(CHUNK)).unwrap_or(1);
-        let shots: Vec<_> = (next..next + count).map(|index| (cohort(WORLD, index), 0)).collect();
+        let count = u32::try_from((wanted - strangers.len()).min(CHUNK)).unwrap_or(1);
+        let people: Vec<u64> = (next..next + count).map(|index| cohort(WORLD, index)).collect();
         next += count;
-        for face in eyes.look(&shots)? {
-            faces.push(face);
-            on_face().map_err(StrangersError::Interrupted)?;
+        for Visitor { person, embedding, .. } in eyes.visits(&people)? {
+            strangers.push(Stranger { who: Who::Rendered(person), embedding });
+            on_person().map_err(StrangersError::Interrupted)?;
         }
     }
-    Ok(faces)
+    Ok(strangers)
 }

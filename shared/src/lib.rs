@@ -1,8 +1,8 @@
 //! What both ends of Lintel must agree on: the way of a frame, from pixels to a relay command.
 //!
 //! ```text
-//! frame ─▶ detect ─▶ align ─▶ embed ─▶ table ─▶ verdict ─▶ door
-//!                                                   └────▶ screen
+//! frame ─▶ detect ─▶ align ─▶ embed ─▶ aggregate ─▶ table ─▶ verdict ─▶ door
+//!                                                                └────▶ screen
 //! ```
 //!
 //! Without features this crate needs no standard library, does no I/O, reads no clock and logs nothing: time comes

@@ -106,7 +106,7 @@ fn make(folder: &Path) -> Result<()> {
     render::run(&rendering, &console).map_err(step("render"))?;
     let pack = PackArgs::default();
     let photos = folder.join("rendered/photos");
-    let ingesting = IngestArgs { photos, output: output("faces"), pack: pack.clone() };
+    let ingesting = IngestArgs { photos, output: output("faces"), pack: pack.clone(), joining: false };
     ingest::run(&ingesting, &runtime, &console).map_err(step("ingest"))?;
     let training = TrainArgs {
         faces: folder.join("faces"),

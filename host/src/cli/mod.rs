@@ -9,11 +9,13 @@ use lintel_shared::runtime::{Fetch, Library, Options};
 mod doors;
 mod models;
 mod people;
+mod tables;
 mod values;
 
 pub use doors::{DeviceAction, DeviceArgs, KeysAction, KeysArgs, PushArgs, RoleArg, SiteArgs};
 pub use models::{ExportArgs, Int8Args, PacksAction, PacksArgs, QuantizeArgs};
 pub use people::{BarsArgs, DemoArgs, EvaluateArgs, IngestArgs, LossArg, RenderArgs, ReportArgs, RuleArg, TrainArgs};
+pub use tables::{AuditArgs, NewBarsArgs, TableAction, TableAddArgs, TableArgs, TableRemoveArgs, TableShowArgs};
 
 /// Photos in, a bundle for the door out.
 ///
@@ -81,6 +83,10 @@ pub enum Verb {
     Ingest(IngestArgs),
     /// Teach the text encoder who is who
     Train(TrainArgs),
+    /// Who is in a table; let people join or leave it
+    Table(TableArgs),
+    /// See who could open for whom, before a table goes to a door
+    Audit(AuditArgs),
     /// Make the bundle that a door runs
     Export(ExportArgs),
     /// Turn a model into 8-bit integers, if it stays faithful

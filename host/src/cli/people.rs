@@ -63,6 +63,9 @@ pub struct IngestArgs {
     /// With what.
     #[command(flatten)]
     pub pack: PackArgs,
+    /// These people join a table that exists (`lintel table add`): one is enough
+    #[arg(long)]
+    pub joining: bool,
 }
 
 /// How to train.
@@ -139,7 +142,7 @@ pub struct BarsArgs {
     /// Ingested faces of people who may not pass, to set the bars by [default: people who do not exist]
     #[arg(long, value_name = "DIR")]
     pub strangers: Option<PathBuf>,
-    /// How often a stranger may be named, per look at a face: the bars are set so that the strangers show this or less
+    /// How often a stranger may be named: the bars are set so that the strangers show this or less
     /// with 95 % confidence
     #[arg(long, value_name = "RATE", default_value_t = TARGET_FPIR, value_parser = rate)]
     pub target_fpir: f64,

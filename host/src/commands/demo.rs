@@ -97,7 +97,8 @@ pub fn run(args: &DemoArgs, everywhere: &Everywhere, console: &Console) -> Resul
     steps.depends_on_files(&photos)?;
     let pack = args.pack.pack.as_deref().map(|pack| format!(" --pack {}", shown(pack))).unwrap_or_default();
     let line = format!("lintel ingest {} --out {}{pack}", shown(&photos), shown(&places.faces));
-    let ingest = IngestArgs { photos: photos.clone(), output: output(&places.faces), pack: args.pack.clone() };
+    let ingest =
+        IngestArgs { photos: photos.clone(), output: output(&places.faces), pack: args.pack.clone(), joining: false };
     steps.step(&line, &places.faces, Kind::Ingest, || commands::ingest::run(&ingest, &runtime, inner))?;
 
     let line = format!("lintel train {} --out {}{pack}", shown(&places.faces), shown(&places.trained));
@@ -200,7 +201,7 @@ fn train_args(args: &DemoArgs, places: &Places) -> TrainArgs {
 /// Recordings of the user's own held-out photos.
 fn slides(photos: &Path, places: &Places, console: &Console) -> Result<(), Failure> {
     let report = TrainReport::open(&places.trained)?;
-    let folders = photos::walk(photos)?;
+    let folders = photos::walk(photos, 2)?;
     let out = OutDir::take(&places.slides, Kind::Render, false, &[])?;
     let progress = console.progress("showing photos", folders.len() as u64);
     let how = Slides { size: SIZE, fps: FPS, seconds: SECONDS };

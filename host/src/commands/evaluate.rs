@@ -190,7 +190,7 @@ fn compared_text(what: &str, compared: &Comparison) -> Vec<String> {
 
 fn slices_text(slices: &[Slice]) -> Vec<String> {
     let width = slices.iter().map(|slice| slice.by.chars().count() + slice.part.chars().count()).max().unwrap_or(0) + 2;
-    let mut lines = vec![String::new(), "single looks by condition (FPIR; FNIR):".to_owned()];
+    let mut lines = vec![String::new(), "frames by condition (FPIR; FNIR):".to_owned()];
     for slice in slices {
         let what = format!("{}: {}", slice.by, slice.part);
         let rate = |rate: &Rate| {

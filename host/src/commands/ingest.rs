@@ -25,7 +25,7 @@ use crate::photos::walk;
 pub fn run(args: &IngestArgs, runtime: &Options, console: &Console) -> Result<(), Failure> {
     existing_folder(&args.photos)?;
     refuse_nested(&args.output.out, &args.photos)?;
-    let folders = walk(&args.photos)?;
+    let folders = walk(&args.photos, if args.joining { 1 } else { 2 })?;
     let pack = packs::open(&args.pack, console)?;
     let out = OutDir::take(&args.output.out, Kind::Ingest, args.output.force, &[])?;
     find(runtime)?;

@@ -1,5 +1,6 @@
 //! One module per verb: checks its input, takes its output folder, calls the parts, says what came of it.
 
+pub mod audit;
 pub mod bars;
 pub mod completions;
 pub mod demo;
@@ -15,6 +16,7 @@ pub mod quantize;
 pub mod render;
 pub mod report;
 pub mod runtime;
+pub mod table;
 pub mod train;
 
 use std::path::Path;

@@ -33,7 +33,7 @@ pub fn run(args: &TrainArgs, runtime: &Options, console: &Console) -> Result<(),
         existing_folder(strangers)?;
         refuse_nested(&args.output.out, strangers)?;
     }
-    let people = People::open(&args.faces)?;
+    let people = People::open(&args.faces, 2)?;
     let pack = packs::open(&args.pack, console)?;
     check_detector(&people, &pack, &args.faces)?;
     let settings = settings(args, &pack)?;
@@ -69,7 +69,7 @@ pub fn run(args: &TrainArgs, runtime: &Options, console: &Console) -> Result<(),
         RuleArg::Paper => table,
         RuleArg::Calibrated => {
             let genuine = held_out.genuine(&table);
-            bars::set(table, &genuine, &strangers, args.bars.target_fpir)?
+            bars::set(table, &genuine, strangers, args.bars.target_fpir)?
         }
     };
 
@@ -164,7 +164,7 @@ pub fn say(report: &TrainReport, done: &Path, console: &Console) {
     }
     if let (Rule::Calibrated { likeness, lead }, Some(calibration)) = (report.rule, &report.calibration) {
         console.say(format!(
-            "bars: likeness {likeness:.3}, lead {lead:.3}; of {} strangers {:.2} % would be named at a look \
+            "bars: likeness {likeness:.3}, lead {lead:.3}; of {} strangers {:.2} % would be named \
              (95 %: at most {:.2} %), {:.1} % of the held-out faces would not",
             calibration.strangers,
             calibration.observed_fpir * 100.0,

@@ -4,6 +4,7 @@
 //! how near trained rows come to that. Bars are set anew for each table, on strangers and photos that the rates are not
 //! measured on, and the rates of all tables of one size are taken together.
 
+use lintel_shared::aggregate;
 use lintel_shared::embed::Embedding;
 use lintel_shared::quality::QualityLimits;
 use lintel_shared::runtime::{Detector, Encoder, RuntimeError};
@@ -15,16 +16,15 @@ use super::rules::{Comparison, Errors, Family};
 use super::visit::{Conditions, Mated, Trial};
 use crate::failure::Failure;
 use crate::rendered;
-use crate::rendered_faces::{CHUNK, Eyes, Shot};
+use crate::rendered_faces::Eyes;
 use crate::statistics::Rate;
 use crate::strangers::{self, StrangersError};
 use crate::train::calibration::{CalibrationError, Genuine, TARGET_FPIR, calibrate};
 
 /// Photos of a person that make the row.
-const ENROLLED: u64 = 3;
-/// Photos of a person that are tried after those that make the row; the first that passes the gate sets bars, the second
-/// measures.
-const TRIED: u64 = 4;
+const ENROLLED: u64 = 4;
+/// Photos of a person after those that make the row; they set bars.
+const HELD_OUT: u64 = 2;
 /// Strangers that set bars, and as many others that measure.
 const STRANGERS: usize = 2000;
 /// Tables of one size, at most.
@@ -46,7 +46,7 @@ pub struct Growth {
 pub struct Size {
     /// Tables, nobody in two of them.
     pub tables: usize,
-    /// Over single looks, all tables together.
+    /// Over visits, a trial each, all tables together.
     pub comparison: Comparison,
 }
 
@@ -55,9 +55,9 @@ pub struct Crowd {
     dim: usize,
     /// `[P, dim]`, unit rows.
     rows: Vec<f32>,
-    /// P photos that set bars.
-    setting: Vec<Embedding>,
-    /// P photos that measure.
+    /// Photos that set bars, by person.
+    setting: Vec<Vec<Embedding>>,
+    /// P visits that measure.
     measuring: Vec<Embedding>,
     /// Strangers that set bars, then those that measure.
     strangers: Vec<Embedding>,
@@ -126,7 +126,7 @@ impl Crowd {
             rows: Vec::new(),
             setting: Vec::new(),
             measuring: Vec::new(),
-            strangers: strangers.into_iter().map(|face| face.embedding).collect(),
+            strangers: strangers.into_iter().map(|stranger| stranger.embedding).collect(),
         };
         let mut next = 0_u32;
         while crowd.setting.len() < people {
@@ -141,25 +141,18 @@ impl Crowd {
         Ok(crowd)
     }
 
-    /// One more person, unless too few photos pass the gate; says which it was.
+    /// One more person, unless too few photos pass the gate, or no look at the door; says which it was.
     fn add(&mut self, person: u64, eyes: &mut Eyes<'_>) -> Result<bool, GrowthError> {
-        let shots: Vec<Shot> = (0..ENROLLED + TRIED).map(|number| (person, number)).collect();
-        debug_assert!(shots.len() <= CHUNK);
-        let (enrolled, tried): (Vec<_>, Vec<_>) =
-            eyes.look(&shots)?.into_iter().partition(|face| face.shot.1 < ENROLLED);
-        let mut faces = tried.into_iter();
-        let (Some(setting), Some(measuring)) = (faces.next(), faces.next()) else { return Ok(false) };
-        if enrolled.is_empty() {
+        let (enrolled, setting): (Vec<_>, Vec<_>) =
+            eyes.photos(person, ENROLLED + HELD_OUT)?.into_iter().partition(|(number, _)| *number < ENROLLED);
+        let Some(row) = aggregate::mean(enrolled.iter().map(|(_, embedding)| embedding)) else { return Ok(false) };
+        let Some(visitor) = eyes.visits(&[person])?.pop() else { return Ok(false) };
+        if setting.is_empty() {
             return Ok(false);
         }
-        let mut row = vec![0.0_f32; self.dim];
-        for face in &enrolled {
-            row.iter_mut().zip(face.embedding.vector()).for_each(|(sum, value)| *sum += value);
-        }
-        let length = row.iter().map(|value| value * value).sum::<f32>().sqrt();
-        self.rows.extend(row.iter().map(|value| value / length));
-        self.setting.push(setting.embedding);
-        self.measuring.push(measuring.embedding);
+        self.rows.extend(row.vector());
+        self.setting.push(setting.into_iter().map(|(_, embedding)| embedding).collect());
+        self.measuring.push(visitor.embedding);
         Ok(true)
     }
 
@@ -197,8 +190,9 @@ impl Crowd {
     fn compare(&self, first: usize, size: usize) -> Result<Comparison, GrowthError> {
         let table = self.table(first, size, Rule::PAPER)?;
         let photos = self.setting[first..first + size].iter().enumerate();
-        let genuine: Vec<Genuine> =
-            photos.map(|(row, embedding)| Genuine { row, embedding: embedding.clone() }).collect();
+        let genuine: Vec<Genuine> = photos
+            .flat_map(|(row, photos)| photos.iter().map(move |photo| Genuine { row, embedding: photo.clone() }))
+            .collect();
         let (setting, measuring) = self.strangers.split_at(self.strangers.len() / 2);
         let (rule, _) = calibrate(&table, &genuine, setting, TARGET_FPIR)?;
         let mated = self.measuring[first..first + size].par_iter().enumerate().map(|(row, photo)| {

@@ -74,7 +74,7 @@ pub fn by_bar(trials: &[Trial], rule: Rule) -> Canvas {
         .flat_map(|bar| [palette::BAD, palette::ACCENT].into_iter().zip([false, true]).map(move |(c, m)| (bar, c, m)))
         .map(|(bar, colour, mated)| Mark { label: String::new(), colour, at: share(bar.into(), mated) })
         .collect();
-    chart("single looks by the bar on likeness; squares: the table's bar", &x, &Axis::rates("", least), &curves, &marks)
+    chart("frames by the bar on likeness; squares: the table's bar", &x, &Axis::rates("", least), &curves, &marks)
 }
 
 /// How the scores of enrolled people and of strangers lie: likeness above, lead below.

@@ -83,7 +83,7 @@ impl Family {
         self.measured(scores) >= self.bar
     }
 
-    /// The error rates over single looks, at the bar.
+    /// The error rates over frames, at the bar.
     #[must_use]
     pub fn errors(&self, trials: &[Trial]) -> Errors {
         let count = |wanted: &dyn Fn(&Trial) -> bool| trials.iter().filter(|trial| wanted(trial)).count();
@@ -109,7 +109,7 @@ impl Family {
         self.at(first.get(lost).copied().unwrap_or(f32::INFINITY))
     }
 
-    /// Error rates over single looks from the lowest bar to the highest.
+    /// Error rates over frames from the lowest bar to the highest.
     #[must_use]
     pub fn curve_of_looks(&self, trials: &[Trial]) -> Vec<Point> {
         self.bars(trials, LOOKS).into_iter().map(|bar| self.at(bar).errors(trials).point(bar)).collect()
@@ -203,7 +203,7 @@ mod nan_is_null {
     }
 }
 
-/// The paper's rule and the calibrated one on the same single looks.
+/// The paper's rule and the calibrated one on the same frames.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Comparison {
     /// People in the table.

@@ -15,7 +15,7 @@ pub struct Slice {
     pub by: String,
     /// Which part.
     pub part: String,
-    /// Over single looks. Looks of one visit resemble each other: the intervals are too narrow.
+    /// Over frames, each with the looks before it. Looks of one visit resemble each other: the intervals are too narrow.
     pub looks: Errors,
     /// Over whole visits, where the part is of whole visits.
     pub visits: Option<Errors>,

@@ -108,7 +108,7 @@ fn names_of_every_script_are_kept() {
     }
     let output = world.lintel(&["ingest", "photos", "--out", "faces"]);
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let people = People::open(&world.path("faces")).unwrap();
+    let people = People::open(&world.path("faces"), 2).unwrap();
     let mut kept: Vec<&str> = people.people.iter().map(|person| person.name.as_str()).collect();
     kept.sort_unstable();
     assert_eq!(kept, ["../../etc/passwd", "Robin 🦊", "Zoë Ångström", "李小龍"]);
@@ -143,7 +143,7 @@ fn one_bad_photo_does_not_stop_the_others() {
     }
     let output = world.lintel(&["ingest", "photos", "--out", "faces"]);
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let people = People::open(&world.path("faces")).unwrap();
+    let people = People::open(&world.path("faces"), 2).unwrap();
     let ada = &people.people[0];
     assert_eq!((ada.name.as_str(), ada.crops.len()), ("Ada", 2));
     let got: Vec<(&str, Reason)> = ada.rejected.iter().map(|photo| (photo.source.as_str(), photo.reason)).collect();

@@ -35,7 +35,7 @@ fn main() -> Result<()> {
     ensure!(float.report.int8.is_none(), "{} was trained with --int8", args.float.display());
     ensure!(int8.report.int8.is_some(), "{} was trained without --int8", args.int8.display());
     ensure!(float.report.held_out == int8.report.held_out, "the two hold out different faces: train with one seed");
-    let people = People::open(&args.faces)?;
+    let people = People::open(&args.faces, 2)?;
     let mut encoder = Encoder::open(&int8.encoder, &Options::default())?;
     let mut held_out: Vec<(usize, Embedding)> = Vec::new();
     for (row, person) in people.people.iter().enumerate() {

@@ -1,0 +1,126 @@
+//! Each person's photos among themselves → too few, too similar, or of somebody else.
+
+use lintel_shared::embed::Embedding;
+use lintel_shared::table::Table;
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+
+use super::{Subject, cosine, row};
+
+/// Fewer photos than this teach little of how a face changes.
+pub const FEW: usize = 5;
+/// Two photos that differ by less than this part of what photos of one person usually differ by tell the same.
+const SAME: f32 = 0.1;
+
+/// What is wrong with somebody's photos.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Finding {
+    /// Whose they are said to be.
+    pub person: String,
+    /// What it is.
+    pub problem: Problem,
+}
+
+/// The kinds.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+pub enum Problem {
+    /// Fewer than [`FEW`].
+    TooFew {
+        /// How many there are.
+        photos: usize,
+    },
+    /// Enough of them, but fewer than [`FEW`] that differ.
+    TooSimilar {
+        /// How many there are.
+        photos: usize,
+        /// How many are left when those that tell the same count once.
+        distinct: usize,
+        /// Two that tell the same.
+        example: [usize; 2],
+    },
+    /// One is more like another person than like this one.
+    Misplaced {
+        /// Which.
+        photo: usize,
+        /// Like whom.
+        like: String,
+        /// By how much more, cosine.
+        by: f32,
+    },
+}
+
+impl Problem {
+    /// As a person reads it.
+    #[must_use]
+    pub fn text(&self) -> &'static str {
+        match self {
+            Self::TooFew { .. } => "people with too few photos",
+            Self::TooSimilar { .. } => "people whose photos are too similar",
+            Self::Misplaced { .. } => "photos that look like another enrolled person",
+        }
+    }
+}
+
+/// All findings, in the order of the subjects.
+#[must_use]
+pub fn findings(table: &Table, subjects: &[Subject<'_>]) -> Vec<Finding> {
+    let usual = usual_difference(subjects);
+    let of = |subject: &Subject<'_>| {
+        let person = table.people()[subject.row].name.clone();
+        let mut problems = misplaced(table, subject);
+        let photos = subject.photos.len();
+        if photos < FEW {
+            problems.insert(0, Problem::TooFew { photos });
+        } else if let Some((distinct, example)) = distinct(subject.photos, usual * SAME)
+            && distinct < FEW
+        {
+            problems.insert(0, Problem::TooSimilar { photos, distinct, example });
+        }
+        problems.into_iter().map(move |problem| Finding { person: person.clone(), problem }).collect::<Vec<_>>()
+    };
+    subjects.par_iter().flat_map_iter(of).collect()
+}
+
+fn difference(a: &Embedding, b: &Embedding) -> f32 {
+    1.0 - cosine(a.vector(), b.vector())
+}
+
+/// The median of what two photos of one person differ by, over neighbours in the list of each person.
+fn usual_difference(subjects: &[Subject<'_>]) -> f32 {
+    let neighbours = |subject: &Subject<'_>| {
+        subject.photos.windows(2).map(|two| difference(&two[0], &two[1])).collect::<Vec<f32>>()
+    };
+    let mut differences: Vec<f32> = subjects.iter().flat_map(neighbours).collect();
+    if differences.is_empty() {
+        return 0.0;
+    }
+    let middle = differences.len() / 2;
+    *differences.select_nth_unstable_by(middle, f32::total_cmp).1
+}
+
+/// How many photos differ from all that are counted before them by at least `least`, and two that do not.
+fn distinct(photos: &[Embedding], least: f32) -> Option<(usize, [usize; 2])> {
+    let mut counted: Vec<usize> = Vec::new();
+    let mut example = None;
+    for (photo, embedding) in photos.iter().enumerate() {
+        match counted.iter().find(|&&before| difference(&photos[before], embedding) < least) {
+            Some(&before) => example = example.or(Some([before, photo])),
+            None => counted.push(photo),
+        }
+    }
+    example.map(|example| (counted.len(), example))
+}
+
+fn misplaced(table: &Table, subject: &Subject<'_>) -> Vec<Problem> {
+    let mut found = Vec::new();
+    for (photo, embedding) in subject.photos.iter().enumerate() {
+        let Ok(scores) = table.score(embedding) else { continue };
+        let best = scores.best as usize;
+        if best != subject.row {
+            let by = scores.likeness.get() - cosine(row(table, subject.row), embedding.vector());
+            found.push(Problem::Misplaced { photo, like: table.people()[best].name.clone(), by });
+        }
+    }
+    found
+}

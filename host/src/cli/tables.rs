@@ -1,0 +1,158 @@
+//! What is chosen about a table that exists: who joins it, who leaves it.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+
+use super::values::{positive, rate};
+use super::{Output, PackArgs};
+
+/// What to do with a table.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "Example:
+  lintel table show trained
+  lintel ingest new-people --joining --out new-faces
+  lintel table add trained new-faces --out trained-2
+  lintel table remove trained-2 \"Ada Abara\" --out trained-3
+
+The people who are in the table stay as they are, bit for bit; whoever joins is taught to be told from them. The bars are \
+set anew each time, on the same strangers. `lintel export` and `lintel push` then bring the result to the door.")]
+pub struct TableArgs {
+    /// What.
+    #[command(subcommand)]
+    pub action: TableAction,
+}
+
+/// The actions.
+#[derive(Debug, Clone, Subcommand)]
+pub enum TableAction {
+    /// Say who is in a table, and by which bars they are named
+    Show(TableShowArgs),
+    /// Let people join, without training everybody again
+    Add(TableAddArgs),
+    /// Take people out, without any training and without a trace
+    Remove(TableRemoveArgs),
+}
+
+/// Which table.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "Example:
+  lintel table show trained
+  lintel table show bundle/table.lintel --json")]
+pub struct TableShowArgs {
+    /// A folder that `lintel train`, `table` or `export` made, or a table.lintel
+    #[arg(value_name = "TABLE")]
+    pub table: PathBuf,
+}
+
+/// Who joins.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "Example:
+  lintel ingest new-people --joining --out new-faces
+  lintel table add trained new-faces --out trained-2
+
+FACES may hold everybody: who is in the table already is passed over. What is trained is one prompt for each new person, \
+against the rows of the others, so that the time does not depend on how many those are. Ctrl-C keeps a checkpoint; the \
+same command goes on from it.")]
+pub struct TableAddArgs {
+    /// A folder that `lintel train` or `lintel table` made
+    #[arg(value_name = "TRAINED")]
+    pub trained: PathBuf,
+    /// A folder that `lintel ingest` made, with the new people in it
+    #[arg(value_name = "FACES")]
+    pub faces: PathBuf,
+    /// Where to.
+    #[command(flatten)]
+    pub output: Output,
+    /// With what.
+    #[command(flatten)]
+    pub pack: PackArgs,
+    /// Passes over the new people's faces [default: the pack's, or more until there are 150 steps]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub epochs: Option<u32>,
+    /// Highest learning rate [default: the pack's]
+    #[arg(long, value_name = "X", value_parser = positive)]
+    pub lr: Option<f64>,
+    /// Decides which photos are held out, and the order of the others
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub seed: u64,
+    /// How the bars are set.
+    #[command(flatten)]
+    pub bars: NewBarsArgs,
+    /// Start over where a checkpoint was left
+    #[arg(long)]
+    pub fresh: bool,
+}
+
+/// Who leaves.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "Example:
+  lintel table remove trained \"Ada Abara\" --out trained-2
+  lintel table remove trained --id 7 --id 9 --out trained-2
+
+Nothing of a person stays behind in the new folder: no name, no row, no held-out face. The old folder is not touched; \
+delete it. `lintel device revoke` takes somebody out at the door at once.")]
+pub struct TableRemoveArgs {
+    /// A folder that `lintel train` or `lintel table` made
+    #[arg(value_name = "TRAINED")]
+    pub trained: PathBuf,
+    /// Names, as `lintel table show` has them
+    #[arg(value_name = "NAME", required_unless_present = "ids")]
+    pub names: Vec<String>,
+    /// The same by number
+    #[arg(long = "id", value_name = "N")]
+    pub ids: Vec<u32>,
+    /// Where to.
+    #[command(flatten)]
+    pub output: Output,
+    /// With what.
+    #[command(flatten)]
+    pub pack: PackArgs,
+    /// How the bars are set.
+    #[command(flatten)]
+    pub bars: NewBarsArgs,
+}
+
+/// How the bars of a changed table are set.
+#[derive(Debug, Clone, Args)]
+pub struct NewBarsArgs {
+    /// Ingested faces of people who may not pass, to set the bars by [default: people who do not exist]
+    #[arg(long, value_name = "DIR")]
+    pub strangers: Option<PathBuf>,
+    /// How often a stranger may be named [default: the table's own target]
+    #[arg(long, value_name = "RATE", value_parser = rate)]
+    pub target_fpir: Option<f64>,
+}
+
+/// What to look at before a table is shipped.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "Example:
+  lintel audit trained faces --out audit
+  lintel audit trained-2 faces --against bundle --strict --out audit
+
+Writes audit.html, a page with the faces of: enrolled people who are closest to each other, strangers who come nearest to \
+being named, people with too few or too similar photos, photos that look like somebody else; and, with --against, what \
+becomes different at the door. audit.json has the same as figures.")]
+pub struct AuditArgs {
+    /// A folder that `lintel train` or `lintel table` made
+    #[arg(value_name = "TRAINED")]
+    pub trained: PathBuf,
+    /// A folder that `lintel ingest` made, with the people of the table
+    #[arg(value_name = "FACES")]
+    pub faces: PathBuf,
+    /// Where to.
+    #[command(flatten)]
+    pub output: Output,
+    /// With what.
+    #[command(flatten)]
+    pub pack: PackArgs,
+    /// The table that is deployed: a bundle, a trained folder, or a table.lintel
+    #[arg(long, value_name = "TABLE")]
+    pub against: Option<PathBuf>,
+    /// Who the strangers are.
+    #[command(flatten)]
+    pub bars: NewBarsArgs,
+    /// Fail (exit code 1) when there is anything to look at
+    #[arg(long)]
+    pub strict: bool,
+}

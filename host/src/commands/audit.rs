@@ -1,0 +1,207 @@
+//! `lintel audit`: who could open for whom, before a table is shipped.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use lintel_shared::bundle::{ENCODER, TABLE};
+use lintel_shared::embed::{Embedding, EncoderId};
+use lintel_shared::quality::QualityLimits;
+use lintel_shared::runtime::{Detector, Encoder, Options};
+use lintel_shared::table::Table;
+use serde_json::json;
+
+use crate::audit::change::{Change, Side, change};
+use crate::audit::page::{Gallery, page};
+use crate::audit::{AUDIT_FORMAT, Audit, PAGE_FILE, Subject, pairs, photos, strangers};
+use crate::cli::{AuditArgs, BarsArgs};
+use crate::commands::learning::{Faces, check_detector};
+use crate::commands::table::{bars_args, check_pack, folded, read_table};
+use crate::commands::{bars, existing_folder, packs, runtime::find};
+use crate::console::Console;
+use crate::failure::Failure;
+use crate::ingest::{People, Person};
+use crate::outdir::{Kind, OutDir, refuse_nested};
+use crate::packs::Pack;
+use crate::rendered_faces::Eyes;
+use crate::strangers::{Stranger, Who};
+use crate::trained::TrainedFolder;
+
+/// Runs the verb.
+///
+/// # Errors
+/// [`Failure`]; the output folder is then as it was.
+pub fn run(args: &AuditArgs, runtime: &Options, console: &Console) -> Result<(), Failure> {
+    existing_folder(&args.trained)?;
+    existing_folder(&args.faces)?;
+    refuse_nested(&args.output.out, &args.trained)?;
+    refuse_nested(&args.output.out, &args.faces)?;
+    let trained = TrainedFolder::open(&args.trained)?;
+    let people = People::open(&args.faces, 1)?;
+    let pack = packs::open(&args.pack, console)?;
+    check_pack(&trained, &pack, &args.trained)?;
+    check_detector(&people, &pack, &args.faces)?;
+    let deployed = args.against.as_deref().map(Deployed::open).transpose()?;
+    let table = &trained.table;
+    let rows: BTreeMap<String, usize> = (0..).zip(table.people()).map(|(row, p)| (folded(&p.name), row)).collect();
+    let known: Vec<&Person> = people.people.iter().filter(|p| rows.contains_key(&folded(&p.name))).collect();
+    if known.is_empty() {
+        return Err(Failure::input(format!(
+            "nobody in {} is in the table; give the faces that it was trained on",
+            args.faces.display()
+        )));
+    }
+    let out = OutDir::take(&args.output.out, Kind::Audit, args.output.force, &[])?;
+    find(runtime)?;
+
+    let looks = Looks { known: &known, args, bars: bars_args(&args.bars, table), pack: &pack, runtime, console };
+    let mut encoder = Encoder::open(&trained.encoder, runtime).map_err(Failure::work)?;
+    let after = looks.of(&mut encoder, table)?;
+    let change = deployed.map(|deployed| looks.against(&deployed, table, &after)).transpose()?;
+
+    let subjects: Vec<Subject<'_>> =
+        after.people.iter().map(|(name, faces)| Subject { row: rows[&folded(name)], photos: faces }).collect();
+    let (nearest, strangers_named) = strangers::nearest(table, &after.strangers);
+    let audit = Audit {
+        format: AUDIT_FORMAT,
+        revision: table.revision(),
+        people: table.len(),
+        with_photos: subjects.len(),
+        rule: table.rule(),
+        calibration: table.calibration().copied(),
+        pairs: pairs::closest(table, &subjects),
+        strangers: nearest,
+        strangers_looked_at: after.strangers.len(),
+        strangers_named,
+        photos: photos::findings(table, &subjects),
+        change,
+    };
+    let gallery = Crops::of(&audit, &looks, &after.strangers, &mut encoder)?;
+    out.write(PAGE_FILE, page(&audit, &gallery).as_bytes())?;
+    out.write_json(Kind::Audit.marker(), &audit)?;
+    let done = out.finish()?;
+
+    let page = done.join(PAGE_FILE);
+    let concerns = audit.concerns();
+    for line in &concerns {
+        console.say(line);
+    }
+    if concerns.is_empty() {
+        console.say("nothing stands out");
+    }
+    console.say(format!("wrote {}; it shows faces and names: send it with care", page.display()));
+    console.result(&json!({ "out": done, "page": page, "concerns": concerns, "audit": audit }));
+    if args.strict && !concerns.is_empty() {
+        return Err(Failure::work(format!("{} things are to be looked at: see {}", concerns.len(), page.display())));
+    }
+    Ok(())
+}
+
+/// What is deployed, as far as it is at hand.
+struct Deployed {
+    table: Table,
+    /// Absent where only the table was given.
+    encoder: Option<Vec<u8>>,
+}
+
+impl Deployed {
+    fn open(path: &Path) -> Result<Self, Failure> {
+        let table = read_table(path)?;
+        let file = path.join(ENCODER);
+        if !file.is_file() {
+            return Ok(Self { table, encoder: None });
+        }
+        let onnx = std::fs::read(&file).map_err(|error| Failure::reading(&file, &error))?;
+        if EncoderId::of(&onnx) != table.encoder() {
+            return Err(Failure::input(format!(
+                "{} is not the encoder that {TABLE} beside it is for",
+                file.display()
+            )));
+        }
+        Ok(Self { table, encoder: Some(onnx) })
+    }
+}
+
+/// What one encoder makes of everybody.
+struct Seen {
+    people: Vec<(String, Vec<Embedding>)>,
+    strangers: Vec<Stranger>,
+}
+
+/// Whom encoders look at, and with what.
+struct Looks<'a> {
+    known: &'a [&'a Person],
+    args: &'a AuditArgs,
+    bars: BarsArgs,
+    pack: &'a Pack,
+    runtime: &'a Options,
+    console: &'a Console,
+}
+
+impl Looks<'_> {
+    fn of(&self, encoder: &mut Encoder, table: &Table) -> Result<Seen, Failure> {
+        let faces = Faces::embed(self.known, &self.args.faces, encoder, self.console)?;
+        let mut people: Vec<(String, Vec<Embedding>)> =
+            self.known.iter().map(|person| (person.name.clone(), Vec::new())).collect();
+        for (embedding, person) in faces.embeddings.into_iter().zip(faces.people) {
+            people[person as usize].1.push(embedding);
+        }
+        let names: Vec<String> = table.people().iter().map(|person| person.name.clone()).collect();
+        let strangers = bars::strangers(&self.bars, &names, self.pack, encoder, self.runtime, self.console)?;
+        Ok(Seen { people, strangers })
+    }
+
+    fn against(&self, deployed: &Deployed, table: &Table, after: &Seen) -> Result<Change, Failure> {
+        let embeddings = |seen: &Seen| -> Vec<Embedding> {
+            seen.strangers.iter().map(|stranger| stranger.embedding.clone()).collect()
+        };
+        let now = embeddings(after);
+        let new = Side { table, people: &after.people, strangers: &now };
+        if deployed.table.encoder() == table.encoder() {
+            return Ok(change(&deployed.table, table, Some((Side { table: &deployed.table, ..new }, new))));
+        }
+        let Some(onnx) = &deployed.encoder else { return Ok(change(&deployed.table, table, None)) };
+        let mut encoder = Encoder::open(onnx, self.runtime).map_err(Failure::work)?;
+        let before = self.of(&mut encoder, &deployed.table)?;
+        let then = embeddings(&before);
+        let old = Side { table: &deployed.table, people: &before.people, strangers: &then };
+        Ok(change(&deployed.table, table, Some((old, new))))
+    }
+}
+
+/// The crops that the page shows.
+struct Crops<'a> {
+    people: BTreeMap<&'a str, &'a Person>,
+    folder: &'a Path,
+    strangers: BTreeMap<usize, Vec<u8>>,
+}
+
+impl<'a> Crops<'a> {
+    fn of(audit: &Audit, looks: &'a Looks<'_>, strangers: &[Stranger], encoder: &mut Encoder) -> Result<Self, Failure> {
+        let mut shown = BTreeMap::new();
+        let folder: Option<&PathBuf> = looks.bars.strangers.as_ref();
+        let mut detector = Detector::open(&looks.pack.detector, looks.runtime).map_err(Failure::work)?;
+        let mut eyes = Eyes { detector: &mut detector, encoder, limits: &QualityLimits::default() };
+        for near in &audit.strangers {
+            let crop = match (&strangers[near.number].who, folder) {
+                (Who::Rendered(person), _) => {
+                    eyes.visits(&[*person]).map_err(Failure::work)?.pop().map(|visitor| visitor.crop)
+                }
+                (Who::Ingested { crop, .. }, Some(folder)) => Some(crop.read(folder)?),
+                (Who::Ingested { .. }, None) => None,
+            };
+            shown.extend(crop.map(|crop| (near.number, crop)));
+        }
+        let people = looks.known.iter().map(|person| (person.name.as_str(), *person)).collect();
+        Ok(Self { people, folder: &looks.args.faces, strangers: shown })
+    }
+}
+
+impl Gallery for Crops<'_> {
+    fn enrolled(&self, person: &str, photo: usize) -> Option<Vec<u8>> {
+        self.people.get(person)?.crops.get(photo)?.read(self.folder).ok()
+    }
+
+    fn stranger(&self, number: usize) -> Option<Vec<u8>> {
+        self.strangers.get(&number).cloned()
+    }
+}

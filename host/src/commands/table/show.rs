@@ -1,0 +1,68 @@
+//! `lintel table show`.
+
+use std::path::Path;
+
+use lintel_shared::bundle::TABLE;
+use lintel_shared::table::{MAX_FILE_BYTES, Rule, Table};
+use serde_json::json;
+
+use crate::cli::TableShowArgs;
+use crate::console::Console;
+use crate::failure::Failure;
+
+pub(super) fn run(args: &TableShowArgs, console: &Console) -> Result<(), Failure> {
+    let table = read_table(&args.table)?;
+    console.say(said(&table));
+    let people: Vec<_> = table.people().iter().map(|person| json!({ "id": person.id, "name": person.name })).collect();
+    console.result(&json!({
+        "table": args.table,
+        "revision": table.revision(),
+        "encoder": table.encoder().to_string(),
+        "template": table.template(),
+        "logit_scale": table.logit_scale(),
+        "dim": table.dim(),
+        "rule": table.rule(),
+        "calibration": table.calibration(),
+        "people": people,
+    }));
+    Ok(())
+}
+
+/// The table of a trained folder, of a bundle, or the file itself.
+pub(in crate::commands) fn read_table(path: &Path) -> Result<Table, Failure> {
+    let file = &if path.is_dir() { path.join(TABLE) } else { path.to_owned() };
+    let meta = std::fs::metadata(file).map_err(|error| Failure::reading(file, &error))?;
+    if meta.len() > MAX_FILE_BYTES as u64 {
+        return Err(Failure::input(format!("{} is too long for an identity table", file.display())));
+    }
+    let bytes = std::fs::read(file).map_err(|error| Failure::reading(file, &error))?;
+    Table::from_bytes(&bytes).map_err(|error| Failure::input(format!("{}: {error}", file.display())))
+}
+
+fn said(table: &Table) -> String {
+    let mut lines = vec![format!(
+        "revision {}: {} people, encoder {}, {:?}",
+        table.revision(),
+        table.len(),
+        table.encoder(),
+        table.template()
+    )];
+    lines.push(match table.rule() {
+        Rule::Paper { confidence } => format!("the paper's rule: confidence {confidence:.2}"),
+        Rule::Calibrated { likeness, lead } => format!("bars: likeness {likeness:.3}, lead {lead:.3}"),
+    });
+    lines.push(match (table.rule(), table.calibration()) {
+        (_, Some(calibration)) => format!(
+            "set for an FPIR of {} on {} strangers, of whom {:.2} % would be named (95 %: at most {:.2} %)",
+            calibration.target_fpir,
+            calibration.strangers,
+            calibration.observed_fpir * 100.0,
+            calibration.fpir_upper * 100.0
+        ),
+        (Rule::Paper { .. }, None) => "nothing was measured on strangers".to_owned(),
+        (Rule::Calibrated { .. }, None) => "somebody was taken out at a door: the bars were not set anew since".to_owned(),
+    });
+    lines.push(String::new());
+    lines.extend(table.people().iter().map(|person| format!("{:>6}  {}", person.id.0, person.name)));
+    lines.join("\n")
+}
