@@ -8,6 +8,7 @@ use lintel_shared::envelope::{self, EnvelopeError};
 use lintel_shared::table::{PersonId, Table};
 use serde::{Deserialize, Serialize};
 
+use crate::embeddings;
 use crate::train::calibration::Genuine;
 
 /// In the folder of `lintel train`.
@@ -37,9 +38,6 @@ pub enum HeldOutError {
     /// The hash is right but the content does not decode.
     #[error("held-out faces: the content is not a version {VERSION} file")]
     Body,
-    /// An embedding is none.
-    #[error("held-out faces: photo {0} has no unit embedding")]
-    Embedding(usize),
 }
 
 #[derive(Serialize, Deserialize)]
@@ -99,8 +97,7 @@ impl HeldOutFaces {
     /// The bytes of the file, for the encoder that made the embeddings.
     #[must_use]
     pub fn to_bytes(&self, encoder: EncoderId) -> Vec<u8> {
-        let values: Vec<u8> =
-            self.0.iter().flat_map(|(_, embedding)| embedding.vector()).flat_map(|value| value.to_le_bytes()).collect();
+        let values = embeddings::to_bytes(self.0.iter().map(|(_, embedding)| embedding));
         let body = Body {
             encoder,
             dim: self.0.first().map_or(0, |(_, embedding)| embedding.vector().len() as u32),
@@ -118,19 +115,8 @@ impl HeldOutFaces {
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, HeldOutError> {
         let body = envelope::open(MAGIC, VERSION, MAX_BYTES, bytes)?;
         let Body { encoder, dim, people, values } = postcard::from_bytes(body).map_err(|_| HeldOutError::Body)?;
-        let wide = usize::try_from(dim).ok().and_then(|dim| dim.checked_mul(4)).filter(|wide| *wide > 0);
-        let rows = match wide {
-            Some(wide) if people.len().checked_mul(wide) == Some(values.len()) => values.chunks_exact(wide),
-            None if people.is_empty() && values.is_empty() => values.chunks_exact(1),
-            _ => return Err(HeldOutError::Body),
-        };
-        let embedding = |(photo, row): (usize, &[u8])| {
-            let row: Vec<f32> =
-                row.chunks_exact(4).map(|value| f32::from_le_bytes([value[0], value[1], value[2], value[3]])).collect();
-            Embedding::new(&row, encoder).map_err(|_| HeldOutError::Embedding(photo))
-        };
-        let embeddings = rows.enumerate().map(embedding).collect::<Result<Vec<_>, _>>()?;
-        Ok(Self(people.into_iter().zip(embeddings).collect()))
+        let faces = embeddings::from_bytes(values, people.len(), dim as usize, encoder).ok_or(HeldOutError::Body)?;
+        Ok(Self(people.into_iter().zip(faces).collect()))
     }
 }
 
@@ -152,7 +138,12 @@ mod tests {
     fn a_file_is_what_was_written() {
         for faces in [faces(), HeldOutFaces::default()] {
             let read = HeldOutFaces::from_bytes(&faces.to_bytes(EncoderId([7; 32]))).expect("read");
-            assert_eq!(read, faces);
+            assert_eq!(read.len(), faces.len());
+            for ((of, read), (wanted, face)) in read.0.iter().zip(&faces.0) {
+                assert_eq!(of, wanted);
+                // Reading makes them unit length again.
+                assert!(read.similarity(face).expect("one encoder").get() > 0.999_999);
+            }
         }
     }
 

@@ -24,6 +24,7 @@ pub mod people;
 pub mod photos;
 
 // Weights → trained table → bundle.
+mod embeddings;
 pub mod calibration_set;
 pub mod export;
 pub mod held_out;

@@ -50,7 +50,7 @@ pub enum PhotosError {
     #[error("{} holds no folders; make one folder per person, named after the person, with photos in it", .0.display())]
     Empty(PathBuf),
     /// A table of one cannot tell anyone apart.
-    #[error("{} holds photos of one person ({only}); at least two people are needed to tell apart", root.display())]
+    #[error("{} holds photos of one person ({only}); at least two people are needed to tell apart, or --joining for a table that exists", root.display())]
     OnePerson {
         /// The folder that was walked.
         root: PathBuf,

@@ -1,20 +1,22 @@
 //! People who do not exist, photographed or at the door → what the door's models make of them.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use lintel_faces::{Approach, Picture, photo};
 use lintel_shared::aggregate;
 use lintel_shared::align::{CROP_BYTES, crop_transform, warp};
 use lintel_shared::detect::Face;
-use lintel_shared::embed::Embedding;
+use lintel_shared::embed::{Embedding, EncoderId};
 use lintel_shared::frame::Frame;
 use lintel_shared::quality::{QualityLimits, measure};
-use lintel_shared::runtime::{Detector, Encoder, RuntimeError};
+use lintel_shared::runtime::{Detector, Encoder, Options, RuntimeError};
 use lintel_shared::time::Uptime;
 use rayon::prelude::*;
 
 /// Size of a rendered photo, px: a face in it is as large as at the door.
 const PHOTO: [u32; 2] = [320, 320];
 /// Size of a rendered frame, px: as near as the door's camera sees people, with less of the room around them.
-const FRAME: [u32; 2] = [480, 480];
+const FRAME: [u32; 2] = [400, 400];
 /// Frames a second.
 const FPS: f32 = 10.0;
 /// How long a visit lasts, seconds.
@@ -22,8 +24,8 @@ const SECONDS: f32 = 5.0;
 /// The frames of a visit that are looked at: whoever walks up stands there by then, and they lie as far apart as the looks
 /// that a door puts together.
 const LOOKED_AT: [usize; 3] = [20, 24, 28];
-/// People who are met at a time, at most: their pictures are in memory together.
-pub const CHUNK: usize = 32;
+/// People who are best met at a time: enough to keep every processor busy.
+pub const CHUNK: usize = 64;
 
 /// Somebody who came to the door.
 #[derive(Clone, Debug)]
@@ -36,52 +38,115 @@ pub struct Visitor {
     pub crop: Vec<u8>,
 }
 
-/// The models that look, as at the door.
-pub struct Eyes<'a> {
-    /// Finds the faces.
-    pub detector: &'a mut Detector,
-    /// Embeds them.
-    pub encoder: &'a mut Encoder,
-    /// The gate.
-    pub limits: &'a QualityLimits,
+/// Somebody's photos and visit, as far as they pass the gate.
+#[derive(Clone, Debug)]
+pub struct Acquaintance {
+    /// Photos by number.
+    pub photos: Vec<(u64, Embedding)>,
+    /// The visit.
+    pub visitor: Option<Visitor>,
 }
 
-impl Eyes<'_> {
-    /// The first `count` photos of somebody → those whose face passes the gate, in order, by number.
+/// The models that look, as at the door: a pair for each processor, since rendering takes longer than looking.
+pub struct Eyes {
+    pairs: Vec<Pair>,
+    encoder: EncoderId,
+    dim: usize,
+}
+
+struct Pair {
+    detector: Detector,
+    encoder: Encoder,
+    limits: QualityLimits,
+}
+
+impl Eyes {
+    /// Opens the models, as often as there are threads to work with.
     ///
     /// # Errors
     /// What the models say.
-    pub fn photos(&mut self, person: u64, count: u64) -> Result<Vec<(u64, Embedding)>, RuntimeError> {
-        let pictures: Vec<_> = (0..count).into_par_iter().map(|number| photo(person, number, PHOTO)).collect();
-        let mut found = Vec::with_capacity(pictures.len());
-        for (picture, number) in pictures.iter().zip(0..) {
-            found.extend(self.look(picture)?.map(|(embedding, _)| (number, embedding)));
-        }
-        Ok(found)
+    pub fn open(detector: &[u8], encoder: &[u8], runtime: &Options) -> Result<Self, RuntimeError> {
+        let alone = Options { threads: 1, ..runtime.clone() };
+        let pair = |_| {
+            let (detector, encoder) = (Detector::open(detector, &alone)?, Encoder::open(encoder, &alone)?);
+            Ok(Pair { detector, encoder, limits: QualityLimits::default() })
+        };
+        let pairs: Vec<Pair> = (0..rayon::current_num_threads().max(1)).map(pair).collect::<Result<_, RuntimeError>>()?;
+        let (encoder, dim) = (pairs[0].encoder.id(), pairs[0].encoder.dim());
+        Ok(Self { pairs, encoder, dim })
     }
 
-    /// At most [`CHUNK`] people come to the door, each alone → those of whom some look passes the gate, in order.
+    /// Which encoder it is.
+    #[must_use]
+    pub fn encoder(&self) -> EncoderId {
+        self.encoder
+    }
+
+    /// Components of its embeddings.
+    #[must_use]
+    pub fn dim(&self) -> usize {
+        self.dim
+    }
+
+    /// People come to the door, each alone → those of whom some look passes the gate, in order.
     ///
     /// # Errors
     /// What the models say.
     pub fn visits(&mut self, people: &[u64]) -> Result<Vec<Visitor>, RuntimeError> {
-        debug_assert!(people.len() <= CHUNK);
-        let frames = |&person: &u64| {
-            let visit = Approach::new(&[person], person, FRAME, FPS, SECONDS);
-            LOOKED_AT.map(|frame| visit.frame(frame))
-        };
-        let pictures: Vec<_> = people.par_iter().map(frames).collect();
-        let mut visitors = Vec::with_capacity(people.len());
-        for (&person, frames) in people.iter().zip(&pictures) {
-            let mut looks = Vec::with_capacity(frames.len());
-            for frame in frames {
-                looks.extend(self.look(frame)?);
+        Ok(self.each(people, Pair::visit)?.into_iter().flatten().collect())
+    }
+
+    /// The first `photos` photos of each, and a visit.
+    ///
+    /// # Errors
+    /// What the models say.
+    pub fn acquaintances(&mut self, people: &[u64], photos: u64) -> Result<Vec<Acquaintance>, RuntimeError> {
+        self.each(people, |pair, person| {
+            Ok(Acquaintance { photos: pair.photos(person, photos)?, visitor: pair.visit(person)? })
+        })
+    }
+
+    /// Every pair takes the next person until there is none; the results are in the people's order.
+    fn each<R: Send>(
+        &mut self,
+        people: &[u64],
+        look: impl Fn(&mut Pair, u64) -> Result<R, RuntimeError> + Sync,
+    ) -> Result<Vec<R>, RuntimeError> {
+        let next = AtomicUsize::new(0);
+        let work = |pair: &mut Pair| {
+            let mut done = Vec::new();
+            loop {
+                let place = next.fetch_add(1, Ordering::Relaxed);
+                let Some(&person) = people.get(place) else { return Ok(done) };
+                done.push((place, look(pair, person)?));
             }
-            let together = aggregate::mean(looks.iter().map(|(embedding, _)| embedding));
-            let first = looks.into_iter().next().map(|(_, crop)| crop);
-            visitors.extend(together.zip(first).map(|(embedding, crop)| Visitor { person, embedding, crop }));
+        };
+        let parts: Vec<Vec<(usize, R)>> =
+            self.pairs.par_iter_mut().map(work).collect::<Result<_, RuntimeError>>()?;
+        let mut all: Vec<(usize, R)> = parts.into_iter().flatten().collect();
+        all.sort_by_key(|(place, _)| *place);
+        Ok(all.into_iter().map(|(_, result)| result).collect())
+    }
+}
+
+impl Pair {
+    fn photos(&mut self, person: u64, count: u64) -> Result<Vec<(u64, Embedding)>, RuntimeError> {
+        let mut found = Vec::new();
+        for number in 0..count {
+            found.extend(self.look(&photo(person, number, PHOTO))?.map(|(embedding, _)| (number, embedding)));
         }
-        Ok(visitors)
+        Ok(found)
+    }
+
+    fn visit(&mut self, person: u64) -> Result<Option<Visitor>, RuntimeError> {
+        let visit = Approach::new(&[person], person, FRAME, FPS, SECONDS);
+        let mut looks = Vec::with_capacity(LOOKED_AT.len());
+        for frame in LOOKED_AT {
+            looks.extend(self.look(&visit.frame(frame))?);
+        }
+        let together = aggregate::mean(looks.iter().map(|(embedding, _)| embedding));
+        let first = looks.into_iter().next().map(|(_, crop)| crop);
+        Ok(together.zip(first).map(|(embedding, crop)| Visitor { person, embedding, crop }))
     }
 
     /// The largest face and its crop, if it passes the gate.
@@ -89,7 +154,7 @@ impl Eyes<'_> {
         // The renderer fills the size that it was asked for; a frame that does not is passed over as faceless.
         let Ok(frame) = Frame::rgb8(&picture.rgb, picture.width, picture.height, Uptime::ZERO) else { return Ok(None) };
         let faces = self.detector.detect(&frame)?;
-        let Some(crop) = usable(&frame, &faces, self.limits) else { return Ok(None) };
+        let Some(crop) = usable(&frame, &faces, &self.limits) else { return Ok(None) };
         Ok(Some((self.encoder.embed(&crop)?, crop)))
     }
 }

@@ -4,6 +4,8 @@
 //! other, and a bound that took them for as many trials would claim too much. As at the door, a person's looks are put
 //! together.
 
+pub mod kept;
+
 use std::path::{Path, PathBuf};
 
 use lintel_shared::aggregate::{self, LOOKS};
@@ -124,32 +126,49 @@ pub fn ingested(
     Ok(strangers)
 }
 
-/// `wanted` people who do not exist come to the door, each alone.
-///
-/// # Errors
-/// [`StrangersError`].
-pub fn rendered(
-    wanted: usize,
-    eyes: &mut Eyes<'_>,
-    mut on_person: impl FnMut() -> Result<(), Failure>,
-) -> Result<Vec<Stranger>, StrangersError> {
-    if wanted > MOST_RENDERED {
-        return Err(StrangersError::TooMany { wanted });
-    }
-    let mut strangers = Vec::with_capacity(wanted);
-    let mut next = 0;
-    while strangers.len() < wanted {
-        // Most visits pass the gate; where not one in four does, something is wrong with the detector.
-        if next as usize >= 256 + 4 * wanted {
-            return Err(StrangersError::NoFaces { found: strangers.len(), rendered: next });
+/// People who do not exist, as far as they came to the door, in an order that is always the same.
+#[derive(Clone, Debug, Default)]
+pub struct Cohort {
+    /// Those whose faces could be used.
+    pub met: Vec<Stranger>,
+    /// How many were rendered for that.
+    pub rendered: u32,
+}
+
+impl Cohort {
+    /// Until `wanted` have been met, each alone; whoever was met when it ends early stays.
+    ///
+    /// # Errors
+    /// [`StrangersError`].
+    pub fn grow(
+        &mut self,
+        wanted: usize,
+        eyes: &mut Eyes,
+        mut on_person: impl FnMut() -> Result<(), Failure>,
+    ) -> Result<(), StrangersError> {
+        if wanted > MOST_RENDERED {
+            return Err(StrangersError::TooMany { wanted });
         }
-        let count = u32::try_from((wanted - strangers.len()).min(CHUNK)).unwrap_or(1);
-        let people: Vec<u64> = (next..next + count).map(|index| cohort(WORLD, index)).collect();
-        next += count;
-        for Visitor { person, embedding, .. } in eyes.visits(&people)? {
-            strangers.push(Stranger { who: Who::Rendered(person), embedding });
-            on_person().map_err(StrangersError::Interrupted)?;
+        while self.met.len() < wanted {
+            // Most visits pass the gate; where not one in four does, something is wrong with the detector.
+            if self.rendered as usize >= 256 + 4 * wanted {
+                return Err(StrangersError::NoFaces { found: self.met.len(), rendered: self.rendered });
+            }
+            let count = u32::try_from((wanted - self.met.len()).min(CHUNK)).unwrap_or(1);
+            let people: Vec<u64> =
+                (self.rendered..self.rendered + count).map(|index| cohort(WORLD, index)).collect();
+            let visitors = eyes.visits(&people)?;
+            self.rendered += count;
+            let strangers = visitors.into_iter().map(|Visitor { person, embedding, .. }| Stranger {
+                who: Who::Rendered(person),
+                embedding,
+            });
+            let before = self.met.len();
+            self.met.extend(strangers);
+            for _ in before..self.met.len() {
+                on_person().map_err(StrangersError::Interrupted)?;
+            }
         }
+        Ok(())
     }
-    Ok(strangers)
 }

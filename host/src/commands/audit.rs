@@ -5,8 +5,7 @@ use std::path::{Path, PathBuf};
 
 use lintel_shared::bundle::{ENCODER, TABLE};
 use lintel_shared::embed::{Embedding, EncoderId};
-use lintel_shared::quality::QualityLimits;
-use lintel_shared::runtime::{Detector, Encoder, Options};
+use lintel_shared::runtime::{Encoder, Options};
 use lintel_shared::table::Table;
 use serde_json::json;
 
@@ -54,8 +53,7 @@ pub fn run(args: &AuditArgs, runtime: &Options, console: &Console) -> Result<(),
     find(runtime)?;
 
     let looks = Looks { known: &known, args, bars: bars_args(&args.bars, table), pack: &pack, runtime, console };
-    let mut encoder = Encoder::open(&trained.encoder, runtime).map_err(Failure::work)?;
-    let after = looks.of(&mut encoder, table)?;
+    let after = looks.of(&trained.encoder, table)?;
     let change = deployed.map(|deployed| looks.against(&deployed, table, &after)).transpose()?;
 
     let subjects: Vec<Subject<'_>> =
@@ -75,7 +73,7 @@ pub fn run(args: &AuditArgs, runtime: &Options, console: &Console) -> Result<(),
         photos: photos::findings(table, &subjects),
         change,
     };
-    let gallery = Crops::of(&audit, &looks, &after.strangers, &mut encoder)?;
+    let gallery = Crops::of(&audit, &looks, &after.strangers, &trained.encoder)?;
     out.write(PAGE_FILE, page(&audit, &gallery).as_bytes())?;
     out.write_json(Kind::Audit.marker(), &audit)?;
     let done = out.finish()?;
@@ -138,15 +136,16 @@ struct Looks<'a> {
 }
 
 impl Looks<'_> {
-    fn of(&self, encoder: &mut Encoder, table: &Table) -> Result<Seen, Failure> {
-        let faces = Faces::embed(self.known, &self.args.faces, encoder, self.console)?;
+    fn of(&self, onnx: &[u8], table: &Table) -> Result<Seen, Failure> {
+        let mut encoder = Encoder::open(onnx, self.runtime).map_err(Failure::work)?;
+        let faces = Faces::embed(self.known, &self.args.faces, &mut encoder, self.console)?;
         let mut people: Vec<(String, Vec<Embedding>)> =
             self.known.iter().map(|person| (person.name.clone(), Vec::new())).collect();
         for (embedding, person) in faces.embeddings.into_iter().zip(faces.people) {
             people[person as usize].1.push(embedding);
         }
         let names: Vec<String> = table.people().iter().map(|person| person.name.clone()).collect();
-        let strangers = bars::strangers(&self.bars, &names, self.pack, encoder, self.runtime, self.console)?;
+        let strangers = bars::strangers(&self.bars, &names, self.pack, onnx, self.runtime, self.console)?;
         Ok(Seen { people, strangers })
     }
 
@@ -160,8 +159,7 @@ impl Looks<'_> {
             return Ok(change(&deployed.table, table, Some((Side { table: &deployed.table, ..new }, new))));
         }
         let Some(onnx) = &deployed.encoder else { return Ok(change(&deployed.table, table, None)) };
-        let mut encoder = Encoder::open(onnx, self.runtime).map_err(Failure::work)?;
-        let before = self.of(&mut encoder, &deployed.table)?;
+        let before = self.of(onnx, &deployed.table)?;
         let then = embeddings(&before);
         let old = Side { table: &deployed.table, people: &before.people, strangers: &then };
         Ok(change(&deployed.table, table, Some((old, new))))
@@ -176,11 +174,10 @@ struct Crops<'a> {
 }
 
 impl<'a> Crops<'a> {
-    fn of(audit: &Audit, looks: &'a Looks<'_>, strangers: &[Stranger], encoder: &mut Encoder) -> Result<Self, Failure> {
+    fn of(audit: &Audit, looks: &'a Looks<'_>, strangers: &[Stranger], encoder: &[u8]) -> Result<Self, Failure> {
         let mut shown = BTreeMap::new();
         let folder: Option<&PathBuf> = looks.bars.strangers.as_ref();
-        let mut detector = Detector::open(&looks.pack.detector, looks.runtime).map_err(Failure::work)?;
-        let mut eyes = Eyes { detector: &mut detector, encoder, limits: &QualityLimits::default() };
+        let mut eyes = Eyes::open(&looks.pack.detector, encoder, looks.runtime).map_err(Failure::work)?;
         for near in &audit.strangers {
             let crop = match (&strangers[near.number].who, folder) {
                 (Who::Rendered(person), _) => {

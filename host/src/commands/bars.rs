@@ -1,8 +1,7 @@
 //! Strangers' faces and held-out photos → a table with its bars set.
 
 use lintel_shared::embed::Embedding;
-use lintel_shared::quality::QualityLimits;
-use lintel_shared::runtime::{Detector, Encoder, Options};
+use lintel_shared::runtime::{Encoder, Options};
 use lintel_shared::table::{Table, TableParts};
 
 use crate::cli::BarsArgs;
@@ -12,6 +11,7 @@ use crate::ingest::People;
 use crate::interrupt;
 use crate::packs::Pack;
 use crate::rendered_faces::Eyes;
+use crate::strangers::kept::Kept;
 use crate::strangers::{self, Stranger};
 use crate::train::calibration::{Genuine, calibrate, strangers_needed, strangers_wanted};
 
@@ -23,7 +23,7 @@ pub fn strangers(
     args: &BarsArgs,
     names: &[String],
     pack: &Pack,
-    encoder: &mut Encoder,
+    encoder: &[u8],
     runtime: &Options,
     console: &Console,
 ) -> Result<Vec<Stranger>, Failure> {
@@ -37,14 +37,25 @@ pub fn strangers(
     match &args.strangers {
         Some(folder) => {
             let people = People::open(folder, 1)?;
-            Ok(strangers::ingested(&people, folder, names, encoder, met(people.people.len()))?)
+            let mut encoder = Encoder::open(encoder, runtime).map_err(Failure::work)?;
+            Ok(strangers::ingested(&people, folder, names, &mut encoder, met(people.people.len()))?)
         }
         None => {
             let needed = strangers_needed(args.target_fpir);
             let wanted = strangers_wanted(args.target_fpir).min(needed.max(strangers::MOST_RENDERED));
-            let mut detector = Detector::open(&pack.detector, runtime).map_err(Failure::work)?;
-            let mut eyes = Eyes { detector: &mut detector, encoder, limits: &QualityLimits::default() };
-            Ok(strangers::rendered(wanted, &mut eyes, met(wanted))?)
+            let mut eyes = Eyes::open(&pack.detector, encoder, runtime).map_err(Failure::work)?;
+            let kept = Kept::by(&pack.detector, eyes.encoder());
+            let mut cohort = kept.as_ref().map(|kept| kept.open(&mut eyes)).transpose()?.unwrap_or_default();
+            if cohort.met.len() < wanted {
+                let grown = cohort.grow(wanted, &mut eyes, met(wanted - cohort.met.len()));
+                // Also what was met before an interruption.
+                if let Some(Err(reason)) = kept.map(|kept| kept.keep(&cohort)) {
+                    console.say(format!("the strangers cannot be kept for the next time: {reason}"));
+                }
+                grown?;
+            }
+            cohort.met.truncate(wanted);
+            Ok(cohort.met)
         }
     }
 }

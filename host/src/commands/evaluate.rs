@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use lintel_shared::door::DoorSettings;
 use lintel_shared::quality::QualityLimits;
-use lintel_shared::runtime::{Detector, Encoder, LoadedBundle, Options, Vision};
+use lintel_shared::runtime::{LoadedBundle, Options, Vision};
 use lintel_shared::verdict::VoteSettings;
 use serde_json::json;
 
@@ -21,6 +21,7 @@ use crate::evaluate::{
 use crate::failure::Failure;
 use crate::interrupt;
 use crate::outdir::{Kind, OutDir, refuse_nested};
+use crate::rendered_faces::Eyes;
 use crate::statistics::Rate;
 
 /// Runs the verb.
@@ -113,10 +114,9 @@ fn grown(
     let mut sizes: Vec<usize> = sizes.iter().map(|&size| size as usize).collect();
     sizes.sort_unstable();
     sizes.dedup();
-    let mut detector = Detector::open(detector, runtime).map_err(Failure::work)?;
-    let mut encoder = Encoder::open(encoder, runtime).map_err(Failure::work)?;
+    let mut eyes = Eyes::open(detector, encoder, runtime).map_err(Failure::work)?;
     let progress = console.progress("meeting people who do not exist", steps(people) as u64);
-    let crowd = Crowd::render(people, &mut detector, &mut encoder, || {
+    let crowd = Crowd::render(people, &mut eyes, || {
         progress.step();
         interrupt::check()
     })?;

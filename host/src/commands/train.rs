@@ -49,7 +49,7 @@ pub fn run(args: &TrainArgs, runtime: &Options, console: &Console) -> Result<(),
     let names: Vec<String> = people.people.iter().map(|person| person.name.clone()).collect();
     let strangers = match args.rule {
         RuleArg::Paper => Vec::new(),
-        RuleArg::Calibrated => bars::strangers(&args.bars, &names, &pack, &mut encoder, runtime, console)?,
+        RuleArg::Calibrated => bars::strangers(&args.bars, &names, &pack, &onnx, runtime, console)?,
     };
 
     let features = faces.features(encoder.dim())?;

@@ -6,8 +6,7 @@
 
 use lintel_shared::aggregate;
 use lintel_shared::embed::Embedding;
-use lintel_shared::quality::QualityLimits;
-use lintel_shared::runtime::{Detector, Encoder, RuntimeError};
+use lintel_shared::runtime::RuntimeError;
 use lintel_shared::table::{Person, PersonId, Rule, Table, TableError, TableParts};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -16,13 +15,13 @@ use super::rules::{Comparison, Errors, Family};
 use super::visit::{Conditions, Mated, Trial};
 use crate::failure::Failure;
 use crate::rendered;
-use crate::rendered_faces::Eyes;
+use crate::rendered_faces::{Acquaintance, CHUNK, Eyes};
 use crate::statistics::Rate;
-use crate::strangers::{self, StrangersError};
+use crate::strangers::{Cohort, StrangersError};
 use crate::train::calibration::{CalibrationError, Genuine, TARGET_FPIR, calibrate};
 
 /// Photos of a person that make the row.
-const ENROLLED: u64 = 4;
+const ENROLLED: u64 = 3;
 /// Photos of a person after those that make the row; they set bars.
 const HELD_OUT: u64 = 2;
 /// Strangers that set bars, and as many others that measure.
@@ -114,46 +113,44 @@ impl Crowd {
     /// [`GrowthError`].
     pub fn render(
         people: usize,
-        detector: &mut Detector,
-        encoder: &mut Encoder,
+        eyes: &mut Eyes,
         mut on_step: impl FnMut() -> Result<(), Failure>,
     ) -> Result<Self, GrowthError> {
-        let limits = QualityLimits::default();
-        let mut eyes = Eyes { detector, encoder, limits: &limits };
-        let strangers = strangers::rendered(2 * STRANGERS, &mut eyes, &mut on_step)?;
+        let mut cohort = Cohort::default();
+        cohort.grow(2 * STRANGERS, eyes, &mut on_step)?;
         let mut crowd = Self {
-            dim: eyes.encoder.dim(),
+            dim: eyes.dim(),
             rows: Vec::new(),
             setting: Vec::new(),
             measuring: Vec::new(),
-            strangers: strangers.into_iter().map(|stranger| stranger.embedding).collect(),
+            strangers: cohort.met.into_iter().map(|stranger| stranger.embedding).collect(),
         };
         let mut next = 0_u32;
         while crowd.setting.len() < people {
             if next as usize >= 256 + 4 * people {
                 return Err(GrowthError::TooFewPeople { rendered: next, found: crowd.setting.len() });
             }
-            if crowd.add(rendered::crowd(WORLD, next), &mut eyes)? {
-                on_step().map_err(GrowthError::Interrupted)?;
+            let count = u32::try_from((people - crowd.setting.len()).min(CHUNK)).unwrap_or(1);
+            let met: Vec<u64> = (next..next + count).map(|index| rendered::crowd(WORLD, index)).collect();
+            next += count;
+            for acquaintance in eyes.acquaintances(&met, ENROLLED + HELD_OUT)? {
+                if crowd.add(acquaintance) {
+                    on_step().map_err(GrowthError::Interrupted)?;
+                }
             }
-            next += 1;
         }
         Ok(crowd)
     }
 
     /// One more person, unless too few photos pass the gate, or no look at the door; says which it was.
-    fn add(&mut self, person: u64, eyes: &mut Eyes<'_>) -> Result<bool, GrowthError> {
-        let (enrolled, setting): (Vec<_>, Vec<_>) =
-            eyes.photos(person, ENROLLED + HELD_OUT)?.into_iter().partition(|(number, _)| *number < ENROLLED);
-        let Some(row) = aggregate::mean(enrolled.iter().map(|(_, embedding)| embedding)) else { return Ok(false) };
-        let Some(visitor) = eyes.visits(&[person])?.pop() else { return Ok(false) };
-        if setting.is_empty() {
-            return Ok(false);
-        }
+    fn add(&mut self, Acquaintance { photos, visitor }: Acquaintance) -> bool {
+        let (enrolled, setting): (Vec<_>, Vec<_>) = photos.into_iter().partition(|(number, _)| *number < ENROLLED);
+        let row = aggregate::mean(enrolled.iter().map(|(_, embedding)| embedding));
+        let (Some(row), Some(visitor), false) = (row, visitor, setting.is_empty()) else { return false };
         self.rows.extend(row.vector());
         self.setting.push(setting.into_iter().map(|(_, embedding)| embedding).collect());
         self.measuring.push(visitor.embedding);
-        Ok(true)
+        true
     }
 
     /// How many tables [`Crowd::grow`] makes of `people` people.

@@ -19,6 +19,9 @@ use crate::statistics::clopper_pearson;
 pub const TARGET_FPIR: f64 = 0.01;
 /// The confidence of the bounds.
 pub const CONFIDENCE: f64 = 0.95;
+/// How far bars stay below the lowest enrolled score when nothing forces them there, in spreads of such scores: at a door
+/// people are less like their rows than in their photos.
+const ROOM: f32 = 2.0;
 /// The most likeness bars that are tried.
 const MAX_CANDIDATES: usize = 1024;
 
@@ -78,7 +81,7 @@ pub fn strangers_needed(target: f64) -> usize {
 /// the bars stand above the one who comes nearest, and depend on who that is.
 #[must_use]
 pub fn strangers_wanted(target: f64) -> usize {
-    strangers_needed(target).saturating_mul(2)
+    strangers_needed(target).saturating_mul(3)
 }
 
 /// The most of `strangers` that may be named, so that an FPIR of `target` is still shown; 0 where none may.
@@ -166,7 +169,7 @@ fn best_bars(strangers: &[Bars], genuine: &[Bars], allowed: usize) -> Bars {
         }
     }
     let (_, _, lowest) = best.expect("the lowest likeness is always a candidate");
-    raised(lowest, genuine)
+    raised(lowest, genuine, spread)
 }
 
 /// The standard deviation of both scores, not quite zero.
@@ -202,16 +205,18 @@ fn lowest_lead(strangers: &[Bars], likeness: f32, allowed: usize) -> f32 {
     lead.next_up().clamp(0.0, 2.0)
 }
 
-/// Each bar moved half way up to the lowest enrolled score that passes it: nobody more is rejected, and a stranger a
-/// little above those that were seen is still one.
-fn raised(lowest: Bars, genuine: &[Bars]) -> Bars {
+/// Each bar moved half way up to the lowest enrolled score that passes it, as far as that leaves this person [`ROOM`]: a
+/// stranger a little above those that were seen is then still one, and nobody pays for it.
+fn raised(lowest: Bars, genuine: &[Bars], spread: Bars) -> Bars {
     let passing = || genuine.iter().filter(|g| g.passes(lowest));
-    let half_way = |bar: f32, scores: &mut dyn Iterator<Item = f32>| {
-        scores.min_by(f32::total_cmp).map_or(bar, |least| f32::midpoint(bar, least))
+    let half_way = |bar: f32, scores: &mut dyn Iterator<Item = f32>, spread: f32| {
+        scores
+            .min_by(f32::total_cmp)
+            .map_or(bar, |least| f32::midpoint(bar, least).min(least - ROOM * spread).max(bar))
     };
     Bars {
-        likeness: half_way(lowest.likeness, &mut passing().map(|g| g.likeness)),
-        lead: half_way(lowest.lead, &mut passing().map(|g| g.lead)),
+        likeness: half_way(lowest.likeness, &mut passing().map(|g| g.likeness), spread.likeness),
+        lead: half_way(lowest.lead, &mut passing().map(|g| g.lead), spread.lead),
     }
 }
 

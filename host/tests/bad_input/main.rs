@@ -20,6 +20,10 @@ fn slips_of_the_fingers_get_one_line() {
     check(&["render", "--out", "x", "--people", "0", "--strangers", "0"], "nobody to render");
     check(&["ingest", "nowhere", "--out", "x"], "nowhere: no such file or folder");
     check(&["train", "nowhere", "--out", "x"], "nowhere: no such file or folder");
+    check(&["table", "show", "nowhere"], "nowhere: no such file or folder");
+    check(&["table", "remove", "nowhere", "Ada", "--out", "x"], "nowhere: no such file or folder");
+    check(&["table", "remove", "nowhere", "--out", "x"], "required arguments were not provided");
+    check(&["audit", "nowhere", "nowhere", "--out", "x"], "nowhere: no such file or folder");
     check(&["export", "nowhere", "--out", "x"], "nowhere: no such file or folder");
     check(&["evaluate", "nowhere", "nowhere", "--out", "x"], "nowhere: no such file or folder");
     check(&["report", "nowhere"], "nowhere: no such file or folder");
@@ -29,7 +33,7 @@ fn slips_of_the_fingers_get_one_line() {
 
 #[test]
 fn help_teaches_with_an_example() {
-    for verb in ["render", "ingest", "train", "export", "evaluate", "report", "demo", "runtime", "completions"] {
+    for verb in ["render", "ingest", "train", "table", "audit", "export", "evaluate", "report", "demo", "runtime", "completions"] {
         let output = World::new().lintel(&[verb, "--help"]);
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
         assert!(output.status.success() && text.contains("Example:\n  lintel "), "{verb}: {text}");

@@ -141,8 +141,7 @@ pub fn find(wanted: &Library) -> Result<PathBuf, LibraryError> {
         let system = format!("{} on {}", std::env::consts::OS, std::env::consts::ARCH);
         return Err(LibraryError::UnknownSystem { system });
     };
-    let folder = cache_folder(std::env::var_os("XDG_CACHE_HOME"), std::env::var_os("HOME"));
-    let folder = folder.ok_or(LibraryError::NoCache)?;
+    let folder = user_cache().ok_or(LibraryError::NoCache)?;
     Cache { folder: folder.join(format!("onnxruntime-{VERSION}-{}", build.platform)), build }.get(wanted.fetch)
 }
 
@@ -157,6 +156,12 @@ fn beside_program() -> Option<PathBuf> {
     // The shortest name, so that a link to the current version wins over the versions.
     let name = names.filter(library).min_by_key(|name| (name.len(), name.clone()))?;
     Some(folder.join(name)).filter(|path| path.is_file())
+}
+
+/// `lintel` in the user's cache folder; `None` where there is none.
+#[must_use]
+pub fn user_cache() -> Option<PathBuf> {
+    cache_folder(std::env::var_os("XDG_CACHE_HOME"), std::env::var_os("HOME"))
 }
 
 /// `lintel` in the user's cache folder. Relative paths do not count, as the XDG base directory rules say.

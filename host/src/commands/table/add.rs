@@ -58,7 +58,7 @@ pub(super) fn run(args: &TableAddArgs, runtime: &Options, console: &Console) -> 
     let ids: Vec<PersonId> = (first..).take(names.len()).map(PersonId).collect();
     let held_out = held_out.with(faces.held_out(&learnt.split, &ids));
     let table = joined(old, &ids, &names, &learnt.classes)?;
-    let table = with_bars(table, &held_out, &bars, &pack, &mut encoder, runtime, console)?;
+    let table = with_bars(table, &held_out, &bars, &pack, &onnx, runtime, console)?;
 
     let mut sources = report.held_out;
     sources.extend(learnt.split.held_out.iter().map(|&row| faces.sources[row].clone()));

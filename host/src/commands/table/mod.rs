@@ -8,7 +8,7 @@ pub(super) use show::read_table;
 
 use std::path::Path;
 
-use lintel_shared::runtime::{Encoder, Options};
+use lintel_shared::runtime::Options;
 use lintel_shared::table::{Rule, Table};
 use sha2::{Digest as _, Sha256};
 
@@ -79,7 +79,7 @@ fn with_bars(
     held_out: &HeldOutFaces,
     args: &BarsArgs,
     pack: &Pack,
-    encoder: &mut Encoder,
+    encoder: &[u8],
     runtime: &Options,
     console: &Console,
 ) -> Result<Table, Failure> {

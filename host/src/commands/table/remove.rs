@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use lintel_shared::runtime::{Encoder, Options};
+use lintel_shared::runtime::Options;
 use lintel_shared::table::{PersonId, Table, TableParts};
 
 use super::{bars_args, check_pack, folded, open, with_bars};
@@ -31,8 +31,7 @@ pub(super) fn run(args: &TableRemoveArgs, runtime: &Options, console: &Console) 
         held_out = held_out.without(*person);
     }
     let table = Table::new(TableParts { revision, ..table.into_parts() }).map_err(Failure::work)?;
-    let mut encoder = Encoder::open(&onnx, runtime).map_err(Failure::work)?;
-    let table = with_bars(table, &held_out, &bars, &pack, &mut encoder, runtime, console)?;
+    let table = with_bars(table, &held_out, &bars, &pack, &onnx, runtime, console)?;
 
     let mut changes = report.changes;
     changes.push(Change::Removed { people: leaving.len() as u32 });
