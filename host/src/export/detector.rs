@@ -59,7 +59,7 @@ fn frame_dims(width: usize, height: usize) -> [Dim; 4] {
 }
 
 /// Index of the one input that is fed; old files list their weights as inputs too.
-fn only_input(graph: &GraphProto) -> Result<usize, OnnxError> {
+pub(super) fn only_input(graph: &GraphProto) -> Result<usize, OnnxError> {
     let is_weight = |name: &str| graph.initializer.iter().any(|t| t.name == name);
     let fed: Vec<usize> = (0..graph.input.len()).filter(|&i| !is_weight(&graph.input[i].name)).collect();
     match fed.as_slice() {
