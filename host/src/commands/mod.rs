@@ -2,6 +2,7 @@
 
 pub mod bars;
 pub mod completions;
+pub mod compute;
 pub mod demo;
 pub mod device;
 pub mod evaluate;
