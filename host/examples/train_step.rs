@@ -1,10 +1,13 @@
 //! One step of training at CLIP RN50's size, random weights: the yardstick `tests/yardstick/train_step.py` runs this.
 //!
-//! `train_step PEOPLE STEPS` prints seconds of each step after the first, and the process's peak memory, as one line of JSON.
+//! `train_step PEOPLE[,PEOPLE…] STEPS [--device cpu|vulkan|cuda] [--precision f32|bf16] [--chunk N[,N…]]
+//! [--classes-per-step N] [--most-seconds S]` prints one line of JSON for each number of people and each chunk, with larger
+//! chunks too where there are more people than the one before: the seconds of the first step (kernels are compiled and
+//! chosen in it) and of each later one, the losses, the process's peak memory, and what was reserved on a GPU at most.
+//! After S seconds no further step is begun, if one after the first is done.
 //! `train_step rows PEOPLE` prints the same prompts as token ids. `RAYON_NUM_THREADS=1` keeps it on one thread.
 #![allow(
     clippy::disallowed_methods,
-    clippy::print_stderr,
     clippy::unwrap_used,
     missing_docs,
     reason = "a measurement: it reads the clock, and a failure ends it"
@@ -13,20 +16,56 @@
 use std::ops::ControlFlow;
 use std::time::Instant;
 
+use clap::Parser;
+use lintel::cli::ComputeArgs;
 use lintel::rendered::name;
 use lintel::text_encoder::{TextConfig, random_tensors};
 use lintel::tokenizer::Tokenizer;
-use lintel::train::{Features, Settings, TEMPLATE, Task, train};
+use lintel::train::{Features, Processor, Settings, TEMPLATE, Task, train};
+use lintel::weights::NamedTensors;
 use serde_json::json;
 
 const RN50: TextConfig = TextConfig { vocabulary: 49408, context: 77, width: 512, layers: 12, dim: 1024 };
 
+#[derive(Parser)]
+struct Args {
+    /// Numbers of people, or `rows`
+    #[arg(value_delimiter = ',', num_args = 1, required = true)]
+    people: Vec<String>,
+    /// Steps after the first; people after `rows`
+    steps: u32,
+    #[command(flatten)]
+    compute: ComputeArgs,
+    /// Names that are worked on at once, ascending [default: the device's]
+    #[arg(long, value_delimiter = ',')]
+    chunk: Vec<usize>,
+    #[arg(long, default_value_t = 0)]
+    classes_per_step: usize,
+    #[arg(long, default_value_t = f64::INFINITY)]
+    most_seconds: f64,
+}
+
 fn main() {
-    let args: Vec<String> = std::env::args().skip(1).collect();
-    match args.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
-        ["rows", people] => println!("{}", json!(rows(people.parse().unwrap()))),
-        [people, steps, rest @ ..] => measure(people.parse().unwrap(), steps.parse().unwrap(), rest),
-        _ => eprintln!("train_step PEOPLE STEPS [CHUNK] | train_step rows PEOPLE"),
+    let args = Args::parse();
+    if args.people == ["rows"] {
+        println!("{}", json!(rows(args.steps)));
+        return;
+    }
+    let processor = args.compute.compute().open(args.compute.precision()).unwrap_or_else(|error| {
+        eprintln!("train_step: {error}");
+        std::process::exit(2)
+    });
+    let clip = random_tensors(&RN50, 1);
+    let chunks = if args.chunk.is_empty() { vec![args.compute.compute().chunk()] } else { args.chunk.clone() };
+    for people in &args.people {
+        let people: u32 = people.parse().unwrap();
+        let mut before = 0;
+        for &chunk in &chunks {
+            if people as usize > before {
+                measure(&args, people, chunk, &clip, &processor);
+            }
+            before = chunk;
+        }
     }
 }
 
@@ -39,31 +78,48 @@ fn rows(people: u32) -> Vec<Vec<u32>> {
     names(people).iter().map(|name| tokenizer.encode(&TEMPLATE.replace("{name}", name)).unwrap()).collect()
 }
 
-fn measure(people: u32, steps: u32, rest: &[&str]) {
-    let mut settings = Settings { held_out: 0.0, ..Settings::default() };
-    if let [chunk] = rest {
-        settings.chunk = chunk.parse().unwrap();
-    }
-    // One photo of each person is held out; what is left lasts for an epoch that is longer than the measurement.
-    let photos = 1 + ((steps + 2) * u32::try_from(settings.batch).unwrap()).div_ceil(people);
-    let features = features(people, photos.max(2));
-    let (clip, tokenizer, names) = (random_tensors(&RN50, 1), Tokenizer::openai(), names(people));
-    let task = Task {
-        clip: &clip,
-        tokenizer: &tokenizer,
-        names: &names,
-        features: &features,
-        settings: &settings,
-        fixed: None,
+fn measure(args: &Args, people: u32, chunk: usize, clip: &NamedTensors, processor: &Processor) {
+    let (compute, precision) = (args.compute.compute(), args.compute.precision());
+    let settings = Settings {
+        held_out: 0.0,
+        compute,
+        precision,
+        chunk,
+        classes_per_step: args.classes_per_step,
+        ..Settings::default()
     };
-    let (mut last, mut seconds) = (Instant::now(), Vec::new());
+    // One photo of each person is held out; what is left lasts for an epoch that is longer than the measurement.
+    let photos = 1 + ((args.steps + 2) * u32::try_from(settings.batch).unwrap()).div_ceil(people);
+    let features = features(people, photos.max(2));
+    let (tokenizer, names) = (Tokenizer::openai(), names(people));
+    let task =
+        Task { clip, tokenizer: &tokenizer, names: &names, features: &features, settings: &settings, fixed: None };
+    let (start, mut last) = (Instant::now(), Instant::now());
+    let (mut seconds, mut losses, mut reserved) = (Vec::new(), Vec::new(), None);
     train(&task, None, &mut |step| {
         seconds.push(last.elapsed().as_secs_f64());
+        losses.push(step.loss);
+        reserved = reserved.max(processor.device.memory_pool_usage().map(|usage| usage.bytes_reserved / 1_000_000));
         last = Instant::now();
-        if step.done > u64::from(steps) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        let spent = step.done > 1 && start.elapsed().as_secs_f64() > args.most_seconds;
+        if spent || step.done > u64::from(args.steps) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     })
     .unwrap();
-    println!("{}", json!({ "seconds": seconds[1..], "peak_mb": peak_mb() }));
+    let line = json!({
+        "people": people,
+        "device": compute,
+        "name": processor.name,
+        "software": processor.software,
+        "precision": precision,
+        "chunk": chunk,
+        "classes_per_step": settings.classes_per_step,
+        "first_s": seconds[0],
+        "seconds": seconds[1..],
+        "losses": losses,
+        "peak_mb": peak_mb(),
+        "device_mb": reserved,
+    });
+    println!("{line}");
 }
 
 /// `photos` random unit rows of each person.

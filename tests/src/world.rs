@@ -5,13 +5,13 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, anyhow};
 use lintel::cli::{
-    BarsArgs, ExportArgs, IngestArgs, Int8Args, LossArg, Output, PackArgs, RenderArgs, RuleArg, TrainArgs,
+    BarsArgs, ComputeArgs, ExportArgs, IngestArgs, Int8Args, LossArg, Output, PackArgs, RenderArgs, RuleArg, TrainArgs,
 };
 use lintel::commands::{export, ingest, render, train};
 use lintel::console::Console;
 use lintel::rendered;
+use lintel::train::TEMPLATE;
 use lintel::train::calibration::TARGET_FPIR;
-use lintel::train::{CHUNK, TEMPLATE};
 use lintel_shared::runtime::Options;
 use sha2::{Digest as _, Sha256};
 
@@ -116,7 +116,8 @@ fn make(folder: &Path) -> Result<()> {
         lr: None,
         batch: 16,
         classes_per_step: 0,
-        chunk: CHUNK as u32,
+        compute: ComputeArgs::default(),
+        chunk: None,
         loss: LossArg::Softmax,
         margin: None,
         seed: 1,

@@ -6,12 +6,14 @@ use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 use lintel_shared::runtime::{Fetch, Library, Options};
 
+mod compute;
 mod doors;
 mod models;
 mod people;
 mod tables;
 mod values;
 
+pub use compute::{ComputeArg, ComputeArgs, PrecisionArg};
 pub use doors::{DeviceAction, DeviceArgs, KeysAction, KeysArgs, PushArgs, RoleArg, SiteArgs};
 pub use models::{ExportArgs, Int8Args, PacksAction, PacksArgs, QuantizeArgs};
 pub use people::{BarsArgs, DemoArgs, EvaluateArgs, IngestArgs, LossArg, RenderArgs, ReportArgs, RuleArg, TrainArgs};
@@ -182,6 +184,8 @@ mod tests {
         check(&["train", "f", "--out", "x", "--target-fpir", "2"], false);
         check(&["train", "f", "--out", "x", "--batch", "1"], false);
         check(&["train", "f", "--out", "x", "--chunk", "0"], false);
+        check(&["train", "f", "--out", "x", "--device", "vulkan", "--precision", "bf16"], true);
+        check(&["train", "f", "--out", "x", "--device", "gpu"], false);
         check(&["train", "f", "--out", "x", "--classes-per-step", "2"], true);
         check(&["train", "f", "--out", "x", "--classes-per-step", "1"], false);
         check(&["train", "f", "--out", "x", "--loss", "arcface", "--margin", "0.4"], true);

@@ -5,10 +5,10 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::values::{classes, positive, rate, seconds, size};
-use super::{Int8Args, Output, PackArgs};
+use super::{ComputeArgs, Int8Args, Output, PackArgs};
 use crate::failure::Failure;
 use crate::train::calibration::TARGET_FPIR;
-use crate::train::{CHUNK, Loss, TEMPLATE};
+use crate::train::{Loss, TEMPLATE};
 
 /// What to render.
 #[derive(Debug, Clone, Args)]
@@ -75,9 +75,10 @@ pub struct IngestArgs {
   lintel train faces --out trained --template \"a photo of {name}\" --strangers other-faces
   lintel train faces --out trained --int8
   lintel train faces --out trained --loss arcface --classes-per-step 500
+  lintel train faces --out trained --device vulkan
 
 Ctrl-C keeps a checkpoint; the same command goes on from it. The same photos, settings and seed give the same table, \
-bit for bit, on one machine. Writes encoder.onnx, table.lintel, train.json and loss.png.")]
+bit for bit, on one machine; on a GPU, to within rounding. Writes encoder.onnx, table.lintel, train.json and loss.png.")]
 pub struct TrainArgs {
     /// A folder that `lintel ingest` made
     #[arg(value_name = "FACES")]
@@ -101,9 +102,13 @@ pub struct TrainArgs {
     /// less: who is left out of a step is not kept apart from the others in it
     #[arg(long, value_name = "N", default_value_t = 0, value_parser = classes)]
     pub classes_per_step: u32,
-    /// Names that are worked on at once: fewer take less memory, and more people than this cost one more pass
-    #[arg(long, value_name = "N", default_value_t = CHUNK as u32, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
-    pub chunk: u32,
+    /// With what.
+    #[command(flatten)]
+    pub compute: ComputeArgs,
+    /// Names that are worked on at once: fewer take less memory, and more people than this cost one more pass [default:
+    /// 128, on a GPU 1024]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub chunk: Option<u32>,
     /// What tells people apart
     #[arg(long, value_enum, default_value_t = LossArg::Softmax)]
     pub loss: LossArg,

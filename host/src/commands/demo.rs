@@ -12,8 +12,8 @@ use rayon::prelude::*;
 use serde_json::json;
 
 use crate::cli::{
-    BarsArgs, DemoArgs, EvaluateArgs, Everywhere, ExportArgs, IngestArgs, Int8Args, LossArg, Output, RenderArgs,
-    ReportArgs, RuleArg, TrainArgs,
+    BarsArgs, ComputeArgs, DemoArgs, EvaluateArgs, Everywhere, ExportArgs, IngestArgs, Int8Args, LossArg, Output,
+    RenderArgs, ReportArgs, RuleArg, TrainArgs,
 };
 use crate::commands::{self, existing_folder};
 use crate::console::Console;
@@ -24,8 +24,8 @@ use crate::outdir::{Kind, OutDir, refuse_nested, write_file};
 use crate::people::Name;
 use crate::photos;
 use crate::slides::Slides;
+use crate::train::TEMPLATE;
 use crate::train::calibration::TARGET_FPIR;
-use crate::train::{CHUNK, TEMPLATE};
 use crate::trained::TrainReport;
 use crate::visit_sheet;
 use crate::visits::{self, Visits};
@@ -184,7 +184,8 @@ fn train_args(args: &DemoArgs, places: &Places) -> TrainArgs {
         lr: None,
         batch: 16,
         classes_per_step: 0,
-        chunk: CHUNK as u32,
+        compute: ComputeArgs::default(),
+        chunk: None,
         loss: LossArg::Softmax,
         margin: None,
         seed: 1,

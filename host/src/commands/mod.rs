@@ -3,6 +3,7 @@
 pub mod audit;
 pub mod bars;
 pub mod completions;
+pub mod compute;
 pub mod demo;
 pub mod device;
 pub mod evaluate;

@@ -11,7 +11,7 @@ use crate::calibration_set;
 use crate::cli::{RuleArg, TrainArgs};
 use crate::commands::learning::{CHECKPOINT, Faces, check_detector, learn};
 use crate::commands::quantize::{quantized, say as say_integers};
-use crate::commands::{bars, existing_folder, packs, runtime::find};
+use crate::commands::{bars, compute, existing_folder, packs, runtime::find};
 use crate::console::Console;
 use crate::export::encoder_onnx;
 use crate::failure::Failure;
@@ -37,6 +37,7 @@ pub fn run(args: &TrainArgs, runtime: &Options, console: &Console) -> Result<(),
     let pack = packs::open(&args.pack, console)?;
     check_detector(&people, &pack, &args.faces)?;
     let settings = settings(args, &pack)?;
+    compute::check(&args.compute, console)?;
     let keep: &[&str] = if args.fresh { &[] } else { &[CHECKPOINT] };
     let mut out = OutDir::take(&args.output.out, Kind::Train, args.output.force, keep)?;
     out.keep_unfinished(out.path().join(CHECKPOINT).exists());
@@ -122,7 +123,9 @@ fn settings(args: &TrainArgs, pack: &Pack) -> Result<Settings, Failure> {
         batch: args.batch as usize,
         seed: args.seed,
         classes_per_step: args.classes_per_step as usize,
-        chunk: args.chunk as usize,
+        chunk: args.chunk.map_or(args.compute.compute().chunk(), |names| names as usize),
+        compute: args.compute.compute(),
+        precision: args.compute.precision(),
         loss: args.loss()?,
         ..own
     })

@@ -8,7 +8,7 @@ use burn::tensor::activation::{sigmoid, softmax};
 use burn::tensor::{Device, Int, Tensor, TensorData, s};
 
 use super::packing::Packing;
-use super::{HEAD_WIDTH, Loader, named};
+use super::{HEAD_WIDTH, Loader, MatmulPrecision, named};
 use crate::weights::{NamedTensors, WeightsError};
 
 /// QuickGELU's slope: x · σ(1.702 x), the approximation of GELU that OpenAI's weights were trained with.
@@ -62,20 +62,21 @@ impl Block {
     /// x `[T, width]` → `[T, width]`.
     pub(super) fn forward(&self, x: Tensor<2>, view: &View) -> Tensor<2> {
         let mixed = self.attention(self.ln_1.forward(x.clone()), view);
-        self.mlp(x + self.out_proj.forward(mixed))
+        self.mlp(x + view.precision.linear(&self.out_proj, mixed), view.precision)
     }
 
     /// x `[T, width]` → the given rows of what [`Block::forward`] makes, `[rows, width]`. Nothing but keys and values is
     /// needed of the other rows.
     pub(super) fn forward_rows(&self, x: Tensor<2>, view: &View, rows: &Tensor<1, Int>) -> Tensor<2> {
         let mixed = self.attention(self.ln_1.forward(x.clone()), view).select(0, rows.clone());
-        self.mlp(x.select(0, rows.clone()) + self.out_proj.forward(mixed))
+        let x = x.select(0, rows.clone()) + view.precision.linear(&self.out_proj, mixed);
+        self.mlp(x, view.precision)
     }
 
-    fn mlp(&self, x: Tensor<2>) -> Tensor<2> {
-        let hidden = self.c_fc.forward(self.ln_2.forward(x.clone()));
+    fn mlp(&self, x: Tensor<2>, precision: MatmulPrecision) -> Tensor<2> {
+        let hidden = precision.linear(&self.c_fc, self.ln_2.forward(x.clone()));
         let gate = sigmoid(hidden.clone().mul_scalar(QUICK_GELU));
-        x + self.c_proj.forward(hidden * gate)
+        x + precision.linear(&self.c_proj, hidden * gate)
     }
 
     /// x `[T, width]` → the values that each slot sees, mixed, `[T, width]`.
@@ -83,7 +84,8 @@ impl Block {
         let [rows, width] = x.dims();
         let (tiles, slots, heads) = (view.tiles, view.slots, width / HEAD_WIDTH);
         // [T, 3W] → three of [1, tiles, heads, slots, 64]
-        let qkv = self.in_proj.forward(x).reshape([tiles, slots, 3, heads, HEAD_WIDTH]).permute([2, 0, 3, 1, 4]);
+        let qkv = view.precision.linear(&self.in_proj, x);
+        let qkv = qkv.reshape([tiles, slots, 3, heads, HEAD_WIDTH]).permute([2, 0, 3, 1, 4]);
         let part = |i: usize| qkv.clone().slice([i..=i]);
         // [1, tiles, heads, shared + slots, 64]
         let seen = |own: Tensor<5>| {
@@ -98,7 +100,7 @@ impl Block {
     }
 }
 
-/// Who sees whom among T = tiles · slots token slots.
+/// Who sees whom among T = tiles · slots token slots, and how exactly.
 pub(super) struct View {
     tiles: usize,
     slots: usize,
@@ -106,14 +108,15 @@ pub(super) struct View {
     shared: usize,
     /// `[1, tiles, 1, slots, shared + slots]`: 0 where a slot sees, a large negative number elsewhere.
     mask: Tensor<5>,
+    precision: MatmulPrecision,
 }
 
 impl View {
-    pub(super) fn new(packing: &Packing, device: &Device) -> Self {
+    pub(super) fn new(packing: &Packing, precision: MatmulPrecision, device: &Device) -> Self {
         let (tiles, slots, shared) = (packing.tiles, packing.slots, packing.shared_columns());
         let shape = [1, tiles, 1, slots, shared + slots];
         let mask = Tensor::from_data(TensorData::new(packing.mask(MASKED), shape), device);
-        Self { tiles, slots, shared, mask }
+        Self { tiles, slots, shared, mask, precision }
     }
 }
 

@@ -8,6 +8,7 @@
 mod block;
 mod init;
 mod packing;
+mod precision;
 mod prompts;
 
 use burn::module::{Module, Param, ParamId};
@@ -20,6 +21,7 @@ use self::packing::Packing;
 use crate::weights::{NamedTensor, NamedTensors, WeightsError};
 
 pub use init::random_tensors;
+pub use precision::MatmulPrecision;
 pub use prompts::{Prompts, PromptsError};
 
 /// Width of one attention head, in both of CLIP's towers.
@@ -85,6 +87,8 @@ pub struct TextEncoder {
     text_projection: Param<Tensor<2>>,
     /// `[1]`: the natural logarithm of the factor between cosine and logit.
     logit_scale: Param<Tensor<1>>,
+    #[module(skip)]
+    precision: MatmulPrecision,
 }
 
 impl TextEncoder {
@@ -104,6 +108,7 @@ impl TextEncoder {
             ln_final: layer_norm(&loader, "ln_final", width)?,
             text_projection: loader.param("text_projection", [width, dim])?,
             logit_scale: param_of("logit_scale", scale.values.clone(), [1], device),
+            precision: MatmulPrecision::F32,
         })
     }
 
@@ -171,6 +176,13 @@ impl TextEncoder {
         self.with_logit_scale(scale, false)
     }
 
+    /// This encoder with other products in its linear layers; the weights are what they were.
+    #[must_use]
+    pub fn with_matmul_precision(mut self, precision: MatmulPrecision) -> Self {
+        self.precision = precision;
+        self
+    }
+
     /// A new leaf of the graph: an operation on the old one would be a value that an optimiser never reaches.
     fn with_logit_scale(mut self, log: f32, trained: bool) -> Self {
         let device = self.logit_scale.val().device();
@@ -190,13 +202,13 @@ impl TextEncoder {
 
         let tokens = self.token_embedding.val().select(0, indices(&packing.ids));
         let mut x = tokens + self.positional_embedding.val().select(0, indices(&packing.positions));
-        let view = View::new(&packing, &device);
+        let view = View::new(&packing, self.precision, &device);
         let (last, blocks) = self.blocks.split_last().expect("an encoder has blocks");
         for block in blocks {
             x = block.forward(x, &view);
         }
         let ends = last.forward_rows(x, &view, &indices(&packing.ends));
-        self.ln_final.forward(ends).matmul(self.text_projection.val())
+        self.precision.product(self.ln_final.forward(ends), self.text_projection.val())
     }
 
     /// Prompts → unit embeddings `[N, D]`.

@@ -53,7 +53,7 @@ impl<'a> Learner<'a> {
             return Err(TrainError::Dim { got: task.features.dim(), wanted: config.dim });
         }
         let people = task.names.len();
-        let device = Device::flex().autodiff();
+        let device = task.settings.compute.open(task.settings.precision)?.device.autodiff();
         let fixed = fixed_rows(task, config.dim, &device)?;
         if people + fixed.as_ref().map_or(0, |rows| rows.dims()[0]) < 2 {
             return Err(TrainError::TooFewPeople { got: people });
@@ -333,7 +333,7 @@ fn text_tower(clip: &NamedTensors, tokens: &[usize]) -> Result<NamedTensors, Tra
 }
 
 fn load(text: &NamedTensors, settings: &Settings, device: &Device) -> Result<TextEncoder, TrainError> {
-    let encoder = TextEncoder::from_tensors(text, device)?;
+    let encoder = TextEncoder::from_tensors(text, device)?.with_matmul_precision(settings.precision);
     Ok(match settings.logit_scale {
         LogitScale::Trained => encoder,
         LogitScale::Frozen => encoder.with_frozen_logit_scale(),

@@ -4,12 +4,14 @@
 //! each person's prompt becomes a class embedding, and softmax cross-entropy, or another loss, pulls a photo's feature towards the
 //! prompt of the person it shows, as does a term for likeness that the paper doesn't have. The result is one unit row per person, and a table needs nothing else.
 //!
-//! The same features, names, weights and [`Settings`] give the same result bit for bit on one machine, whether the run
-//! was interrupted and resumed or not.
+//! The same features, names, weights and [`Settings`] give the same result bit for bit on one machine's processor, whether
+//! the run was interrupted and resumed or not. On a GPU they give it to within rounding: there the fastest of several
+//! kernels is chosen at run time, and sums come in no order.
 
 pub mod calibration;
 mod checkpoint;
 mod classes;
+mod compute;
 mod data;
 mod gradients;
 mod learner;
@@ -21,11 +23,12 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use crate::text_encoder::PromptsError;
+use crate::text_encoder::{MatmulPrecision, PromptsError};
 use crate::tokenizer::{Tokenizer, TokenizerError};
 use crate::weights::{NamedTensors, WeightsError};
 
 pub use checkpoint::CheckpointError;
+pub use compute::{Compute, ComputeError, Processor};
 pub use data::{Features, FeaturesError, Split, split};
 use learner::Learner;
 
@@ -71,6 +74,12 @@ pub struct Settings {
     /// It bounds the time of a step, and biases it: see the module `classes`.
     #[serde(default)]
     pub classes_per_step: usize,
+    /// Where it runs. It changes no more than rounding.
+    #[serde(default)]
+    pub compute: Compute,
+    /// Of what the linear layers multiply. Weights, sums, and all that AdamW keeps, are f32.
+    #[serde(default)]
+    pub precision: MatmulPrecision,
 }
 
 /// For what was written before there was a choice.
@@ -157,6 +166,8 @@ impl Default for Settings {
             logit_scale: LogitScale::Trained,
             chunk: CHUNK,
             classes_per_step: 0,
+            compute: Compute::Cpu,
+            precision: MatmulPrecision::F32,
         }
     }
 }
@@ -306,6 +317,9 @@ pub enum TrainError {
         /// The loss.
         loss: f32,
     },
+    /// Training can't run where it was to.
+    #[error(transparent)]
+    Compute(#[from] ComputeError),
     /// The features were refused.
     #[error(transparent)]
     Features(#[from] FeaturesError),
@@ -361,5 +375,7 @@ pub fn train(
     Ok(Outcome::Finished(learner.into_trained()))
 }
 
+#[cfg(test)]
+mod parity;
 #[cfg(test)]
 mod tests;

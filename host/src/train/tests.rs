@@ -10,16 +10,16 @@ const DIM: usize = 32;
 const NAMES: [&str; 4] = ["Ada", "Bo", "Cy", "Dee"];
 
 /// A vocabulary of bytes and no merges.
-fn tokenizer() -> Tokenizer {
+pub(super) fn tokenizer() -> Tokenizer {
     Tokenizer::new(b"#version: 0.2\n", 514, 77).expect("a tokenizer")
 }
 
-fn clip() -> NamedTensors {
+pub(super) fn clip() -> NamedTensors {
     random_tensors(&TextConfig { vocabulary: 514, context: 77, width: 64, layers: 1, dim: DIM }, 5)
 }
 
 /// `photos` of each person: the person's own direction and some noise.
-fn features(people: usize, photos: usize) -> Features {
+pub(super) fn features(people: usize, photos: usize) -> Features {
     let mut random = fastrand::Rng::with_seed(9);
     let (mut values, mut labels) = (Vec::new(), Vec::new());
     for person in 0..people {
@@ -34,11 +34,11 @@ fn features(people: usize, photos: usize) -> Features {
     Features::new(DIM, values, labels).expect("features")
 }
 
-fn settings() -> Settings {
+pub(super) fn settings() -> Settings {
     Settings { template: "{name}".to_owned(), epochs: 6, learning_rate: 3e-3, batch: 8, ..Settings::default() }
 }
 
-fn names() -> Vec<String> {
+pub(super) fn names() -> Vec<String> {
     NAMES.map(str::to_owned).to_vec()
 }
 
@@ -126,7 +126,7 @@ fn every_loss_brings_prompts_to_their_photos() {
 #[test]
 fn settings_of_before_there_was_a_choice_are_read() {
     let mut old = serde_json::to_value(settings()).expect("plain values");
-    for added in ["chunk", "classes_per_step", "loss"] {
+    for added in ["chunk", "classes_per_step", "loss", "compute", "precision"] {
         old.as_object_mut().expect("an object").remove(added).expect(added);
     }
     assert_eq!(serde_json::from_value::<Settings>(old).expect("settings"), settings());

@@ -4,6 +4,7 @@
 
 mod bundles;
 mod disk;
+mod gpus;
 mod interrupts;
 mod photos;
 mod world;
