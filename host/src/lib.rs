@@ -44,6 +44,7 @@ pub mod site;
 
 // Recordings and faces → figures → pages.
 pub mod audit;
+pub mod baselines;
 pub mod evaluate;
 pub mod integers_report;
 pub mod picture;

@@ -38,6 +38,7 @@ fn run(cli: &Cli) -> Result<(), Failure> {
         Verb::Export(args) => commands::export::run(args, &runtime, &console),
         Verb::Quantize(args) => commands::quantize::run(args, &runtime, &console),
         Verb::Evaluate(args) => commands::evaluate::run(args, &runtime, &console),
+        Verb::Bench(args) => commands::bench::run(args, &runtime, &console),
         Verb::Report(args) => commands::report::run(args, &console),
         Verb::Demo(args) => commands::demo::run(args, &cli.everywhere, &console),
         Verb::Keys(args) => commands::keys::run(args, &console),

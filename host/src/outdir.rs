@@ -28,6 +28,10 @@ pub enum Kind {
     Evaluation,
     /// `lintel audit`
     Audit,
+    /// `lintel packs compose`
+    Pack,
+    /// `lintel bench`
+    Bench,
     /// `lintel demo`'s last step
     Visits,
 }
@@ -43,6 +47,8 @@ impl Kind {
             Self::Bundle => "manifest.lintel",
             Self::Evaluation => "report.json",
             Self::Audit => "audit.json",
+            Self::Pack => "pack.toml",
+            Self::Bench => "bench.json",
             Self::Visits => "visits.json",
         }
     }
@@ -55,6 +61,8 @@ impl Kind {
             Self::Bundle => "export",
             Self::Evaluation => "evaluate",
             Self::Audit => "audit",
+            Self::Pack => "packs compose",
+            Self::Bench => "bench",
             Self::Visits => "demo",
         }
     }

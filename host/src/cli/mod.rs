@@ -6,6 +6,7 @@ use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 use lintel_shared::runtime::{Fetch, Library, Options};
 
+mod bench;
 mod compute;
 mod doors;
 mod models;
@@ -14,6 +15,7 @@ mod tables;
 mod values;
 
 pub use compute::{ComputeArg, ComputeArgs, PrecisionArg};
+pub use bench::{BenchAction, BenchArgs, BenchBaselinesArgs, BenchData, BenchTable1Args};
 pub use doors::{DeviceAction, DeviceArgs, KeysAction, KeysArgs, PushArgs, RoleArg, SiteArgs};
 pub use models::{ExportArgs, Int8Args, PacksAction, PacksArgs, QuantizeArgs};
 pub use people::{BarsArgs, DemoArgs, EvaluateArgs, IngestArgs, LossArg, RenderArgs, ReportArgs, RuleArg, TrainArgs};
@@ -95,6 +97,8 @@ pub enum Verb {
     Quantize(QuantizeArgs),
     /// Measure on recordings what the door would do
     Evaluate(EvaluateArgs),
+    /// Compare the table with simpler ways, and encoders with each other
+    Bench(BenchArgs),
     /// Make one page to read or to send from what the other verbs wrote
     Report(ReportArgs),
     /// Do all of it once, in front of you

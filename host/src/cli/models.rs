@@ -7,6 +7,7 @@ use lintel_shared::runtime::saturation::saturates;
 
 use super::values::{detector_size, rate};
 use super::{Output, PackArgs};
+use crate::export::Preprocessing;
 use crate::failure::Failure;
 use crate::quantize::{MIN_COSINE, Method, Precision, Settings, Target};
 
@@ -127,6 +128,7 @@ pub struct QuantizeArgs {
   lintel packs list
   lintel packs fetch rn50
   lintel packs add rn50 --from /media/stick
+  lintel packs compose --encoder arcface.onnx --preprocessing arcface --name mine --out packs/mine
   lintel train faces --out trained --pack rn50
 
 A pack is a detector, an image encoder and a text encoder. Files are known by their SHA-256, which this program \
@@ -167,6 +169,27 @@ pub enum PacksAction {
         /// Accept the limits that the pack's licences set, without being asked
         #[arg(long)]
         accept_licence: bool,
+    },
+    /// Make a pack in which a face encoder of your own looks, in ONNX; the text encoder is trained to its space
+    Compose {
+        /// The face encoder: f32 [N, 3, S, S] or [N, S, S, 3] in, [N, D] out
+        #[arg(long, value_name = "FILE.onnx")]
+        encoder: PathBuf,
+        /// What it wants of pixels: arcface, imagenet, vgg-face, unit, raw, or ORDER/MEAN/STD as in bgr/127.5/128
+        #[arg(long, value_name = "WORDS")]
+        preprocessing: Preprocessing,
+        /// The pack's name
+        #[arg(long, value_name = "NAME")]
+        name: String,
+        /// The encoder's licence, an SPDX expression or a few words
+        #[arg(long, value_name = "TEXT", default_value = "unknown: ask whoever gave you the encoder")]
+        licence: String,
+        /// Where to
+        #[command(flatten)]
+        output: Output,
+        /// Whose detector and text encoder it gets.
+        #[command(flatten)]
+        pack: PackArgs,
     },
     /// Hash the files of installed packs again
     Verify {

@@ -1,6 +1,5 @@
 //! `lintel export`: a trained folder and its pack → a bundle.
 
-use lintel_shared::align::CROP;
 use lintel_shared::quality::QualityLimits;
 use lintel_shared::runtime::{Detector, Options, Vision};
 use serde_json::json;
@@ -11,7 +10,7 @@ use crate::cli::ExportArgs;
 use crate::commands::quantize::{quantized, say as say_integers};
 use crate::commands::{existing_folder, packs, runtime::find};
 use crate::console::Console;
-use crate::export::{BundleParts, detector_input, encoder_onnx, with_u8_input, write_bundle};
+use crate::export::{BundleParts, detector_input, with_u8_input, write_bundle};
 use crate::failure::{Failure, reason};
 use crate::integers_report::page;
 use crate::interrupt;
@@ -86,7 +85,7 @@ pub fn run(args: &ExportArgs, runtime: &Options, console: &Console) -> Result<()
     Vision::open(out.path(), runtime, QualityLimits::default()).map_err(Failure::work)?;
     interrupt::check()?;
     if let (Some(path), Some(quantised)) = (&args.report, &quantised) {
-        let float_encoder = encoder_onnx(&pack.clip, CROP as usize).map_err(Failure::input)?;
+        let float_encoder = pack.encoder_onnx().map_err(Failure::input)?;
         let mut models = vec![("detector", float.as_slice(), quantised.onnx.as_slice(), &quantised.report)];
         if let Some(report) = &trained.report.int8 {
             models.insert(0, ("encoder", &float_encoder, &trained.encoder, report));

@@ -2,6 +2,7 @@
 
 pub mod audit;
 pub mod bars;
+pub mod bench;
 pub mod completions;
 pub mod compute;
 pub mod demo;

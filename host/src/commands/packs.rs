@@ -1,16 +1,20 @@
 //! `lintel packs`: what packs there are, bringing one from its addresses or from a folder, checking it.
 
 use std::io::{BufRead as _, IsTerminal as _};
+use std::path::Path;
 
+use lintel_shared::runtime::{Encoder, Options};
 use serde_json::json;
 
-use crate::cli::{Everywhere, PackArgs, PacksAction, PacksArgs};
-use crate::commands::existing_folder;
+use crate::cli::{Everywhere, Output, PackArgs, PacksAction, PacksArgs};
+use crate::commands::{existing_folder, runtime::find};
 use crate::console::{Console, Progress};
+use crate::export::{Preprocessing, graft};
 use crate::failure::Failure;
 use crate::interrupt;
+use crate::outdir::{Kind, OutDir};
 use crate::packs::{
-    self, EMBEDDED, FetchError, FileState, KnownPack, Pack, PackError, Source, Standing, Store, known_packs,
+    self, EMBEDDED, FetchError, FileState, KnownPack, Naming, Pack, PackError, compose, Source, Standing, Store, known_packs,
 };
 
 /// Bytes of one step of a progress bar.
@@ -62,6 +66,10 @@ pub fn run(args: &PacksArgs, everywhere: &Everywhere, console: &Console) -> Resu
             )))
         }
         PacksAction::Verify { names } => verify(&store, names, console),
+        PacksAction::Compose { encoder, preprocessing, name, licence, output, pack } => {
+            let naming = Naming { name: name.clone(), licence: licence.clone() };
+            composed(encoder, preprocessing, &naming, output, &open(pack, console)?, &everywhere.runtime(), console)
+        }
     }
 }
 
@@ -81,6 +89,43 @@ pub fn open(args: &PackArgs, console: &Console) -> Result<Pack, Failure> {
         agree(&store, &pack.about.name, known, args.accept_licence, console)?;
     }
     Ok(pack)
+}
+
+fn composed(
+    file: &Path,
+    preprocessing: &Preprocessing,
+    naming: &Naming,
+    output: &Output,
+    from: &Pack,
+    runtime: &Options,
+    console: &Console,
+) -> Result<(), Failure> {
+    if known_packs().map_err(Failure::input)?.contains_key(&naming.name) {
+        return Err(Failure::input(format!("{} is the name of a known pack; give another --name", naming.name)));
+    }
+    let out = OutDir::take(&output.out, Kind::Pack, output.force, &[])?;
+    find(runtime)?;
+    let (onnx, dim) = grafted(file, preprocessing, runtime)?;
+    for (name, bytes) in compose(from, onnx, dim, naming).map_err(Failure::input)? {
+        out.write(name, &bytes)?;
+    }
+    let done = out.finish()?;
+    Pack::open(Some(&done)).map_err(Failure::work)?;
+    console.say(format!("wrote {}: {dim} numbers a face; now `lintel train FACES --pack {}`", done.display(), done.display()));
+    console.result(&json!({ "out": done, "name": naming.name, "dim": dim }));
+    Ok(())
+}
+
+/// A face encoder in the form of bundles, tried, and how many numbers it gives.
+///
+/// # Errors
+/// [`Failure::Input`] in one line, with the file's name.
+pub fn grafted(file: &Path, preprocessing: &Preprocessing, runtime: &Options) -> Result<(Vec<u8>, usize), Failure> {
+    let bytes = std::fs::read(file).map_err(|error| Failure::reading(file, &error))?;
+    let refuse = |error: &dyn std::fmt::Display| Failure::input(format!("{}: {error}", file.display()));
+    let onnx = graft(&bytes, preprocessing).map_err(|error| refuse(&error))?;
+    let dim = Encoder::open(&onnx, runtime).map_err(|error| refuse(&error))?.dim();
+    Ok((onnx, dim))
 }
 
 /// Shows the limits of a pack until they are accepted, once.

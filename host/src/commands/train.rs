@@ -2,7 +2,6 @@
 
 use std::path::Path;
 
-use lintel_shared::align::CROP;
 use lintel_shared::runtime::{Encoder, Options};
 use lintel_shared::table::{Person as Enrolled, PersonId, Rule, Table, TableParts};
 use serde_json::json;
@@ -13,7 +12,6 @@ use crate::commands::learning::{CHECKPOINT, Faces, check_detector, learn};
 use crate::commands::quantize::{quantized, say as say_integers};
 use crate::commands::{bars, compute, existing_folder, packs, runtime::find};
 use crate::console::Console;
-use crate::export::encoder_onnx;
 use crate::failure::Failure;
 use crate::ingest::{People, Person};
 use crate::outdir::{Kind, OutDir, refuse_nested};
@@ -102,7 +100,7 @@ fn encoder_to_run(
     runtime: &Options,
     console: &Console,
 ) -> Result<(Vec<u8>, Option<quantize::Report>), Failure> {
-    let float = encoder_onnx(&pack.clip, CROP as usize).map_err(Failure::input)?;
+    let float = pack.encoder_onnx().map_err(Failure::input)?;
     if !args.int8 {
         return Ok((float, None));
     }

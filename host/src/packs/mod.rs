@@ -5,6 +5,7 @@
 //! Known packs are brought to the user's data folder by [`fetch`] or [`add`], and found there by name.
 
 mod add;
+mod compose;
 mod copy;
 mod fetch;
 mod known;
@@ -12,14 +13,16 @@ mod store;
 
 use std::path::{Path, PathBuf};
 
+use lintel_shared::align::CROP;
 use serde::{Deserialize, Serialize};
 
-use crate::export::VisualConfig;
+use crate::export::{VisualConfig, encoder_onnx};
 use crate::text_encoder::TextConfig;
 use crate::tokenizer::{Tokenizer, TokenizerError};
 use crate::weights::{NamedTensors, WeightsError};
 
 pub use add::{Added, add};
+pub use compose::{ComposeError, Naming, compose};
 pub use fetch::{FetchError, Source, fetch};
 pub use known::{KnownFile, KnownPack, known_packs};
 pub use store::{FileState, Store, StoreError};
@@ -41,8 +44,12 @@ pub struct Pack {
     pub standing: Standing,
     /// An SCRFD detector in ONNX, as published.
     pub detector: Vec<u8>,
-    /// CLIP's weights, both towers, under OpenAI's names.
+    /// CLIP's weights under OpenAI's names: both towers, or the text tower where there is an encoder.
     pub clip: NamedTensors,
+    /// Somebody's own image encoder, in the form of bundles.
+    pub encoder: Option<Vec<u8>>,
+    /// The list of merges, where it is not OpenAI's.
+    pub vocabulary: Option<Vec<u8>>,
     /// The tokenizer of the text tower.
     pub tokenizer: Tokenizer,
 }
@@ -65,6 +72,9 @@ pub struct About {
     pub detector: String,
     /// File name of CLIP's weights.
     pub clip: String,
+    /// File name of an image encoder in the form of bundles (`lintel packs compose` makes one); without one, CLIP's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub encoder: Option<String>,
     /// File name of the list of merges; without one, OpenAI's, which is part of the program.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub vocabulary: Option<String>,
@@ -234,6 +244,17 @@ impl Pack {
         }
     }
 
+    /// The image encoder in the form of bundles.
+    ///
+    /// # Errors
+    /// [`WeightsError`] where CLIP's visual tower is none.
+    pub fn encoder_onnx(&self) -> Result<Vec<u8>, WeightsError> {
+        match &self.encoder {
+            Some(onnx) => Ok(onnx.clone()),
+            None => encoder_onnx(&self.clip, CROP as usize),
+        }
+    }
+
     /// The pack that is part of the program. A test holds it to the hashes in `models/packs.toml`.
     ///
     /// # Errors
@@ -249,6 +270,7 @@ struct Files {
     /// Name and content of each.
     detector: (String, Vec<u8>),
     clip: (String, Vec<u8>),
+    encoder: Option<(String, Vec<u8>)>,
     vocabulary: Option<(String, Vec<u8>)>,
 }
 
@@ -271,14 +293,15 @@ impl Files {
         };
         let (detector, clip) = (file(&about.detector)?, file(&about.clip)?);
         let vocabulary = about.vocabulary.as_deref().map(file).transpose()?;
-        Ok(Self { about, detector, clip, vocabulary })
+        let encoder = about.encoder.as_deref().map(file).transpose()?;
+        Ok(Self { about, detector, clip, encoder, vocabulary })
     }
 
     /// What `models/packs.toml` says of a pack of this name.
     fn standing(&self) -> Result<Standing, PackError> {
         let known = known_packs()?;
         let Some(listed) = known.get(&self.about.name) else { return Ok(Standing::Unlisted) };
-        for (name, content) in [&self.detector, &self.clip].into_iter().chain(&self.vocabulary) {
+        for (name, content) in [&self.detector, &self.clip].into_iter().chain(&self.encoder).chain(&self.vocabulary) {
             listed.check(&self.about.name, name, &copy::sha256(content))?;
         }
         Ok(Standing::Listed)
@@ -289,16 +312,19 @@ impl Files {
         let weights = |source| PackError::Weights { pack: name(), source };
         let clip = NamedTensors::read(&self.clip.1).map_err(weights)?;
         let text = TextConfig::from_tensors(&clip).map_err(weights)?;
-        let visual = VisualConfig::from_tensors(&clip).map_err(weights)?;
-        if visual.dim != text.dim {
-            return Err(PackError::Towers { pack: name(), visual: visual.dim, text: text.dim });
+        if self.encoder.is_none() {
+            let visual = VisualConfig::from_tensors(&clip).map_err(weights)?;
+            if visual.dim != text.dim {
+                return Err(PackError::Towers { pack: name(), visual: visual.dim, text: text.dim });
+            }
         }
         let tokenizer = match &self.vocabulary {
             Some((_, merges)) => Tokenizer::new(merges, text.vocabulary, text.context),
             None => Tokenizer::with_openais_merges(text.vocabulary, text.context),
         };
         let tokenizer = tokenizer.map_err(|source| PackError::Vocabulary { pack: name(), source })?;
-        Ok(Pack { standing, detector: self.detector.1, clip, tokenizer, about: self.about })
+        let (encoder, vocabulary) = (self.encoder.map(|(_, onnx)| onnx), self.vocabulary.map(|(_, merges)| merges));
+        Ok(Pack { standing, detector: self.detector.1, clip, encoder, vocabulary, tokenizer, about: self.about })
     }
 }
 

@@ -143,7 +143,9 @@ impl Bars {
         Self { likeness: scores.likeness.get(), lead: scores.lead }
     }
 
-    fn passes(self, bars: Self) -> bool {
+    /// Whether both reach their bars.
+    #[must_use]
+    pub fn passes(self, bars: Self) -> bool {
         self.likeness >= bars.likeness && self.lead >= bars.lead
     }
 
@@ -152,6 +154,12 @@ impl Bars {
     pub fn room(self, bars: Self, spread: Self) -> f32 {
         ((self.likeness - bars.likeness) / spread.likeness).min((self.lead - bars.lead) / spread.lead)
     }
+}
+
+/// Bars for scores from −1 to 1: so few strangers pass that `target` is shown, or none where they are too few for it.
+#[must_use]
+pub fn bars_for(strangers: &[Bars], right: &[Bars], target: f64) -> Bars {
+    best_bars(strangers, right, most_named(strangers.len(), target))
 }
 
 /// The bars that let at most `allowed` strangers pass and the most of `genuine`; where several pairs of bars do, the one

@@ -16,6 +16,7 @@ use super::loss::{Targets, loss};
 use super::schedule::{cosine, order};
 use super::{EpochFigures, Features, Fixed, LogitScale, PLACEHOLDER, Settings, Step, Task, TrainError, Trained};
 use crate::text_encoder::{MAX_LOGIT_SCALE, Prompts, TextConfig, TextEncoder, param_id};
+use crate::tokenizer::Tokenizer;
 use crate::weights::{NamedTensor, NamedTensors, Precision};
 
 /// Held-out photos that are looked at together.
@@ -59,7 +60,7 @@ impl<'a> Learner<'a> {
             return Err(TrainError::TooFewPeople { got: people });
         }
         let split = split(task.features, people, task.settings.held_out, task.settings.seed)?;
-        let rows = prompt_rows(task)?;
+        let rows = prompt_rows(task.tokenizer, task.names, &task.settings.template)?;
         let (prompts, tokens) = Prompts::new(&rows, &config)?.renumbered();
         let mut text = text_tower(task.clip, &tokens)?;
         let mut settings = Cow::Borrowed(task.settings);
@@ -269,6 +270,21 @@ fn fixed_rows(task: &Task, dim: usize, device: &Device) -> Result<Option<Tensor<
     Ok(Some(Tensor::from_data(TensorData::new(rows.to_vec(), [people, dim]), device)))
 }
 
+/// Unit rows of the prompts before any training, `[N, D]`, row-major.
+pub(super) fn untrained(
+    clip: &NamedTensors,
+    tokenizer: &Tokenizer,
+    names: &[String],
+    settings: &Settings,
+) -> Result<Vec<f32>, TrainError> {
+    let config = TextConfig::from_tensors(clip)?;
+    let rows = prompt_rows(tokenizer, names, &settings.template)?;
+    let (prompts, tokens) = Prompts::new(&rows, &config)?.renumbered();
+    let text = text_tower(clip, &tokens)?;
+    let encoder = load(&text, settings, &Device::flex().autodiff())?;
+    Ok(embeddings(&encoder, &prompts, settings.chunk).into_data().try_to_vec::<f32>().expect("embeddings are f32"))
+}
+
 fn check(settings: &Settings) -> Result<(), TrainError> {
     let refuse = |setting, got: String, wanted| Err(TrainError::Setting { setting, got, wanted });
     if !settings.template.contains(PLACEHOLDER) {
@@ -308,13 +324,13 @@ fn check(settings: &Settings) -> Result<(), TrainError> {
 }
 
 /// Each person's prompt as token ids, no two alike.
-fn prompt_rows(task: &Task) -> Result<Vec<Vec<u32>>, TrainError> {
-    let mut rows: Vec<Vec<u32>> = Vec::with_capacity(task.names.len());
+fn prompt_rows(tokenizer: &Tokenizer, names: &[String], template: &str) -> Result<Vec<Vec<u32>>, TrainError> {
+    let mut rows: Vec<Vec<u32>> = Vec::with_capacity(names.len());
     let mut seen = BTreeMap::new();
-    for (second, name) in task.names.iter().enumerate() {
-        let row = task.tokenizer.encode(&task.settings.template.replace(PLACEHOLDER, name))?;
+    for (second, name) in names.iter().enumerate() {
+        let row = tokenizer.encode(&template.replace(PLACEHOLDER, name))?;
         if let Some(first) = seen.insert(row.clone(), second) {
-            return Err(TrainError::SamePrompt { first, second, context: task.tokenizer.context() });
+            return Err(TrainError::SamePrompt { first, second, context: tokenizer.context() });
         }
         rows.push(row);
     }

@@ -377,5 +377,18 @@ pub fn train(
 
 #[cfg(test)]
 mod parity;
+/// The text encoder's rows `[N, D]` for these names before any training: zero-shot.
+///
+/// # Errors
+/// [`TrainError`].
+pub fn zero_shot(
+    clip: &NamedTensors,
+    tokenizer: &Tokenizer,
+    names: &[String],
+    settings: &Settings,
+) -> Result<Vec<f32>, TrainError> {
+    learner::untrained(clip, tokenizer, names, settings)
+}
+
 #[cfg(test)]
 mod tests;

@@ -1,0 +1,153 @@
+//! Features of photos → what simpler ways of telling people apart make of them, by the measure of the door.
+//!
+//! The text fine-tune must beat these on the same features, or it is not worth its trouble. Each is trained on the
+//! photos that the fine-tune was trained on; what it has to choose (strengths, passes) it chooses on photos kept back
+//! from those. Held-out photos and strangers only measure.
+
+mod adam;
+pub mod class_mean;
+pub mod linear_probe;
+pub mod matching;
+pub mod tip_adapter;
+
+use lintel_shared::embed::Embedding;
+use serde::{Deserialize, Serialize};
+
+use crate::statistics::Rate;
+use crate::train::calibration::{Bars, bars_for};
+
+/// One way of telling people apart: a unit feature `[dim]` → a score for each person `[N]`, more is more like.
+pub type Scorer<'a> = Box<dyn Fn(&[f32]) -> Vec<f32> + Send + Sync + 'a>;
+
+/// A photo and whose it is.
+#[derive(Debug, Clone)]
+pub struct Photo {
+    /// The person's row, below the number of people.
+    pub row: usize,
+    /// What the encoder makes of it.
+    pub face: Embedding,
+}
+
+/// What all ways are compared on.
+#[derive(Debug, Clone)]
+pub struct Data {
+    /// People.
+    pub people: usize,
+    /// Components of a feature.
+    pub dim: usize,
+    /// Photos to learn from.
+    pub train: Vec<Photo>,
+    /// Photos that nobody learns from.
+    pub held_out: Vec<Photo>,
+    /// People who are not enrolled, a trial each.
+    pub strangers: Vec<Embedding>,
+}
+
+/// How one way does.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Measured {
+    /// Its name.
+    pub name: String,
+    /// Held-out photos whose person has the highest score.
+    pub rank_1: Rate,
+    /// Held-out photos that are not named, or misnamed, with bars for the target FPIR.
+    pub fnir: Rate,
+    /// Strangers who are named with these bars.
+    pub fpir: Rate,
+}
+
+impl Data {
+    /// The photos in two parts: to learn from, and one in four of each person's to choose by; who has fewer than four gives none.
+    #[must_use]
+    pub fn to_choose_by(&self) -> (Vec<&Photo>, Vec<&Photo>) {
+        let mut seen = vec![0_usize; self.people];
+        self.train.iter().partition(|photo| {
+            seen[photo.row] += 1;
+            !seen[photo.row].is_multiple_of(4)
+        })
+    }
+}
+
+/// Rank-1 accuracy, and the misses with bars for `target` on score and lead.
+///
+/// Bars are set on one half of strangers and held-out photos and measured on the other, both ways round, so that every
+/// trial counts once and none set the bars that it was measured with. Half the strangers must be able to show the target, or the bars let none of them pass.
+#[must_use]
+pub fn measure(name: &str, scorer: &Scorer<'_>, data: &Data, target: f64) -> Measured {
+    let mut mated: Vec<(Bars, bool)> = data
+        .held_out
+        .iter()
+        .map(|photo| {
+            let (best, bars) = top(&scorer(photo.face.vector()));
+            (bars, best == photo.row)
+        })
+        .collect();
+    let mut others: Vec<Bars> = data.strangers.iter().map(|face| top(&scorer(face.vector())).1).collect();
+    // Bars are on cosines; logits keep their order when they are shrunk to the same range.
+    let largest = |largest: f32, bars: &Bars| largest.max(bars.likeness.abs()).max(bars.lead / 2.0);
+    let scale = mated.iter().map(|(bars, _)| bars).chain(&others).fold(1.0, largest);
+    for bars in mated.iter_mut().map(|(bars, _)| bars).chain(&mut others) {
+        *bars = Bars { likeness: bars.likeness / scale, lead: bars.lead / scale };
+    }
+    let (mut missed, mut named) = (0, 0);
+    for half in 0..2 {
+        let sets = |place: &usize| place % 2 == half;
+        let of = |all: &[Bars], setting: bool| -> Vec<Bars> {
+            all.iter().enumerate().filter(|(place, _)| sets(place) == setting).map(|(_, bars)| *bars).collect()
+        };
+        let right: Vec<Bars> = mated
+            .iter()
+            .enumerate()
+            .filter(|(place, (_, right))| sets(place) && *right)
+            .map(|(_, (bars, _))| *bars)
+            .collect();
+        let bars = bars_for(&of(&others, true), &right, target);
+        missed += mated.iter().enumerate().filter(|(p, (got, right))| !sets(p) && !(*right && got.passes(bars))).count();
+        named += of(&others, false).iter().filter(|got| got.passes(bars)).count();
+    }
+    Measured {
+        name: name.to_owned(),
+        rank_1: Rate::new(mated.iter().filter(|(_, right)| *right).count(), mated.len()),
+        fnir: Rate::new(missed, mated.len()),
+        fpir: Rate::new(named, others.len()),
+    }
+}
+
+/// The best row, its score, and its lead over the next.
+#[must_use]
+pub fn top(scores: &[f32]) -> (usize, Bars) {
+    let (mut best, mut first, mut second) = (0, f32::NEG_INFINITY, f32::NEG_INFINITY);
+    for (row, &score) in scores.iter().enumerate() {
+        if score > first {
+            (best, second, first) = (row, first, score);
+        } else if score > second {
+            second = score;
+        }
+    }
+    (best, Bars { likeness: first, lead: if second.is_finite() { first - second } else { 0.0 } })
+}
+
+/// Scores by cosine with one unit row for each person: the fine-tuned table, prompts, class means.
+#[must_use]
+pub fn by_rows<'a>(rows: Vec<f32>, dim: usize) -> Scorer<'a> {
+    Box::new(move |feature| {
+        rows.chunks_exact(dim).map(|row| row.iter().zip(feature).map(|(a, b)| a * b).sum()).collect()
+    })
+}
+
+/// Features `[M, dim]`, row-major, and whose they are.
+fn stacked(photos: &[&Photo]) -> (Vec<f32>, Vec<usize>) {
+    let values = photos.iter().flat_map(|photo| photo.face.vector().iter().copied()).collect();
+    (values, photos.iter().map(|photo| photo.row).collect())
+}
+
+/// Share of the photos whose person has the highest score.
+fn accuracy(scorer: &dyn Fn(&[f32]) -> Vec<f32>, photos: &[&Photo]) -> f64 {
+    let right = photos.iter().filter(|photo| top(&scorer(photo.face.vector())).0 == photo.row).count();
+    #[expect(clippy::cast_precision_loss, reason = "counts of photos")]
+    let share = right as f64 / photos.len().max(1) as f64;
+    share
+}
+
+#[cfg(test)]
+mod tests;
