@@ -102,7 +102,8 @@ pub fn measure(name: &str, scorer: &Scorer<'_>, data: &Data, target: f64) -> Mea
             .map(|(_, (bars, _))| *bars)
             .collect();
         let bars = bars_for(&of(&others, true), &right, target);
-        missed += mated.iter().enumerate().filter(|(p, (got, right))| !sets(p) && !(*right && got.passes(bars))).count();
+        missed +=
+            mated.iter().enumerate().filter(|(p, (got, right))| !sets(p) && !(*right && got.passes(bars))).count();
         named += of(&others, false).iter().filter(|got| got.passes(bars)).count();
     }
     Measured {
@@ -141,12 +142,31 @@ fn stacked(photos: &[&Photo]) -> (Vec<f32>, Vec<usize>) {
     (values, photos.iter().map(|photo| photo.row).collect())
 }
 
-/// Share of the photos whose person has the highest score.
-fn accuracy(scorer: &dyn Fn(&[f32]) -> Vec<f32>, photos: &[&Photo]) -> f64 {
-    let right = photos.iter().filter(|photo| top(&scorer(photo.face.vector())).0 == photo.row).count();
+/// How well logits fit photos: how many are right, and of equals the likelihood (minus the mean cross-entropy). More is better.
+fn fit(scorer: &dyn Fn(&[f32]) -> Vec<f32>, photos: &[&Photo]) -> (usize, f64) {
+    let (mut right, mut sum) = (0, 0.0);
+    for photo in photos {
+        let logits = scorer(photo.face.vector());
+        let (best, Bars { likeness: most, .. }) = top(&logits);
+        right += usize::from(best == photo.row);
+        let all: f64 = logits.iter().map(|logit| f64::from(logit - most).exp()).sum();
+        sum += f64::from(logits[photo.row] - most) - all.ln();
+    }
     #[expect(clippy::cast_precision_loss, reason = "counts of photos")]
-    let share = right as f64 / photos.len().max(1) as f64;
-    share
+    let mean = sum / photos.len().max(1) as f64;
+    (right, mean)
+}
+
+/// The choice that fits best; the first of equals.
+fn best_fit<T: Copy>(choices: impl Iterator<Item = T>, mut fit: impl FnMut(T) -> (usize, f64)) -> Option<T> {
+    let mut best: Option<(T, (usize, f64))> = None;
+    for choice in choices {
+        let now = fit(choice);
+        if best.is_none_or(|(_, before)| now > before) {
+            best = Some((choice, now));
+        }
+    }
+    best.map(|(choice, _)| choice)
 }
 
 #[cfg(test)]

@@ -24,8 +24,8 @@ pub mod people;
 pub mod photos;
 
 // Weights → trained table → bundle.
-mod embeddings;
 pub mod calibration_set;
+mod embeddings;
 pub mod export;
 pub mod held_out;
 pub mod onnx;

@@ -71,7 +71,8 @@ impl Eyes {
             let (detector, encoder) = (Detector::open(detector, &alone)?, Encoder::open(encoder, &alone)?);
             Ok(Pair { detector, encoder, limits: QualityLimits::default() })
         };
-        let pairs: Vec<Pair> = (0..rayon::current_num_threads().max(1)).map(pair).collect::<Result<_, RuntimeError>>()?;
+        let pairs: Vec<Pair> =
+            (0..rayon::current_num_threads().max(1)).map(pair).collect::<Result<_, RuntimeError>>()?;
         let (encoder, dim) = (pairs[0].encoder.id(), pairs[0].encoder.dim());
         Ok(Self { pairs, encoder, dim })
     }
@@ -121,8 +122,7 @@ impl Eyes {
                 done.push((place, look(pair, person)?));
             }
         };
-        let parts: Vec<Vec<(usize, R)>> =
-            self.pairs.par_iter_mut().map(work).collect::<Result<_, RuntimeError>>()?;
+        let parts: Vec<Vec<(usize, R)>> = self.pairs.par_iter_mut().map(work).collect::<Result<_, RuntimeError>>()?;
         let mut all: Vec<(usize, R)> = parts.into_iter().flatten().collect();
         all.sort_by_key(|(place, _)| *place);
         Ok(all.into_iter().map(|(_, result)| result).collect())

@@ -96,8 +96,8 @@ fn parts(folder: &Path) -> Result<Vec<String>, ReportError> {
 }
 
 fn ingested(folder: &Path) -> Result<String, ReportError> {
-    let people =
-        People::open(folder, 1).map_err(|error| ReportError::Read { path: folder.into(), reason: error.to_string() })?;
+    let people = People::open(folder, 1)
+        .map_err(|error| ReportError::Read { path: folder.into(), reason: error.to_string() })?;
     let mut text = heading("Faces", folder);
     let mut rows = Vec::new();
     for person in &people.people {

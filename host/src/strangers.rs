@@ -72,7 +72,9 @@ pub enum StrangersError {
     #[error(transparent)]
     Runtime(#[from] RuntimeError),
     /// Hardly any rendered visitor passes the gate: the detector is not one for these.
-    #[error("the detector finds usable faces of {found} among {rendered} rendered people; give real ones with --strangers")]
+    #[error(
+        "the detector finds usable faces of {found} among {rendered} rendered people; give real ones with --strangers"
+    )]
     NoFaces {
         /// People whose faces passed.
         found: usize,
@@ -155,14 +157,12 @@ impl Cohort {
                 return Err(StrangersError::NoFaces { found: self.met.len(), rendered: self.rendered });
             }
             let count = u32::try_from((wanted - self.met.len()).min(CHUNK)).unwrap_or(1);
-            let people: Vec<u64> =
-                (self.rendered..self.rendered + count).map(|index| cohort(WORLD, index)).collect();
+            let people: Vec<u64> = (self.rendered..self.rendered + count).map(|index| cohort(WORLD, index)).collect();
             let visitors = eyes.visits(&people)?;
             self.rendered += count;
-            let strangers = visitors.into_iter().map(|Visitor { person, embedding, .. }| Stranger {
-                who: Who::Rendered(person),
-                embedding,
-            });
+            let strangers = visitors
+                .into_iter()
+                .map(|Visitor { person, embedding, .. }| Stranger { who: Who::Rendered(person), embedding });
             let before = self.met.len();
             self.met.extend(strangers);
             for _ in before..self.met.len() {

@@ -100,14 +100,15 @@ impl Aggregator {
     /// A look at a face that was not announced is returned as it is.
     pub fn add(&mut self, index: usize, look: &Embedding) -> Embedding {
         let captured = self.newest;
-        let Some(face) = self.places.get(index).and_then(|place| self.faces.get_mut(*place)) else { return look.clone() };
+        let Some(face) = self.places.get(index).and_then(|place| self.faces.get_mut(*place)) else {
+            return look.clone();
+        };
         while face.looks.front().is_some_and(|(at, _)| face.looks.is_full() || captured.since(*at) > LIFETIME) {
             face.looks.pop_front();
         }
         // Likeness is none where the encoder is another one: a bundle was changed.
-        let alike = mean(face.looks.iter().map(|(_, look)| look)).is_some_and(|mean| {
-            mean.similarity(look).is_some_and(|likeness| likeness.get() >= self.least)
-        });
+        let alike = mean(face.looks.iter().map(|(_, look)| look))
+            .is_some_and(|mean| mean.similarity(look).is_some_and(|likeness| likeness.get() >= self.least));
         if !alike {
             face.looks.clear();
         }
@@ -215,9 +216,11 @@ mod tests {
         // Somebody else steps into the same place.
         check(&[(0, 0.0, a), (100, 0.0, (0.1, 1.0))], (0.1, 1.0));
         // Old looks go: by number, and by age.
-        let many: alloc::vec::Vec<_> = core::iter::once((0, 0.0, a)).chain((1..=8).map(|i| (i * 100, 0.0, b))).collect();
+        let many: alloc::vec::Vec<_> =
+            core::iter::once((0, 0.0, a)).chain((1..=8).map(|i| (i * 100, 0.0, b))).collect();
         check(&many, b);
-        let slow: alloc::vec::Vec<_> = core::iter::once((0, 0.0, a)).chain((1..=5).map(|i| (i * 450, 0.0, b))).collect();
+        let slow: alloc::vec::Vec<_> =
+            core::iter::once((0, 0.0, a)).chain((1..=5).map(|i| (i * 450, 0.0, b))).collect();
         check(&slow, b);
     }
 

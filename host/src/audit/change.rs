@@ -76,7 +76,10 @@ pub struct Side<'a> {
 pub fn change(before: &Table, after: &Table, faces: Option<(Side<'_>, Side<'_>)>) -> Change {
     let (old, new) = (rows(before), rows(after));
     let without = |all: &BTreeMap<String, usize>, those: &BTreeMap<String, usize>, table: &Table| -> Vec<String> {
-        all.iter().filter(|(key, _)| !those.contains_key(*key)).map(|(_, &row)| table.people()[row].name.clone()).collect()
+        all.iter()
+            .filter(|(key, _)| !those.contains_key(*key))
+            .map(|(_, &row)| table.people()[row].name.clone())
+            .collect()
     };
     Change {
         revision: before.revision(),

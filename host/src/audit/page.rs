@@ -133,10 +133,7 @@ fn photos(findings: &[Finding], gallery: &dyn Gallery) -> String {
             ),
             Problem::Misplaced { photo, like, by } => (
                 face(gallery.enrolled(person, *photo), person) + &face(gallery.enrolled(like, 0), like),
-                format!(
-                    "a photo looks like {} (by {by:.3}): is it in the right folder?",
-                    escape_text(like)
-                ),
+                format!("a photo looks like {} (by {by:.3}): is it in the right folder?", escape_text(like)),
             ),
         };
         vec![pictures, escape_text(person).into_owned(), text]

@@ -88,9 +88,8 @@ fn difference(a: &Embedding, b: &Embedding) -> f32 {
 
 /// The median of what two photos of one person differ by, over neighbours in the list of each person.
 fn usual_difference(subjects: &[Subject<'_>]) -> f32 {
-    let neighbours = |subject: &Subject<'_>| {
-        subject.photos.windows(2).map(|two| difference(&two[0], &two[1])).collect::<Vec<f32>>()
-    };
+    let neighbours =
+        |subject: &Subject<'_>| subject.photos.windows(2).map(|two| difference(&two[0], &two[1])).collect::<Vec<f32>>();
     let mut differences: Vec<f32> = subjects.iter().flat_map(neighbours).collect();
     if differences.is_empty() {
         return 0.0;

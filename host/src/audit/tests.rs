@@ -87,8 +87,7 @@ fn photos_are_too_few_too_similar_or_somebody_elses() {
 fn the_nearest_strangers_are_those_to_whom_least_is_missing() {
     let table = table(&["Ada", "Bo", "Cy"], 0.8);
     let stranger = |values| Stranger { who: Who::Rendered(1), embedding: face(values) };
-    let strangers =
-        [stranger([0.1, 0.0, 0.0, 1.0]), stranger([0.7, 0.7, 0.0, 0.1]), stranger([0.1, 0.2, 0.95, 0.1])];
+    let strangers = [stranger([0.1, 0.0, 0.0, 1.0]), stranger([0.7, 0.7, 0.0, 0.1]), stranger([0.1, 0.2, 0.95, 0.1])];
     let (nearest, named) = strangers::nearest(&table, &strangers);
     let order: Vec<usize> = nearest.iter().map(|near| near.number).collect();
     assert_eq!((order, named), (vec![2, 1, 0], 1));

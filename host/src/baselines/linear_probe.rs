@@ -1,12 +1,12 @@
 //! Linear probe: multinomial logistic regression on the frozen features, the few-shot baseline of CLIP (Radford et al. 2021, §3).
 //!
 //! Unit features have so little spread that the strength of the L2 penalty decides much. It is chosen from [`PENALTIES`] by accuracy
-//! on photos kept back, the strongest of equals; then all training photos are learned from.
+//! on photos kept back, of equals by likelihood; then all training photos are learned from.
 
 use burn::tensor::{Device, Tensor, TensorData, activation::softmax};
 
 use super::adam::Adam;
-use super::{Data, Photo, Scorer, accuracy, stacked};
+use super::{Data, Photo, Scorer, best_fit, fit, stacked};
 
 /// Strengths of the L2 penalty that are tried, the strongest first.
 pub const PENALTIES: [f64; 5] = [1e-2, 1e-3, 1e-4, 1e-5, 1e-6];
@@ -31,11 +31,11 @@ impl Probe {
         let penalty = if choose.is_empty() {
             PENALTIES[PENALTIES.len() / 2]
         } else {
-            let tried = PENALTIES.map(|penalty| {
+            let tried = |penalty| {
                 let probe = Self::fitted(&learn, data.people, data.dim, penalty);
-                (accuracy(&|feature| probe.scores(feature), &choose), penalty)
-            });
-            tried.into_iter().fold((f64::NEG_INFINITY, 0.0), |best, now| if now.0 > best.0 { now } else { best }).1
+                fit(&|feature| probe.scores(feature), &choose)
+            };
+            best_fit(PENALTIES.into_iter(), tried).unwrap_or(PENALTIES[0])
         };
         Self::fitted(&data.train.iter().collect::<Vec<_>>(), data.people, data.dim, penalty)
     }

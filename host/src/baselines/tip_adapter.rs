@@ -2,13 +2,13 @@
 //!
 //! Logits are 100 · f·Wᵀ + α · exp(−β (1 − f·Kᵀ)) · L: prompts W `[N, D]`, keys K `[M, D]` that begin as the training features, their labels
 //! L `[M, N]` one-hot. The keys are trained for [`EPOCHS`] passes of AdamW at α = 1, β = 5.5, then α and β are
-//! chosen. Choosing is by accuracy on photos kept back, on which no key was trained; then the keys are trained on all.
+//! chosen. Choosing is by accuracy, of equals by likelihood, on photos kept back, on which no key was trained; then the keys are trained on all.
 
 use burn::tensor::{Device, Tensor, TensorData, activation::softmax};
 
 use super::adam::Adam;
 use super::linear_probe::one_hot;
-use super::{Data, Photo, Scorer, accuracy, stacked};
+use super::{Data, Photo, Scorer, best_fit, fit, stacked};
 
 /// Passes over the training photos.
 pub const EPOCHS: usize = 20;
@@ -51,15 +51,11 @@ impl Adapter {
             IN_TRAINING
         } else {
             let mut adapter = Self::fitted(&learn, data, prompts);
-            let mut best = (f64::NEG_INFINITY, IN_TRAINING);
-            for strengths in grid() {
+            let tried = |strengths| {
                 adapter.strengths = strengths;
-                let now = accuracy(&|feature| adapter.scores(feature), &choose);
-                if now > best.0 {
-                    best = (now, strengths);
-                }
-            }
-            best.1
+                fit(&|feature| adapter.scores(feature), &choose)
+            };
+            best_fit(grid(), tried).unwrap_or(IN_TRAINING)
         };
         Self { strengths, ..Self::fitted(&data.train.iter().collect::<Vec<_>>(), data, prompts) }
     }

@@ -102,5 +102,7 @@ fn named_preprocessing(text: &str) -> Result<(String, Preprocessing), String> {
 
 fn named<'a>(text: &'a str, example: &str) -> Result<(String, &'a str), String> {
     let halves = text.split_once('=').filter(|(name, rest)| !name.trim().is_empty() && !rest.is_empty());
-    halves.map(|(name, rest)| (name.trim().to_lowercase(), rest)).ok_or_else(|| format!("wanted NAME=…, as in {example}"))
+    halves
+        .map(|(name, rest)| (name.trim().to_lowercase(), rest))
+        .ok_or_else(|| format!("wanted NAME=…, as in {example}"))
 }

@@ -14,8 +14,8 @@ mod people;
 mod tables;
 mod values;
 
-pub use compute::{ComputeArg, ComputeArgs, PrecisionArg};
 pub use bench::{BenchAction, BenchArgs, BenchBaselinesArgs, BenchData, BenchTable1Args};
+pub use compute::{ComputeArg, ComputeArgs, PrecisionArg};
 pub use doors::{DeviceAction, DeviceArgs, KeysAction, KeysArgs, PushArgs, RoleArg, SiteArgs};
 pub use models::{ExportArgs, Int8Args, PacksAction, PacksArgs, QuantizeArgs};
 pub use people::{BarsArgs, DemoArgs, EvaluateArgs, IngestArgs, LossArg, RenderArgs, ReportArgs, RuleArg, TrainArgs};

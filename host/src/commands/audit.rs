@@ -110,10 +110,7 @@ impl Deployed {
         }
         let onnx = std::fs::read(&file).map_err(|error| Failure::reading(&file, &error))?;
         if EncoderId::of(&onnx) != table.encoder() {
-            return Err(Failure::input(format!(
-                "{} is not the encoder that {TABLE} beside it is for",
-                file.display()
-            )));
+            return Err(Failure::input(format!("{} is not the encoder that {TABLE} beside it is for", file.display())));
         }
         Ok(Self { table, encoder: Some(onnx) })
     }

@@ -14,7 +14,8 @@ use crate::failure::Failure;
 use crate::interrupt;
 use crate::outdir::{Kind, OutDir};
 use crate::packs::{
-    self, EMBEDDED, FetchError, FileState, KnownPack, Naming, Pack, PackError, compose, Source, Standing, Store, known_packs,
+    self, EMBEDDED, FetchError, FileState, KnownPack, Naming, Pack, PackError, Source, Standing, Store, compose,
+    known_packs,
 };
 
 /// Bytes of one step of a progress bar.
@@ -111,7 +112,11 @@ fn composed(
     }
     let done = out.finish()?;
     Pack::open(Some(&done)).map_err(Failure::work)?;
-    console.say(format!("wrote {}: {dim} numbers a face; now `lintel train FACES --pack {}`", done.display(), done.display()));
+    console.say(format!(
+        "wrote {}: {dim} numbers a face; now `lintel train FACES --pack {}`",
+        done.display(),
+        done.display()
+    ));
     console.result(&json!({ "out": done, "name": naming.name, "dim": dim }));
     Ok(())
 }

@@ -32,8 +32,7 @@ impl Preprocessing {
     /// InsightFace's ArcFace models: to −1..=1.
     pub const ARCFACE: Self = Self { bgr: false, mean: [127.5; 3], std: [127.5; 3] };
     /// torchvision's backbones.
-    pub const IMAGENET: Self =
-        Self { bgr: false, mean: [123.675, 116.28, 103.53], std: [58.395, 57.12, 57.375] };
+    pub const IMAGENET: Self = Self { bgr: false, mean: [123.675, 116.28, 103.53], std: [58.395, 57.12, 57.375] };
     /// The VGG-Face descriptor: its training set's mean colour, blue first (Parkhi et al. 2015).
     pub const VGG_FACE: Self = Self { bgr: true, mean: [93.594, 104.762, 129.186], std: [1.0; 3] };
     /// To 0..=1.
@@ -97,7 +96,8 @@ pub fn graft(encoder: &[u8], preprocessing: &Preprocessing) -> Result<Vec<u8>, O
     let (element, dims) = dims_of(&graph.input[index])?;
     let (batch, side, layout) = picture(element, &dims)?;
     let ours = |name: &str| name.starts_with("lintel.");
-    if graph.node.iter().flat_map(|node| &node.output).chain(graph.initializer.iter().map(|t| &t.name)).any(|n| ours(n)) {
+    if graph.node.iter().flat_map(|node| &node.output).chain(graph.initializer.iter().map(|t| &t.name)).any(|n| ours(n))
+    {
         return Err(form("already has values that are called lintel.…: it was grafted before".to_owned()));
     }
     prefix(graph, index, batch.clone(), side, layout, preprocessing);
@@ -271,7 +271,12 @@ mod tests {
         }
         check([112, 112, 3], Layout::Pixels, Preprocessing::RAW, rgb);
         check([3, 112, 112], Layout::Planes, Preprocessing::ARCFACE, rgb.map(|v| (v - 127.5) / 127.5));
-        check([3, 224, 224], Layout::Planes, Preprocessing::VGG_FACE, [50.0 - 93.594, 100.0 - 104.762, 200.0 - 129.186]);
+        check(
+            [3, 224, 224],
+            Layout::Planes,
+            Preprocessing::VGG_FACE,
+            [50.0 - 93.594, 100.0 - 104.762, 200.0 - 129.186],
+        );
         let own: Preprocessing = "bgr/10,20,30/2".parse().expect("a preprocessing");
         check([112, 112, 3], Layout::Pixels, own, [20.0, 40.0, 85.0]);
     }

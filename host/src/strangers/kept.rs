@@ -107,7 +107,10 @@ impl Kept {
         }
         let faces: Vec<Embedding> = embeddings::from_bytes(values, people.len(), dim as usize, encoder)?;
         let met = people.into_iter().zip(faces);
-        Some(Cohort { met: met.map(|(p, embedding)| Stranger { who: Who::Rendered(p), embedding }).collect(), rendered })
+        Some(Cohort {
+            met: met.map(|(p, embedding)| Stranger { who: Who::Rendered(p), embedding }).collect(),
+            rendered,
+        })
     }
 }
 

@@ -218,9 +218,7 @@ fn lowest_lead(strangers: &[Bars], likeness: f32, allowed: usize) -> f32 {
 fn raised(lowest: Bars, genuine: &[Bars], spread: Bars) -> Bars {
     let passing = || genuine.iter().filter(|g| g.passes(lowest));
     let half_way = |bar: f32, scores: &mut dyn Iterator<Item = f32>, spread: f32| {
-        scores
-            .min_by(f32::total_cmp)
-            .map_or(bar, |least| f32::midpoint(bar, least).min(least - ROOM * spread).max(bar))
+        scores.min_by(f32::total_cmp).map_or(bar, |least| f32::midpoint(bar, least).min(least - ROOM * spread).max(bar))
     };
     Bars {
         likeness: half_way(lowest.likeness, &mut passing().map(|g| g.likeness), spread.likeness),

@@ -34,7 +34,19 @@ fn slips_of_the_fingers_get_one_line() {
 
 #[test]
 fn help_teaches_with_an_example() {
-    for verb in ["render", "ingest", "train", "table", "audit", "export", "evaluate", "report", "demo", "runtime", "completions"] {
+    for verb in [
+        "render",
+        "ingest",
+        "train",
+        "table",
+        "audit",
+        "export",
+        "evaluate",
+        "report",
+        "demo",
+        "runtime",
+        "completions",
+    ] {
         let output = World::new().lintel(&[verb, "--help"]);
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
         assert!(output.status.success() && text.contains("Example:\n  lintel "), "{verb}: {text}");

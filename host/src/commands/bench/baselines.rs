@@ -99,9 +99,7 @@ fn page(figures: &Figures) -> String {
     let rows: Vec<Vec<String>> = figures
         .ways
         .iter()
-        .map(|way| {
-            vec![escape_text(&way.name).into_owned(), way.rank_1.text(), way.fnir.text(), way.fpir.text()]
-        })
+        .map(|way| vec![escape_text(&way.name).into_owned(), way.rank_1.text(), way.fnir.text(), way.fpir.text()])
         .collect();
     let said: Vec<String> = figures
         .verdicts

@@ -114,7 +114,9 @@ fn encoders(args: &BenchTable1Args) -> Result<BTreeMap<String, (PathBuf, Preproc
         let said = args.preprocessing.iter().find(|(of, _)| of == name).map(|(_, said)| *said);
         let usual = OF_THE_PAPER.iter().find(|(known, _)| known == name).map(|(_, usual)| *usual);
         let preprocessing = said.or(usual).ok_or_else(|| {
-            Failure::input(format!("what does {name} want of pixels? say --preprocessing {name}=arcface, or as it was published"))
+            Failure::input(format!(
+                "what does {name} want of pixels? say --preprocessing {name}=arcface, or as it was published"
+            ))
         })?;
         if encoders.insert(name.clone(), (file.clone(), preprocessing)).is_some() {
             return Err(Failure::input(format!("--encoder {name}=… is given twice")));
@@ -229,7 +231,8 @@ fn best(rows: &[Row]) -> String {
 fn cells(row: &Row, text: impl Fn(&Rate) -> String) -> Vec<String> {
     match &row.figures {
         Some(figures) => {
-            let rates = [&figures.accuracy, &figures.fpr, &figures.fnr, &figures.at_target.fnir, &figures.at_target.fpir];
+            let rates =
+                [&figures.accuracy, &figures.fpr, &figures.fnr, &figures.at_target.fnir, &figures.at_target.fpir];
             rates.into_iter().map(text).chain([format!("{:.2}", figures.cost)]).collect()
         }
         None => vec!["no weights".to_owned()],
@@ -251,7 +254,10 @@ fn lines(figures: &Figures) -> Vec<String> {
             lines[last].push_str(&format!(": give --encoder {encoder}=FILE.onnx"));
         }
     }
-    lines.push("accuracy, FPR, FNR as in the paper, by participant; FNIR, FPIR at the target, by photo; time beside CLIP's".into());
+    lines.push(
+        "accuracy, FPR, FNR as in the paper, by participant; FNIR, FPIR at the target, by photo; time beside CLIP's"
+            .into(),
+    );
     lines.push(figures.best.clone());
     lines
 }
@@ -267,8 +273,15 @@ fn page(figures: &Figures) -> String {
             all
         })
         .collect();
-    let head =
-        ["", "deployment accuracy", "FPR (enrolled, not named right)", "FNR (strangers, not rejected)", "FNIR at the target FPIR", "FPIR there", "time"];
+    let head = [
+        "",
+        "deployment accuracy",
+        "FPR (enrolled, not named right)",
+        "FNR (strangers, not rejected)",
+        "FNIR at the target FPIR",
+        "FPIR there",
+        "time",
+    ];
     let body = format!(
         "<p>{} enrolled people, {} strangers. \"o\": like the nearest reference photo, with the bar at the equal error rate of the          reference photos. \"c\": a softmax classifier on the frozen encoder's features, named from a confidence of {CONFIDENCE:.2};          so is CLIP's fine-tuned table. One decision for each participant: enrolled people's held-out photos together, strangers' looks together.          FNIR and FPIR: bars for a target FPIR of {}, set on one half and measured on the other.</p>{}<p class=good>{}</p>",
         figures.enrolled,

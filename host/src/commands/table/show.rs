@@ -60,7 +60,9 @@ fn said(table: &Table) -> String {
             calibration.fpir_upper * 100.0
         ),
         (Rule::Paper { .. }, None) => "nothing was measured on strangers".to_owned(),
-        (Rule::Calibrated { .. }, None) => "somebody was taken out at a door: the bars were not set anew since".to_owned(),
+        (Rule::Calibrated { .. }, None) => {
+            "somebody was taken out at a door: the bars were not set anew since".to_owned()
+        }
     });
     lines.push(String::new());
     lines.extend(table.people().iter().map(|person| format!("{:>6}  {}", person.id.0, person.name)));
