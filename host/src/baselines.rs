@@ -102,8 +102,8 @@ pub fn measure(name: &str, scorer: &Scorer<'_>, data: &Data, target: f64) -> Mea
             .map(|(_, (bars, _))| *bars)
             .collect();
         let bars = bars_for(&of(&others, true), &right, target);
-        missed +=
-            mated.iter().enumerate().filter(|(p, (got, right))| !sets(p) && !(*right && got.passes(bars))).count();
+        let named_right = |(got, right): &(Bars, bool)| *right && got.passes(bars);
+        missed += mated.iter().enumerate().filter(|(place, trial)| !sets(place) && !named_right(trial)).count();
         named += of(&others, false).iter().filter(|got| got.passes(bars)).count();
     }
     Measured {

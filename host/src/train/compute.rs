@@ -108,6 +108,9 @@ impl std::fmt::Display for Compute {
     }
 }
 
+/// How to list devices, and what is looked for.
+type Listing = (fn() -> Vec<Device>, &'static str);
+
 impl Compute {
     /// Names that are worked on at once unless asked otherwise.
     #[must_use]
@@ -143,7 +146,7 @@ impl Compute {
     }
 
     /// How to list the devices, and what is looked for; none where the program was built without.
-    fn devices(self) -> Option<(fn() -> Vec<Device>, &'static str)> {
+    fn devices(self) -> Option<Listing> {
         match self {
             #[cfg(feature = "vulkan")]
             Self::Vulkan => Some((

@@ -1,4 +1,6 @@
-//! People who join and leave a table, and the audit, through the real program on rendered people.
+//! People who join and leave a table, the audit, baselines and other encoders, through the real program on rendered people.
+
+mod encoders;
 
 use std::fs;
 use std::path::{Path, PathBuf};
