@@ -32,6 +32,12 @@ pub enum NameError {
     Control(char),
 }
 
+/// A name as names are compared: see [`Name::folded`]. Empty for what is no name.
+#[must_use]
+pub fn folded(name: &str) -> String {
+    Name::new(name).map(|name| name.folded()).unwrap_or_default()
+}
+
 impl Name {
     /// A name as someone typed it.
     ///

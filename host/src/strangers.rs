@@ -14,7 +14,7 @@ use lintel_shared::runtime::{Encoder, RuntimeError};
 
 use crate::failure::Failure;
 use crate::ingest::{Crop, IngestError, People};
-use crate::people::Name;
+use crate::people::folded;
 use crate::rendered::cohort;
 use crate::rendered_faces::{CHUNK, Eyes, Visitor};
 
@@ -108,7 +108,6 @@ pub fn ingested(
     encoder: &mut Encoder,
     mut on_person: impl FnMut() -> Result<(), Failure>,
 ) -> Result<Vec<Stranger>, StrangersError> {
-    let folded = |name: &str| Name::new(name).map(|name| name.folded()).unwrap_or_default();
     let enrolled: std::collections::BTreeSet<String> = enrolled.iter().map(|name| folded(name)).collect();
     let mut strangers = Vec::with_capacity(people.people.len());
     for person in &people.people {

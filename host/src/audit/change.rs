@@ -7,7 +7,7 @@ use lintel_shared::table::{Calibration, Rule, Table};
 use serde::{Deserialize, Serialize};
 
 use super::named;
-use crate::people::Name;
+use crate::people::folded;
 
 /// What is different.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -134,8 +134,4 @@ fn stranger_count(side: Side<'_>) -> usize {
 /// The row of everybody, by name.
 fn rows(table: &Table) -> BTreeMap<String, usize> {
     table.people().iter().enumerate().map(|(row, person)| (folded(&person.name), row)).collect()
-}
-
-fn folded(name: &str) -> String {
-    Name::new(name).map(|name| name.folded()).unwrap_or_default()
 }

@@ -16,7 +16,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 use serde::{Deserialize, Serialize};
 
 use super::CHUNK;
-use crate::text_encoder::MatmulPrecision;
+use crate::text_encoder::{MatmulPrecision, Prompts, TextConfig, TextEncoder, random_tensors};
 
 /// How long a driver may take to bring a device up and to multiply two small matrices. Drivers have been seen to wait for
 /// ever where there is no adapter.
@@ -27,6 +27,13 @@ const GPU_CHUNK: usize = 1024;
 const TRIAL: usize = 128;
 /// How far a product of the trial may be off, relative to its greatest component: bf16 keeps 8 bits.
 const TRIAL_SLACK: f32 = 0.02;
+
+/// How long the first text embedding may take: its kernels are compiled and chosen meanwhile, by some programs in minutes.
+const KERNELS: Duration = Duration::from_secs(600);
+/// How far a device's text embedding may be from the processor's (Euclidean, of unit length): products in TF32 keep 10 bits.
+const READING_SLACK: f32 = 0.01;
+/// The same where products are of 8 bits.
+const BF16_READING_SLACK: f32 = 0.06;
 
 /// Where training runs.
 #[derive(Copy, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -134,15 +141,34 @@ impl Compute {
         self.try_out(&processor.device, MatmulPrecision::F32)?;
         match self.try_out(&processor.device, precision) {
             Err(ComputeError::Broken { what, .. }) => {
-                Err(ComputeError::Precision { name: processor.name, precision, what })
+                return Err(ComputeError::Precision { name: processor.name, precision, what });
             }
-            result => result.map(|()| processor),
+            result => result?,
         }
+        self.read_out(&processor.device, precision)?;
+        Ok(processor)
+    }
+
+    /// Has a small text encoder read a few prompts, and compares with what the processor makes of them: a table that was
+    /// trained on a device which computes something else would open doors by chance.
+    fn read_out(self, device: &Device, precision: MatmulPrecision) -> Result<(), ComputeError> {
+        let device = device.clone();
+        let off = self.answer(KERNELS, move || reading(&device, precision))?;
+        let slack = match precision {
+            MatmulPrecision::F32 => READING_SLACK,
+            MatmulPrecision::Bf16 => BF16_READING_SLACK,
+        };
+        if off <= slack {
+            return Ok(());
+        }
+        let what = format!("a text embedding is {off:.3} away from the processor's, at most {slack} may be");
+        Err(ComputeError::Broken { compute: self, what })
     }
 
     fn first(self) -> Result<Processor, ComputeError> {
         let (list, looked_for) = self.devices().ok_or(ComputeError::NotBuilt { compute: self })?;
-        self.answer(move || list().into_iter().next().map(identified))?.ok_or(ComputeError::NoAdapter { looked_for })
+        self.answer(PATIENCE, move || list().into_iter().next().map(identified))?
+            .ok_or(ComputeError::NoAdapter { looked_for })
     }
 
     /// How to list the devices, and what is looked for; none where the program was built without.
@@ -165,7 +191,7 @@ impl Compute {
     /// Multiplies two matrices whose product is known.
     fn try_out(self, device: &Device, precision: MatmulPrecision) -> Result<(), ComputeError> {
         let device = device.clone();
-        let off = self.answer(move || trial(&device, precision))?;
+        let off = self.answer(PATIENCE, move || trial(&device, precision))?;
         if off <= TRIAL_SLACK {
             return Ok(());
         }
@@ -173,7 +199,11 @@ impl Compute {
     }
 
     /// What `ask` gives, on a thread that is left behind if it doesn't come back.
-    fn answer<T: Send + 'static>(self, ask: impl FnOnce() -> T + Send + 'static) -> Result<T, ComputeError> {
+    fn answer<T: Send + 'static>(
+        self,
+        patience: Duration,
+        ask: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, ComputeError> {
         let (tell, told) = mpsc::channel();
         let ask = move || {
             let _ = tell.send(panic::catch_unwind(AssertUnwindSafe(ask)).map_err(|cause| said(&*cause)));
@@ -185,13 +215,13 @@ impl Compute {
         let hook = panic::take_hook();
         panic::set_hook(Box::new(|_| {}));
         let started = thread::Builder::new().name("lintel-gpu".to_owned()).spawn(ask);
-        let answer = started.map(|_| told.recv_timeout(PATIENCE));
+        let answer = started.map(|_| told.recv_timeout(patience));
         panic::set_hook(hook);
         drop(swapped);
         match answer {
             Ok(Ok(answer)) => answer.map_err(broken),
             Ok(Err(RecvTimeoutError::Timeout)) => {
-                Err(ComputeError::Silent { compute: self, seconds: PATIENCE.as_secs() })
+                Err(ComputeError::Silent { compute: self, seconds: patience.as_secs() })
             }
             Ok(Err(RecvTimeoutError::Disconnected)) => Err(broken("its thread ended".to_owned())),
             Err(error) => Err(broken(error.to_string())),
@@ -217,6 +247,32 @@ fn trial(device: &Device, precision: MatmulPrecision) -> f32 {
         off = off.max(if difference.is_finite() { difference } else { f32::INFINITY });
     }
     off / greatest
+}
+
+/// The distance of the farthest embedding that a small text encoder gives here from what it gives on the processor in f32;
+/// infinite where it is no number. Prompts share a beginning and have unlike ends, as people's do.
+fn reading(device: &Device, precision: MatmulPrecision) -> f32 {
+    let config = TextConfig { vocabulary: 24, context: 16, width: 128, layers: 2, dim: 64 };
+    let end = |person: usize| [vec![person as u32 + 4; 1 + person % 5], vec![23]].concat();
+    let rows: Vec<Vec<u32>> = (0..12).map(|person| [vec![22, 1, 2, 3], end(person)].concat()).collect();
+    let read = |device: &Device, precision| {
+        let encoder = TextEncoder::from_tensors(&random_tensors(&config, 7), device).ok()?;
+        let prompts = Prompts::new(&rows, &config).ok()?;
+        encoder.with_matmul_precision(precision).forward(&prompts).into_data().try_to_vec::<f32>().ok()
+    };
+    let wanted = read(&Device::flex(), MatmulPrecision::F32);
+    let Some((got, wanted)) = read(device, precision).zip(wanted) else { return f32::INFINITY };
+    let distance = |(a, b): (&[f32], &[f32])| a.iter().zip(b).map(|(a, b)| (a - b).powi(2)).sum::<f32>().sqrt();
+    let rows = got.chunks_exact(config.dim).zip(wanted.chunks_exact(config.dim));
+    rows.map(distance).fold(0.0, |most, off| {
+        if off <= most {
+            most
+        } else if off.is_finite() {
+            off
+        } else {
+            f32::INFINITY
+        }
+    })
 }
 
 /// The words of a panic.
@@ -251,6 +307,13 @@ mod tests {
     }
 
     #[test]
+    fn a_device_reads_as_the_processor_does() {
+        assert_eq!(reading(&Device::flex(), MatmulPrecision::F32), 0.0);
+        let off = reading(&Device::flex(), MatmulPrecision::Bf16);
+        assert!(off > 0.0 && off <= BF16_READING_SLACK, "{off}");
+    }
+
+    #[test]
     fn what_was_not_built_is_said_and_how_to_build_it() {
         let check = |compute: Compute, built: bool, expected: &str| {
             let error = compute.open(MatmulPrecision::F32).map(|processor| processor.name).map_err(|e| e.to_string());
@@ -262,7 +325,7 @@ mod tests {
 
     #[test]
     fn a_driver_that_panics_is_one_line() {
-        let answer = Compute::Vulkan.answer::<()>(|| panic!("no {}", "adapter"));
+        let answer = Compute::Vulkan.answer::<()>(PATIENCE, || panic!("no {}", "adapter"));
         assert_eq!(answer, Err(ComputeError::Broken { compute: Compute::Vulkan, what: "no adapter".to_owned() }));
     }
 }

@@ -41,14 +41,19 @@ fn table_1_has_no_made_up_figures() {
     let world = world();
     let row = |bench: &Value, name: &str| -> Value {
         let rows = bench["bench"]["rows"].as_array().expect("a list");
-        rows.iter().find(|row| row["name"].as_str().is_some_and(|n| n.starts_with(name))).expect(name)["figures"].clone()
+        rows.iter().find(|row| row["name"].as_str().is_some_and(|n| n.starts_with(name))).expect(name)["figures"]
+            .clone()
     };
     let bench = world.done(&["bench", "table1", "trained", "faces", "--out", "table1", "--target-fpir", "0.1"]);
     for name in ["vgg-face o", "vgg-face c", "arcface o", "arcface c"] {
         assert!(row(&bench, name).is_null(), "{name} has figures without weights");
     }
     assert!(row(&bench, "CLIP")["accuracy"]["trials"].as_u64().is_some_and(|trials| trials > 30));
-    world.refused(&["bench", "table1", "trained", "faces", "--encoder", "mine=no.onnx", "--out", "x"], 2, "--preprocessing mine=");
+    world.refused(
+        &["bench", "table1", "trained", "faces", "--encoder", "mine=no.onnx", "--out", "x"],
+        2,
+        "--preprocessing mine=",
+    );
     world.refused(&["bench", "table1", "trained", "faces", "--encoder", "arcface=no.onnx", "--out", "x"], 2, "no.onnx");
 
     let Some(file) = mobilefacenet() else { return };

@@ -12,13 +12,14 @@ use lintel_shared::runtime::{Encoder, Options};
 use crate::baselines::{Data, Photo};
 use crate::cli::{BarsArgs, BenchAction, BenchArgs, BenchData};
 use crate::commands::learning::{Faces, check_detector};
-use crate::commands::table::{check_pack, folded};
+use crate::commands::table::check_pack;
 use crate::commands::{bars, existing_folder, packs, runtime::find};
 use crate::console::Console;
 use crate::failure::Failure;
 use crate::ingest::{People, Person};
 use crate::outdir::{Kind, OutDir, refuse_nested};
 use crate::packs::Pack;
+use crate::people::folded;
 use crate::trained::TrainedFolder;
 
 /// The page.

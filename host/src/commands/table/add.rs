@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use lintel_shared::runtime::{Encoder, Options};
 use lintel_shared::table::{Person as Enrolled, PersonId, Table, TableParts};
 
-use super::{bars_args, check_pack, folded, open, with_bars};
+use super::{bars_args, check_pack, open, with_bars};
 use crate::cli::TableAddArgs;
 use crate::commands::learning::{CHECKPOINT, Faces, check_detector, learn};
 use crate::commands::{existing_folder, packs, runtime::find, train::say};
@@ -14,6 +14,7 @@ use crate::failure::Failure;
 use crate::ingest::{People, Person};
 use crate::outdir::{Kind, OutDir, refuse_nested};
 use crate::packs::Pack;
+use crate::people::folded;
 use crate::train::{Fixed, Settings, Task};
 use crate::trained::{Change, TrainReport, TrainedFolder};
 

@@ -19,7 +19,6 @@ use crate::failure::Failure;
 use crate::held_out::HeldOutFaces;
 use crate::outdir::refuse_nested;
 use crate::packs::Pack;
-use crate::people::Name;
 use crate::train::calibration::TARGET_FPIR;
 use crate::trained::TrainedFolder;
 
@@ -57,11 +56,6 @@ pub(super) fn check_pack(trained: &TrainedFolder, pack: &Pack, folder: &Path) ->
         trained.report.pack,
         pack.about.name
     )))
-}
-
-/// A name as names are compared.
-pub(super) fn folded(name: &str) -> String {
-    Name::new(name).map(|name| name.folded()).unwrap_or_default()
 }
 
 /// How the bars are set anew: what was not chosen is the table's own.

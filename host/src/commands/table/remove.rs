@@ -5,12 +5,13 @@ use std::collections::BTreeSet;
 use lintel_shared::runtime::Options;
 use lintel_shared::table::{PersonId, Table, TableParts};
 
-use super::{bars_args, check_pack, folded, open, with_bars};
+use super::{bars_args, check_pack, open, with_bars};
 use crate::cli::TableRemoveArgs;
 use crate::commands::{packs, runtime::find, train::say};
 use crate::console::Console;
 use crate::failure::Failure;
 use crate::outdir::{Kind, OutDir};
+use crate::people::folded;
 use crate::trained::{Change, TrainReport, TrainedFolder};
 
 pub(super) fn run(args: &TableRemoveArgs, runtime: &Options, console: &Console) -> Result<(), Failure> {
