@@ -6,6 +6,7 @@
 //! One recording is one transaction of one participant. *Mated*: the person is in the table. A stranger, or someone
 //! whom the table does not have, is *non-mated*.
 
+pub mod crowd;
 pub mod growth;
 pub mod pictures;
 pub mod rules;

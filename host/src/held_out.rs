@@ -13,8 +13,10 @@ use crate::train::calibration::Genuine;
 
 /// In the folder of `lintel train`.
 pub const HELD_OUT_FILE: &str = "held-out.lintel";
-const MAGIC: [u8; 8] = *b"LINTELho";
-const VERSION: u16 = 1;
+/// The first bytes of the file.
+pub const MAGIC: [u8; 8] = *b"LINTELho";
+/// The version of its body.
+pub const VERSION: u16 = 1;
 /// No file is longer: half a million photos at the widest embedding.
 const MAX_BYTES: usize = 2 << 30;
 

@@ -10,6 +10,7 @@ pub mod commands;
 pub mod console;
 pub mod failure;
 pub mod interrupt;
+mod kept;
 pub mod outdir;
 
 // People who do not exist.

@@ -47,6 +47,7 @@ fn run(cli: &Cli) -> Result<(), Failure> {
         Verb::Packs(args) => commands::packs::run(args, &cli.everywhere, &console),
         Verb::Runtime(_) => commands::runtime::run(&runtime, &console),
         Verb::Completions(args) => commands::completions::run(args),
+        Verb::TryDevice(args) => commands::compute::tried(args),
     }
 }
 

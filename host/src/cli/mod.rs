@@ -115,6 +115,9 @@ pub enum Verb {
     Runtime(RuntimeArgs),
     /// Print the completions of a shell
     Completions(CompletionsArgs),
+    /// Bring a GPU up and no more: what training has another process do first, since a driver may crash the one that it is in
+    #[command(hide = true)]
+    TryDevice(ComputeArgs),
 }
 
 /// The output folder.

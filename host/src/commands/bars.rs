@@ -12,7 +12,7 @@ use crate::interrupt;
 use crate::packs::Pack;
 use crate::rendered_faces::Eyes;
 use crate::strangers::kept::Kept;
-use crate::strangers::{self, Stranger};
+use crate::strangers::{self, Cohort, Stranger};
 use crate::train::calibration::{Genuine, calibrate, strangers_needed, strangers_wanted};
 
 /// People who may not pass, a trial each: the user's own, or of people who do not exist. None of them may be among `names`.
@@ -27,37 +27,47 @@ pub fn strangers(
     runtime: &Options,
     console: &Console,
 ) -> Result<Vec<Stranger>, Failure> {
-    let met = |people: usize| {
-        let progress = console.progress("looking at strangers", people as u64);
-        move || {
-            progress.step();
-            interrupt::check()
-        }
-    };
     match &args.strangers {
         Some(folder) => {
             let people = People::open(folder, 1)?;
             let mut encoder = Encoder::open(encoder, runtime).map_err(Failure::work)?;
-            Ok(strangers::ingested(&people, folder, names, &mut encoder, met(people.people.len()))?)
+            let progress = console.progress("looking at strangers", people.people.len() as u64);
+            Ok(strangers::ingested(&people, folder, names, &mut encoder, || {
+                progress.step();
+                interrupt::check()
+            })?)
         }
         None => {
             let needed = strangers_needed(args.target_fpir);
             let wanted = strangers_wanted(args.target_fpir).min(needed.max(strangers::MOST_RENDERED));
             let mut eyes = Eyes::open(&pack.detector, encoder, runtime).map_err(Failure::work)?;
-            let kept = Kept::by(&pack.detector, eyes.encoder());
-            let mut cohort = kept.as_ref().map(|kept| kept.open(&mut eyes)).transpose()?.unwrap_or_default();
-            if cohort.met.len() < wanted {
-                let grown = cohort.grow(wanted, &mut eyes, met(wanted - cohort.met.len()));
-                // Also what was met before an interruption.
-                if let Some(Err(reason)) = kept.map(|kept| kept.keep(&cohort)) {
-                    console.say(format!("the strangers cannot be kept for the next time: {reason}"));
-                }
-                grown?;
-            }
+            let mut cohort = rendered(wanted, &pack.detector, &mut eyes, console)?;
             cohort.met.truncate(wanted);
             Ok(cohort.met)
         }
     }
+}
+
+/// At least so many strangers who do not exist; whoever was met before need not be met again.
+///
+/// # Errors
+/// [`Failure`].
+pub fn rendered(wanted: usize, detector: &[u8], eyes: &mut Eyes, console: &Console) -> Result<Cohort, Failure> {
+    let kept = Kept::by(detector, eyes.encoder());
+    let mut cohort = kept.as_ref().map(|kept| kept.open(eyes)).transpose()?.unwrap_or_default();
+    if cohort.met.len() < wanted {
+        let progress = console.progress("looking at strangers", (wanted - cohort.met.len()) as u64);
+        let grown = cohort.grow(wanted, eyes, || {
+            progress.step();
+            interrupt::check()
+        });
+        // Also what was met before an interruption.
+        if let Some(Err(reason)) = kept.map(|kept| kept.keep(&cohort)) {
+            console.say(format!("the strangers cannot be kept for the next time: {reason}"));
+        }
+        grown?;
+    }
+    Ok(cohort)
 }
 
 /// The table with its bars set for the target.

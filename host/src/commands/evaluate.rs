@@ -3,15 +3,17 @@
 use std::time::Duration;
 
 use lintel_shared::door::DoorSettings;
+use lintel_shared::embed::Embedding;
 use lintel_shared::quality::QualityLimits;
 use lintel_shared::runtime::{LoadedBundle, Options, Vision};
 use lintel_shared::verdict::VoteSettings;
 use serde_json::json;
 
 use crate::cli::EvaluateArgs;
-use crate::commands::{existing_folder, runtime::find};
+use crate::commands::{bars, existing_folder, runtime::find};
 use crate::console::Console;
-use crate::evaluate::growth::{Crowd, Growth, steps};
+use crate::evaluate::crowd::{self, Crowd};
+use crate::evaluate::growth::{Faces, Growth, STRANGERS, tables};
 use crate::evaluate::rules::{Comparison, Errors};
 use crate::evaluate::slices::Slice;
 use crate::evaluate::visit::Visit;
@@ -23,6 +25,9 @@ use crate::interrupt;
 use crate::outdir::{Kind, OutDir, refuse_nested};
 use crate::rendered_faces::Eyes;
 use crate::statistics::Rate;
+
+/// People after whom those who were met are kept again.
+const KEPT_EVERY: usize = 512;
 
 /// Runs the verb.
 ///
@@ -115,18 +120,34 @@ fn grown(
     sizes.sort_unstable();
     sizes.dedup();
     let mut eyes = Eyes::open(detector, encoder, runtime).map_err(Failure::work)?;
-    let progress = console.progress("meeting people who do not exist", steps(people) as u64);
-    let crowd = Crowd::render(people, &mut eyes, || {
-        progress.step();
-        interrupt::check()
-    })?;
-    drop(progress);
-    let progress = console.progress("comparing them", Crowd::tables(&sizes, people) as u64);
-    let growth = crowd.grow(&sizes, || {
+    let strangers = bars::rendered(STRANGERS, detector, &mut eyes, console)?;
+    let strangers: Vec<Embedding> = strangers.met.into_iter().take(STRANGERS).map(|one| one.embedding).collect();
+    let crowd = crowd(people, detector, &mut eyes, console)?;
+    let progress = console.progress("comparing them", tables(&sizes, people) as u64);
+    let growth = Faces { people: &crowd.people[..people], strangers: &strangers }.grow(&sizes, || {
         progress.step();
         interrupt::check()
     })?;
     Ok(Some(growth))
+}
+
+/// At least so many people who do not exist, as far as they were met before; kept every so often on the way.
+fn crowd(wanted: usize, detector: &[u8], eyes: &mut Eyes, console: &Console) -> Result<Crowd, Failure> {
+    let kept = crowd::Kept::by(detector, eyes.encoder());
+    let opened = kept.as_ref().map(|kept| kept.open(eyes)).transpose().map_err(Failure::work)?;
+    let mut crowd = opened.unwrap_or_default();
+    let progress = console.progress("meeting people who do not exist", wanted.saturating_sub(crowd.people.len()) as u64);
+    while crowd.people.len() < wanted {
+        let grown = crowd.grow(wanted.min(crowd.people.len() + KEPT_EVERY), eyes, || {
+            progress.step();
+            interrupt::check()
+        });
+        if let Some(Err(reason)) = kept.as_ref().map(|kept| kept.keep(&crowd)) {
+            console.say(format!("the people who were met cannot be kept for the next time: {reason}"));
+        }
+        grown?;
+    }
+    Ok(crowd)
 }
 
 fn check_target(args: &EvaluateArgs, report: &Report) -> Result<(), Failure> {

@@ -7,17 +7,17 @@ use std::path::PathBuf;
 
 use lintel_shared::embed::{Embedding, EncoderId};
 use lintel_shared::envelope;
-use lintel_shared::runtime::library::user_cache;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest as _, Sha256};
 
 use super::{Cohort, Stranger, StrangersError, Who};
 use crate::embeddings;
-use crate::outdir::write_file;
+use crate::kept;
 use crate::rendered_faces::Eyes;
 
-const MAGIC: [u8; 8] = *b"LINTELst";
-const VERSION: u16 = 1;
+/// The first bytes of the file.
+pub const MAGIC: [u8; 8] = *b"LINTELst";
+/// The version of its body.
+pub const VERSION: u16 = 1;
 /// No file is longer: the most people who are rendered, at the widest embedding, and some room.
 const MAX_BYTES: usize = 512 << 20;
 /// The same picture gives an embedding that is at least so like.
@@ -44,11 +44,7 @@ impl Kept {
     /// `None` where the user has no cache folder.
     #[must_use]
     pub fn by(detector: &[u8], encoder: EncoderId) -> Option<Self> {
-        let mut hash = Sha256::new();
-        hash.update(Sha256::digest(detector));
-        hash.update(encoder.0);
-        let name = hex::encode(&hash.finalize()[..12]);
-        Some(Self { file: user_cache()?.join("strangers").join(format!("{name}.lintel")), encoder })
+        Some(Self { file: kept::file("strangers", detector, encoder)?, encoder })
     }
 
     /// Whoever is kept, if they still look the same; nobody otherwise.
@@ -56,7 +52,7 @@ impl Kept {
     /// # Errors
     /// What the models say.
     pub fn open(&self, eyes: &mut Eyes) -> Result<Cohort, StrangersError> {
-        let Some(cohort) = std::fs::read(&self.file).ok().and_then(|bytes| self.read(&bytes)) else {
+        let Some(cohort) = std::fs::read(&self.file).ok().and_then(|bytes| read(&bytes, self.encoder)) else {
             return Ok(Cohort::default());
         };
         for stranger in cohort.met.first().into_iter().chain(cohort.met.last()) {
@@ -77,9 +73,7 @@ impl Kept {
     /// # Errors
     /// One line that says why not; nothing is lost but time.
     pub fn keep(&self, cohort: &Cohort) -> Result<(), String> {
-        let folder = self.file.parent().unwrap_or(&self.file);
-        std::fs::create_dir_all(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
-        write_file(&self.file, &self.bytes(cohort)).map_err(|error| error.to_string())
+        kept::keep(&self.file, &self.bytes(cohort))
     }
 
     fn bytes(&self, cohort: &Cohort) -> Vec<u8> {
@@ -98,20 +92,20 @@ impl Kept {
         // Plain data always encodes.
         envelope::seal(MAGIC, VERSION, &postcard::to_allocvec(&body).unwrap_or_default())
     }
+}
 
-    fn read(&self, bytes: &[u8]) -> Option<Cohort> {
-        let body = envelope::open(MAGIC, VERSION, MAX_BYTES, bytes).ok()?;
-        let Body { encoder, rendered, people, dim, values } = postcard::from_bytes(body).ok()?;
-        if encoder != self.encoder {
-            return None;
-        }
-        let faces: Vec<Embedding> = embeddings::from_bytes(values, people.len(), dim as usize, encoder)?;
-        let met = people.into_iter().zip(faces);
-        Some(Cohort {
-            met: met.map(|(p, embedding)| Stranger { who: Who::Rendered(p), embedding }).collect(),
-            rendered,
-        })
+/// The bytes of the file → who is in it, if they are sound and `by` made the embeddings.
+#[must_use]
+pub fn read(bytes: &[u8], by: EncoderId) -> Option<Cohort> {
+    let body = envelope::open(MAGIC, VERSION, MAX_BYTES, bytes).ok()?;
+    let Body { encoder, rendered, people, dim, values } = postcard::from_bytes(body).ok()?;
+    if encoder != by {
+        return None;
     }
+    let faces: Vec<Embedding> = embeddings::from_bytes(values, people.len(), dim as usize, encoder)?;
+    let met = people.into_iter().zip(faces);
+    let met = met.map(|(person, embedding)| Stranger { who: Who::Rendered(person), embedding }).collect();
+    Some(Cohort { met, rendered })
 }
 
 #[cfg(test)]
@@ -134,7 +128,7 @@ mod tests {
     #[test]
     fn whoever_was_met_is_kept() {
         let check = |cohort: &Cohort| {
-            let read = kept().read(&kept().bytes(cohort)).expect("read");
+            let read = read(&kept().bytes(cohort), kept().encoder).expect("read");
             assert_eq!((read.rendered, read.met.len()), (cohort.rendered, cohort.met.len()));
             for (a, b) in read.met.iter().zip(&cohort.met) {
                 assert_eq!(a.who, b.who);
@@ -148,15 +142,15 @@ mod tests {
     #[test]
     fn another_encoders_people_are_not_taken() {
         let other = Kept { encoder: EncoderId([4; 32]), ..kept() };
-        assert!(other.read(&kept().bytes(&cohort())).is_none());
+        assert!(read(&kept().bytes(&cohort()), other.encoder).is_none());
     }
 
     proptest! {
         #[test]
         fn damage_is_nobody(body in prop::collection::vec(any::<u8>(), 0..200), cut in 0_usize..200) {
-            let _ = kept().read(&envelope::seal(MAGIC, VERSION, &body));
+            let _ = read(&envelope::seal(MAGIC, VERSION, &body), kept().encoder);
             let good = kept().bytes(&cohort());
-            prop_assert!(kept().read(&good[..cut % good.len()]).is_none());
+            prop_assert!(read(&good[..cut % good.len()], kept().encoder).is_none());
         }
     }
 }

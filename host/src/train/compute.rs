@@ -12,11 +12,16 @@ use std::time::Duration;
 
 #[cfg(any(feature = "vulkan", feature = "cuda"))]
 use burn::tensor::DeviceType;
+use burn::module::Module as _;
 use burn::tensor::{Device, Tensor, TensorData};
 use serde::{Deserialize, Serialize};
 
-use super::CHUNK;
-use crate::text_encoder::{MatmulPrecision, Prompts, TextConfig, TextEncoder, random_tensors};
+use super::gradients::gradients;
+use super::loss::{Targets, loss};
+use super::{CHUNK, Settings};
+use crate::text_encoder::{
+    MatmulPrecision, Prompts, TextConfig, TextEncoder, normalized, param_id, random_tensors,
+};
 
 /// How long a driver may take to bring a device up and to multiply two small matrices. Drivers have been seen to wait for
 /// ever where there is no adapter.
@@ -30,10 +35,10 @@ const TRIAL_SLACK: f32 = 0.02;
 
 /// How long the first text embedding may take: its kernels are compiled and chosen meanwhile, by some programs in minutes.
 const KERNELS: Duration = Duration::from_secs(600);
-/// How far a device's text embedding may be from the processor's (Euclidean, of unit length): products in TF32 keep 10 bits.
-const READING_SLACK: f32 = 0.01;
+/// How far a device's reading may be from the processor's: products in TF32 keep 10 bits.
+const READING_SLACK: Off = Off { embedding: 0.01, gradient: 0.05 };
 /// The same where products are of 8 bits.
-const BF16_READING_SLACK: f32 = 0.06;
+const BF16_READING_SLACK: Off = Off { embedding: 0.06, gradient: 0.2 };
 
 /// Where training runs.
 #[derive(Copy, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -137,8 +142,7 @@ impl Compute {
         if self == Self::Cpu {
             return Ok(Processor { device: Device::flex(), name: "the processor".to_owned(), software: false });
         }
-        let processor = self.first()?;
-        self.try_out(&processor.device, MatmulPrecision::F32)?;
+        let processor = self.first_answer()?;
         match self.try_out(&processor.device, precision) {
             Err(ComputeError::Broken { what, .. }) => {
                 return Err(ComputeError::Precision { name: processor.name, precision, what });
@@ -149,8 +153,19 @@ impl Compute {
         Ok(processor)
     }
 
-    /// Has a small text encoder read a few prompts, and compares with what the processor makes of them: a table that was
-    /// trained on a device which computes something else would open doors by chance.
+    /// The first device of this kind, after it has multiplied two matrices.
+    ///
+    /// # Errors
+    /// [`ComputeError`].
+    pub fn first_answer(self) -> Result<Processor, ComputeError> {
+        let processor = self.first()?;
+        self.try_out(&processor.device, MatmulPrecision::F32)?;
+        Ok(processor)
+    }
+
+    /// Has a small text encoder read a few prompts and takes the gradient of a loss over them, and compares with what the
+    /// processor makes of them: a table that was trained on a device which computes something else would open doors by
+    /// chance.
     fn read_out(self, device: &Device, precision: MatmulPrecision) -> Result<(), ComputeError> {
         let device = device.clone();
         let off = self.answer(KERNELS, move || reading(&device, precision))?;
@@ -158,10 +173,13 @@ impl Compute {
             MatmulPrecision::F32 => READING_SLACK,
             MatmulPrecision::Bf16 => BF16_READING_SLACK,
         };
-        if off <= slack {
+        if off.embedding <= slack.embedding && off.gradient <= slack.gradient {
             return Ok(());
         }
-        let what = format!("a text embedding is {off:.3} away from the processor's, at most {slack} may be");
+        let what = format!(
+            "a text embedding is {:.3} away from the processor's, a gradient {:.3}; at most {} and {} may be",
+            off.embedding, off.gradient, slack.embedding, slack.gradient
+        );
         Err(ComputeError::Broken { compute: self, what })
     }
 
@@ -249,30 +267,56 @@ fn trial(device: &Device, precision: MatmulPrecision) -> f32 {
     off / greatest
 }
 
-/// The distance of the farthest embedding that a small text encoder gives here from what it gives on the processor in f32;
-/// infinite where it is no number. Prompts share a beginning and have unlike ends, as people's do.
-fn reading(device: &Device, precision: MatmulPrecision) -> f32 {
-    let config = TextConfig { vocabulary: 24, context: 16, width: 128, layers: 2, dim: 64 };
+/// How far a device's reading of prompts is from the processor's.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Off {
+    /// The Euclidean distance of the farthest embedding, of unit length.
+    embedding: f32,
+    /// The greatest difference in a gradient, relative to its greatest component.
+    gradient: f32,
+}
+
+/// How far a small text encoder's embeddings, and the gradients of the first and the last weights that training's loss
+/// reaches, are from what they are on the processor in f32; infinite where they are no numbers. Prompts share a beginning
+/// and have unlike ends, as people's do.
+fn reading(device: &Device, precision: MatmulPrecision) -> Off {
+    let nothing = Off { embedding: f32::INFINITY, gradient: f32::INFINITY };
+    let wanted = read(&Device::flex(), MatmulPrecision::F32);
+    let Some((got, wanted)) = read(device, precision).zip(wanted) else { return nothing };
+    let distance = |(a, b): (&[f32], &[f32])| a.iter().zip(b).map(|(a, b)| (a - b).powi(2)).sum::<f32>().sqrt();
+    let rows = got[0].chunks_exact(READER.dim).zip(wanted[0].chunks_exact(READER.dim));
+    let gradient = |place: usize| {
+        let greatest = wanted[place].iter().fold(0.0_f32, |most, value| most.max(value.abs()));
+        worst(got[place].iter().zip(&wanted[place]).map(|(a, b)| (a - b).abs() / greatest))
+    };
+    Off { embedding: worst(rows.map(distance)), gradient: worst([gradient(1), gradient(2)].into_iter()) }
+}
+
+/// The greatest; infinite where one is no number.
+fn worst(offs: impl Iterator<Item = f32>) -> f32 {
+    offs.fold(0.0, |most, off| if off.is_finite() { most.max(off) } else { f32::INFINITY })
+}
+
+const READER: TextConfig = TextConfig { vocabulary: 24, context: 16, width: 128, layers: 2, dim: 64 };
+
+/// The embeddings of a few prompts, and two gradients.
+fn read(device: &Device, precision: MatmulPrecision) -> Option<[Vec<f32>; 3]> {
+    let device = device.clone().autodiff();
     let end = |person: usize| [vec![person as u32 + 4; 1 + person % 5], vec![23]].concat();
     let rows: Vec<Vec<u32>> = (0..12).map(|person| [vec![22, 1, 2, 3], end(person)].concat()).collect();
-    let read = |device: &Device, precision| {
-        let encoder = TextEncoder::from_tensors(&random_tensors(&config, 7), device).ok()?;
-        let prompts = Prompts::new(&rows, &config).ok()?;
-        encoder.with_matmul_precision(precision).forward(&prompts).into_data().try_to_vec::<f32>().ok()
-    };
-    let wanted = read(&Device::flex(), MatmulPrecision::F32);
-    let Some((got, wanted)) = read(device, precision).zip(wanted) else { return f32::INFINITY };
-    let distance = |(a, b): (&[f32], &[f32])| a.iter().zip(b).map(|(a, b)| (a - b).powi(2)).sum::<f32>().sqrt();
-    let rows = got.chunks_exact(config.dim).zip(wanted.chunks_exact(config.dim));
-    rows.map(distance).fold(0.0, |most, off| {
-        if off <= most {
-            most
-        } else if off.is_finite() {
-            off
-        } else {
-            f32::INFINITY
-        }
-    })
+    let encoder = TextEncoder::from_tensors(&random_tensors(&READER, 7), &device).ok()?;
+    let encoder = encoder.with_matmul_precision(precision);
+    let prompts = Prompts::new(&rows, &READER).ok()?;
+    let mut random = fastrand::Rng::with_seed(3);
+    let values: Vec<f32> = (0..rows.len() * READER.dim).map(|_| random.f32() - 0.5).collect();
+    let photos = normalized(Tensor::from_data(TensorData::new(values, [rows.len(), READER.dim]), &device));
+    let targets = Targets { labels: (0..rows.len() as u32).collect(), log_weights: vec![0.0; rows.len()] };
+    let settings = Settings::default();
+    let (_, found) =
+        gradients(&encoder, &prompts, rows.len(), |classes, scale| loss(&settings, photos, classes, scale, &targets));
+    let gradient = |name: &str| found.get::<2>(param_id(name))?.into_data().try_to_vec::<f32>().ok();
+    let embeddings = encoder.valid().forward(&prompts).into_data().try_to_vec::<f32>().ok()?;
+    Some([embeddings, gradient("token_embedding.weight")?, gradient("text_projection")?])
 }
 
 /// The words of a panic.
@@ -308,9 +352,10 @@ mod tests {
 
     #[test]
     fn a_device_reads_as_the_processor_does() {
-        assert_eq!(reading(&Device::flex(), MatmulPrecision::F32), 0.0);
+        assert_eq!(reading(&Device::flex(), MatmulPrecision::F32), Off { embedding: 0.0, gradient: 0.0 });
         let off = reading(&Device::flex(), MatmulPrecision::Bf16);
-        assert!(off > 0.0 && off <= BF16_READING_SLACK, "{off}");
+        assert!(off.embedding > 0.0 && off.embedding <= BF16_READING_SLACK.embedding, "{off:?}");
+        assert!(off.gradient > 0.0 && off.gradient <= BF16_READING_SLACK.gradient, "{off:?}");
     }
 
     #[test]

@@ -18,6 +18,8 @@ use crate::schedule::bar;
 
 /// First seed of the people the encoder trains on. Everything shown or judged uses seeds below.
 pub const TRAIN_PEOPLE: u64 = 1_000_000;
+/// First seed of the people it trains on after those.
+pub const MORE_PEOPLE: u64 = 1_100_000;
 /// First seed of the people it is judged on.
 pub const HELD_OUT_PEOPLE: u64 = 900_000;
 /// Standard deviation of a detector's landmark error, of the inter-ocular distance.
@@ -29,7 +31,8 @@ pub struct Crops {
     each: usize,
 }
 
-/// One crop of one person: any light, pose, expression, camera and size that the door may see.
+/// One crop of one person: any light, pose, expression, camera and size that the door may see. Who has glasses wears them
+/// in every other one, so that they don't become part of who it is.
 pub fn crop(person: u64, number: u64) -> Result<Vec<u8>> {
     let mut rng = Rng::new(person.wrapping_mul(1009) ^ (number << 40) ^ 0xC409);
     let width = rng.log_range(55.0, 150.0);
@@ -44,10 +47,16 @@ pub fn crop(person: u64, number: u64) -> Result<Vec<u8>> {
         pitch: (rng.normal() * 7.0).clamp(-22.0, 22.0),
         roll: (rng.normal() * 6.0).clamp(-18.0, 18.0),
     };
+    face.wears_glasses = wears_glasses(number);
     scene.light = Light::indoor(rng.next(), rng.range(0.2, 0.9));
     scene.camera = Camera::everyday(rng.next(), rng.range(0.1, 0.7));
     let picture = render(&scene);
     aligned(&picture, &mut rng)
+}
+
+/// Whether somebody who has glasses wears them in this crop.
+pub fn wears_glasses(number: u64) -> bool {
+    number % 2 == 0
 }
 
 fn aligned(picture: &Picture, rng: &mut Rng) -> Result<Vec<u8>> {

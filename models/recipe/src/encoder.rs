@@ -1,5 +1,6 @@
 //! Cached crops → trained image-encoder weights.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, sync_channel};
@@ -8,9 +9,10 @@ use std::thread;
 use anyhow::{Result, ensure};
 use burn::optim::{AdamWConfig, GradientsParams};
 use burn::prelude::*;
+use lintel::weights::NamedTensors;
 
 use crate::augment::{plain, varied};
-use crate::crops::{Crops, HELD_OUT_PEOPLE, TRAIN_PEOPLE, render_all};
+use crate::crops::{Crops, HELD_OUT_PEOPLE, MORE_PEOPLE, TRAIN_PEOPLE, render_all};
 use crate::layers::values;
 use crate::log::Log;
 use crate::margin::{Margin, unit};
@@ -32,6 +34,7 @@ const MARGIN: f32 = 0.35;
 /// learning.
 const RAMP: f32 = 0.25;
 const NAME: &str = "encoder";
+const MORE: &str = "more";
 const SAVE_EVERY: usize = 250;
 
 /// How long to train on how much.
@@ -51,16 +54,44 @@ pub struct EncoderArgs {
     pub encoder_steps: usize,
 }
 
-/// Where the two sets of crops lie.
+/// How long to train on with how many more people.
+#[derive(Clone, Debug, clap::Args)]
+pub struct MoreArgs {
+    /// People to render.
+    #[arg(long, default_value_t = 6000)]
+    pub more_people: usize,
+    /// Crops of each.
+    #[arg(long, default_value_t = 8)]
+    pub more_each: usize,
+    /// Optimiser steps.
+    #[arg(long, default_value_t = 2500)]
+    pub more_steps: usize,
+}
+
+/// Where the crops of more people lie.
+pub fn more_file(work: &Path) -> PathBuf {
+    work.join("more.rgb")
+}
+
+/// Renders the crops of more people.
+pub fn render_more(work: &Path, args: &MoreArgs) -> Result<()> {
+    render_all(&more_file(work), MORE_PEOPLE, args.more_people, args.more_each)
+}
+
+/// Where the first two sets of crops lie.
 pub fn crop_files(work: &Path) -> [PathBuf; 2] {
     [work.join("people.rgb"), work.join("held-out.rgb")]
 }
 
 /// Renders both sets of crops.
 pub fn render_crops(work: &Path, args: &EncoderArgs) -> Result<()> {
-    let [people, held_out] = crop_files(work);
-    render_all(&held_out, HELD_OUT_PEOPLE, args.held_out, HELD_OUT_EACH)?;
-    render_all(&people, TRAIN_PEOPLE, args.people, args.each)
+    render_held_out(work, args.held_out)?;
+    render_all(&crop_files(work)[0], TRAIN_PEOPLE, args.people, args.each)
+}
+
+/// Renders the crops of people whom the encoder is judged on.
+pub fn render_held_out(work: &Path, people: usize) -> Result<()> {
+    render_all(&crop_files(work)[1], HELD_OUT_PEOPLE, people, HELD_OUT_EACH)
 }
 
 struct Batch {
@@ -68,35 +99,82 @@ struct Batch {
     labels: Vec<u32>,
 }
 
-/// Trains in `work`, going on where an earlier run stopped, and returns the network on the plain device.
-pub fn train(work: &Path, args: &EncoderArgs, log: &Log) -> Result<ImageEncoder> {
+/// How one of the two runs goes.
+struct Plan {
+    /// What its checkpoint and its lines in the log are called.
+    name: &'static str,
+    steps: usize,
+    /// The highest learning rate.
+    peak: f64,
+    /// Share of the steps over which the margin grows to its full size.
+    ramp: f32,
+}
+
+/// Trains in `work` from nothing, going on where an earlier run stopped.
+pub fn train(work: &Path, args: &EncoderArgs, log: &Log) -> Result<()> {
     render_crops(work, args)?;
     let [people, held_out] = crop_files(work);
-    let people = Arc::new(Crops::load(&people, args.each)?);
+    let crops = Arc::new(Crops::load(&people, args.each)?);
     let held_out = Crops::load(&held_out, HELD_OUT_EACH)?;
     let device = Device::flex().autodiff();
     device.seed(SEED);
-    let mut net = ImageEncoder::new(&SHAPE, &device);
-    let mut head = Margin::new(people.people(), SHAPE.dim, &device);
+    let net = ImageEncoder::new(&SHAPE, &device);
+    let head = Margin::new(crops.people(), SHAPE.dim, &device);
+    let plan = Plan { name: NAME, steps: args.encoder_steps, peak: 2e-3, ramp: RAMP };
+    run(&plan, work, (net, head), &crops, &held_out, log)
+}
+
+/// Trains on with more people: from the weights of `from`, a pack's folder, or where [`train`] ended. A person's direction
+/// starts as the mean of what the encoder makes of the crops.
+pub fn train_on_more(work: &Path, args: &MoreArgs, from: Option<&Path>, log: &Log) -> Result<()> {
+    render_more(work, args)?;
+    let crops = Arc::new(Crops::load(&more_file(work), args.more_each)?);
+    let held_out = Crops::load(&crop_files(work)[1], HELD_OUT_EACH)?;
+    let device = Device::flex().autodiff();
+    device.seed(SEED + 2);
+    let named = match from {
+        Some(pack) => NamedTensors::read(&fs::read(pack.join("clip.safetensors"))?)?,
+        None => Checkpoint::new(work, NAME).weights("net", ImageEncoder::new(&SHAPE, &Device::flex()))?.named(),
+    };
+    let plain = ImageEncoder::from_named(&named, &Device::flex())?;
+    log.line(&format!("{MORE} step 0 {}", judge(&plain, &held_out, held_out.people())))?;
+    let rows = features(&plain, &crops, crops.people());
+    let rows = Tensor::<1>::from_floats(&rows[..], &device).reshape([crops.people(), crops.each(), SHAPE.dim]);
+    let means = unit(rows.mean_dim(1).reshape([crops.people(), SHAPE.dim])).into_data();
+    let head = Margin::towards(Tensor::from_data(means, &device));
+    let net = ImageEncoder::from_named(&named, &device)?;
+    let plan = Plan { name: MORE, steps: args.more_steps, peak: 1e-3, ramp: 0.0 };
+    run(&plan, work, (net, head), &crops, &held_out, log)
+}
+
+fn run(
+    plan: &Plan,
+    work: &Path,
+    (mut net, mut head): (ImageEncoder, Margin),
+    crops: &Arc<Crops>,
+    held_out: &Crops,
+    log: &Log,
+) -> Result<()> {
+    let device = Device::flex().autodiff();
     let optimizer = || AdamWConfig::new().with_epsilon(1e-8).with_weight_decay(0.03).init();
     let (mut net_optimizer, mut head_optimizer) = (optimizer(), optimizer());
-    let checkpoint = Checkpoint::new(work, NAME);
-    let steps = args.encoder_steps;
+    let &Plan { name, steps, peak, ramp } = plan;
+    let checkpoint = Checkpoint::new(work, name);
     let start = checkpoint.step().min(steps);
     if start > 0 {
         (net, net_optimizer) = checkpoint.load("net", net, net_optimizer)?;
         (head, head_optimizer) = checkpoint.load("head", head, head_optimizer)?;
     }
-    let schedule = Schedule { peak: 2e-3, warmup: (steps / 20).max(1), steps };
+    let schedule = Schedule { peak, warmup: (steps / 20).max(1), steps };
     let input = 32 * SHAPE.side;
-    let batches = prefetch(people, input, start, steps);
-    let progress = bar(steps, start, NAME);
+    let batches = prefetch(Arc::clone(crops), input, start, steps);
+    let progress = bar(steps, start, name);
     let (mut mean_loss, mut mean_right) = (0.0f32, 0.0f32);
     for step in start..steps {
         let batch = batches.recv()?;
         let images = Tensor::<1>::from_floats(&batch.pixels[..], &device);
         let features = net.forward(images.reshape([batch.labels.len(), 3, input, input]));
-        let grown = (step as f32 / (RAMP * steps as f32)).min(1.0);
+        let grown = if ramp > 0.0 { (step as f32 / (ramp * steps as f32)).min(1.0) } else { 1.0 };
         let (loss, cosines) = head.loss(features, &batch.labels, SCALE, MARGIN * grown);
         let value = values(loss.clone().detach()).values[0];
         ensure!(value.is_finite(), "the encoder's loss is not finite at step {step}");
@@ -119,19 +197,19 @@ pub fn train(work: &Path, args: &EncoderArgs, log: &Log) -> Result<ImageEncoder>
             checkpoint.commit(step + 1)?;
             let count = if end { held_out.people() } else { held_out.people().min(60) };
             log.line(&format!(
-                "{NAME} step {} loss {mean_loss:.4} right {mean_right:.4} {}",
+                "{name} step {} loss {mean_loss:.4} right {mean_right:.4} {}",
                 step + 1,
-                judge(&net.valid(), &held_out, count)
+                judge(&net.valid(), held_out, count)
             ))?;
         }
     }
     progress.finish();
-    trained(work)
+    Ok(())
 }
 
 /// The trained network on the plain device.
 pub fn trained(work: &Path) -> Result<ImageEncoder> {
-    Checkpoint::new(work, NAME).weights("net", ImageEncoder::new(&SHAPE, &Device::flex()))
+    Checkpoint::new(work, MORE).weights("net", ImageEncoder::new(&SHAPE, &Device::flex()))
 }
 
 /// Share of rows whose true class has the largest cosine.

@@ -2,7 +2,7 @@
 //!
 //! Every step keeps its state in the working folder and goes on where it stopped. Seeds of people: 700 000.. set the
 //! check's bar, 800 000.. are its enrolled people and strangers, 900 000.. are held out from the encoder, 1 000 000..
-//! train it. Seeds of crowds: 1 000 000.. train the detector, 2 000 000.. judge it, 3 000 000.. are searched for decoys.
+//! and 1 100 000.. train it. Seeds of crowds: 1 000 000.. train the detector, 2 000 000.. judge it, 3 000 000.. are searched for decoys.
 
 mod assign;
 mod augment;
@@ -27,7 +27,7 @@ mod text;
 mod verification;
 mod vocabulary;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::Result;
@@ -56,6 +56,17 @@ enum Step {
     Crops(encoder::EncoderArgs),
     /// Trains the image encoder.
     Encoder(encoder::EncoderArgs),
+    /// Trains it on with more people.
+    More {
+        /// From this pack's weights, not from where the step before ended.
+        #[arg(long)]
+        from: Option<PathBuf>,
+        /// People held out.
+        #[arg(long, default_value_t = 200)]
+        held_out: usize,
+        #[command(flatten)]
+        args: encoder::MoreArgs,
+    },
     /// Learns the vocabulary and trains the text encoder.
     Text(Settings),
     /// Trains the detector.
@@ -65,6 +76,9 @@ enum Step {
         /// The detector alone; the pack's other files stay as they are.
         #[arg(long)]
         detector_only: bool,
+        /// The image and the text encoder alone
+        #[arg(long, conflicts_with = "detector_only")]
+        encoders_only: bool,
     },
     /// Measures the pack.
     Check(check::CheckArgs),
@@ -75,6 +89,8 @@ enum Step {
 struct Settings {
     #[command(flatten)]
     encoder: encoder::EncoderArgs,
+    #[command(flatten)]
+    more: encoder::MoreArgs,
     #[command(flatten)]
     text: text::TextArgs,
     #[command(flatten)]
@@ -91,10 +107,15 @@ fn main() -> Result<()> {
         Step::All(settings) => recipe.all(&settings),
         Step::Crops(args) => encoder::render_crops(&recipe.work, &args),
         Step::Encoder(args) => recipe.encoder(&args),
+        Step::More { from, held_out, args } => {
+            encoder::render_held_out(&recipe.work, held_out)?;
+            recipe.more(&args, from.as_deref())
+        }
         Step::Text(settings) => recipe.text(&settings),
         Step::Detector(args) => recipe.detector(&args),
-        Step::Pack { detector_only: true } => pack::write_detector(&recipe.work, &recipe.out),
-        Step::Pack { detector_only: false } => pack::write(&recipe.work, &recipe.out),
+        Step::Pack { detector_only: true, .. } => pack::write_detector(&recipe.work, &recipe.out),
+        Step::Pack { encoders_only: true, .. } => pack::write_encoders(&recipe.work, &recipe.out),
+        Step::Pack { .. } => pack::write(&recipe.work, &recipe.out),
         Step::Check(args) => recipe.check(&args),
     }
 }
@@ -109,6 +130,7 @@ impl Recipe {
     fn all(&self, settings: &Settings) -> Result<()> {
         self.detector(&settings.detector)?;
         self.encoder(&settings.encoder)?;
+        self.more(&settings.more, None)?;
         self.text(settings)?;
         pack::write(&self.work, &self.out)?;
         self.check(&settings.check)?;
@@ -116,12 +138,17 @@ impl Recipe {
     }
 
     fn encoder(&self, args: &encoder::EncoderArgs) -> Result<()> {
-        self.timed(&format!("encoder {args:?}"), || encoder::train(&self.work, args, &self.log).map(drop))
+        self.timed(&format!("encoder {args:?}"), || encoder::train(&self.work, args, &self.log))
+    }
+
+    fn more(&self, args: &encoder::MoreArgs, from: Option<&Path>) -> Result<()> {
+        let from_what = from.map_or_else(|| "the encoder".to_owned(), |pack| pack.display().to_string());
+        self.timed(&format!("more, from {from_what} {args:?}"), || encoder::train_on_more(&self.work, args, from, &self.log))
     }
 
     fn text(&self, settings: &Settings) -> Result<()> {
         self.timed(&format!("text {:?}", settings.text), || {
-            text::train(&self.work, &settings.text, settings.encoder.each, &self.log).map(drop)
+            text::train(&self.work, &settings.text, settings.more.more_each, &self.log).map(drop)
         })
     }
 

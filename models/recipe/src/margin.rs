@@ -24,6 +24,11 @@ impl Margin {
         Self { classes: init.init([people, dim], device) }
     }
 
+    /// The given directions, `[people, dim]`.
+    pub fn towards(classes: Tensor<2>) -> Self {
+        Self { classes: Param::from_tensor(classes) }
+    }
+
     /// Mean over the batch of −log softmax(`scale`·(cos − `margin` at the true class)); also the cosines [N, people].
     pub fn loss(&self, features: Tensor<2>, labels: &[u32], scale: f32, margin: f32) -> (Tensor<1>, Tensor<2>) {
         let device = features.device();

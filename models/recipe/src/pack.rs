@@ -27,8 +27,16 @@ They may be used under the MIT licence or the Apache License, Version 2.0, at yo
 
 /// Writes what `work` holds, part by part, into the pack's folder.
 pub fn write(work: &Path, out: &Path) -> Result<()> {
-    fs::create_dir_all(out)?;
     write_detector(work, out)?;
+    write_encoders(work, out)?;
+    fs::write(out.join("pack.toml"), ABOUT)?;
+    fs::write(out.join("LICENSE"), LICENSE)?;
+    copy_log(work, out)
+}
+
+/// Writes the image and the text encoder alone, with the vocabulary.
+pub fn write_encoders(work: &Path, out: &Path) -> Result<()> {
+    fs::create_dir_all(out)?;
     let mut tensors = encoder::trained(work)?.named();
     let mut text = text::trained(work)?.to_tensors();
     // Behind the bound that the forward pass clips at there is no gradient; what is stored keeps to it too.
@@ -38,9 +46,7 @@ pub fn write(work: &Path, out: &Path) -> Result<()> {
     let bytes = tensors.to_safetensors(Precision::F16)?;
     fs::write(out.join("clip.safetensors"), bytes).context("writing the weights")?;
     fs::copy(text::vocabulary_file(work), out.join("bpe.txt")).context("writing the vocabulary")?;
-    fs::write(out.join("pack.toml"), ABOUT)?;
-    fs::write(out.join("LICENSE"), LICENSE)?;
-    copy_log(work, out)
+    Ok(())
 }
 
 /// Puts the log as it stands beside the weights.

@@ -3,6 +3,8 @@
 //! The architecture of Radford et al. 2021 (§2.4): three stem convolutions, average pooling wherever a ResNet would
 //! stride, and multi-head attention from the mean token instead of global pooling.
 
+mod load;
+
 use burn::module::Param;
 use burn::nn::conv::Conv2d;
 use burn::nn::pool::AvgPool2dConfig;

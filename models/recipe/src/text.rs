@@ -11,8 +11,8 @@ use lintel::text_encoder::{Prompts, TextConfig, TextEncoder};
 use lintel::tokenizer::Tokenizer;
 use lintel_faces::{Person, Traits};
 
-use crate::crops::{Crops, TRAIN_PEOPLE};
-use crate::encoder::{self, crop_files};
+use crate::crops::{Crops, MORE_PEOPLE, TRAIN_PEOPLE, wears_glasses};
+use crate::encoder::{self, more_file};
 use crate::layers::values;
 use crate::log::Log;
 use crate::names::name;
@@ -58,7 +58,7 @@ pub fn train(work: &Path, args: &TextArgs, each: usize, log: &Log) -> Result<Tex
         (net, optimizer) = checkpoint.load("net", net, optimizer)?;
     }
     if start < args.text_steps {
-        let crops = Crops::load(&crop_files(work)[0], each)?;
+        let crops = Crops::load(&more_file(work), each)?;
         let images = encoder::features(&encoder::trained(work)?, &crops, crops.people());
         let schedule = Schedule { peak: 1e-3, warmup: 50, steps: args.text_steps };
         let progress = bar(args.text_steps, start, "text");
@@ -131,13 +131,15 @@ fn batch(step: usize, crops: &Crops, images: &[f32]) -> (Vec<f32>, Vec<String>) 
     let mut rows = Vec::with_capacity(BATCH * dim);
     let mut captions = Vec::with_capacity(BATCH);
     for &person in people.iter().cycle().take(BATCH) {
-        let row = person * crops.each() + rng.below(crops.each());
+        let number = rng.below(crops.each());
+        let row = person * crops.each() + number;
         rows.extend_from_slice(&images[row * dim..(row + 1) * dim]);
-        let seed = TRAIN_PEOPLE + person as u64;
+        let seed = MORE_PEOPLE + person as u64;
         captions.push(if rng.chance(0.25) {
             introduce(&name(&mut Rng::new(seed)), &mut rng)
         } else {
-            describe(&Person::from_seed(seed).traits(), &mut rng)
+            let traits = Person::from_seed(seed).traits();
+            describe(&Traits { glasses: traits.glasses.filter(|_| wears_glasses(number as u64)), ..traits }, &mut rng)
         });
     }
     (rows, captions)

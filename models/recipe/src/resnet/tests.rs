@@ -1,6 +1,6 @@
 //! The trainer's forward pass against the reference implementation's features (`../shared/reference`).
 
-use lintel::export::{PIXEL_MEAN, PIXEL_STD, VisualConfig};
+use lintel::export::{PIXEL_MEAN, PIXEL_STD};
 use lintel_tests::formula;
 use serde_json::Value;
 
@@ -24,62 +24,6 @@ fn the_names_and_shapes_are_openais() {
     }
 }
 
-/// Puts published weights into the trainer's encoder, by the names under which it gives them out.
-struct Loader<'a> {
-    named: &'a NamedTensors,
-    device: Device,
-}
-
-impl Loader<'_> {
-    fn tensor<const D: usize>(&self, name: &str) -> Tensor<D> {
-        let tensor = self.named.get(name).unwrap();
-        let shape: [usize; D] = tensor.shape.as_slice().try_into().unwrap();
-        Tensor::from_data(burn::tensor::TensorData::new(tensor.values.clone(), shape), &self.device)
-    }
-
-    fn block(&self, conv: &mut Conv2d, norm: &mut BatchNorm, conv_name: &str, norm_name: &str) {
-        conv.weight = Param::from_tensor(self.tensor(&format!("{conv_name}.weight")));
-        norm.gamma = Param::from_tensor(self.tensor(&format!("{norm_name}.weight")));
-        norm.beta = Param::from_tensor(self.tensor(&format!("{norm_name}.bias")));
-        for (state, part) in [(&norm.running_mean, "running_mean"), (&norm.running_var, "running_var")] {
-            state.update(self.tensor(&format!("{norm_name}.{part}")));
-            state.value_sync();
-        }
-    }
-
-    fn linear(&self, linear: &mut Linear, name: &str) {
-        linear.weight = Param::from_tensor(self.tensor::<2>(&format!("visual.attnpool.{name}.weight")).transpose());
-        linear.bias = Some(Param::from_tensor(self.tensor(&format!("visual.attnpool.{name}.bias"))));
-    }
-
-    fn load(&self) -> ImageEncoder {
-        let VisualConfig { width, layers, resolution, dim } = VisualConfig::from_tensors(self.named).unwrap();
-        let config = ImageConfig { width, layers, side: resolution / 32, dim };
-        let mut encoder = ImageEncoder::new(&config, &self.device);
-        for (i, (conv, norm)) in encoder.stem.iter_mut().zip(&mut encoder.stem_norms).enumerate() {
-            self.block(conv, norm, &format!("visual.conv{}", i + 1), &format!("visual.bn{}", i + 1));
-        }
-        for (i, stage) in encoder.stages.iter_mut().enumerate() {
-            for (j, block) in stage.iter_mut().enumerate() {
-                let p = format!("visual.layer{}.{j}", i + 1);
-                for (k, (conv, norm)) in block.convs.iter_mut().zip(&mut block.norms).enumerate() {
-                    self.block(conv, norm, &format!("{p}.conv{}", k + 1), &format!("{p}.bn{}", k + 1));
-                }
-                if let (Some(conv), Some(norm)) = (&mut block.shortcut, &mut block.shortcut_norm) {
-                    self.block(conv, norm, &format!("{p}.downsample.0"), &format!("{p}.downsample.1"));
-                }
-            }
-        }
-        let pool = &mut encoder.pool;
-        pool.position = Param::from_tensor(self.tensor("visual.attnpool.positional_embedding"));
-        self.linear(&mut pool.query, "q_proj");
-        self.linear(&mut pool.key, "k_proj");
-        self.linear(&mut pool.value, "v_proj");
-        self.linear(&mut pool.output, "c_proj");
-        encoder
-    }
-}
-
 fn reference(test: &str, file: &str) -> Option<Vec<u8>> {
     let root = [env!("CARGO_MANIFEST_DIR"), "..", "..", "..", "shared", "reference", file];
     let bytes = std::fs::read(root.iter().collect::<std::path::PathBuf>()).ok();
@@ -92,7 +36,7 @@ fn reference(test: &str, file: &str) -> Option<Vec<u8>> {
 /// Features of the pictures called `names`, one by one.
 fn features(named: &NamedTensors, names: &[&str], side: usize) -> Vec<Vec<f32>> {
     let device = Device::flex();
-    let encoder = Loader { named, device: device.clone() }.load();
+    let encoder = ImageEncoder::from_named(named, &device).unwrap();
     let embed = |name: &&str| {
         let pixels = formula::picture(name, side as u64);
         let value = |i: usize| {

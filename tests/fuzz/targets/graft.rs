@@ -1,0 +1,15 @@
+//! Any bytes → a face encoder that somebody brings, with the pixels' way in front of it: no panic, and what comes out can
+//! be read, but is not grafted twice.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use lintel::export::{Preprocessing, graft};
+use lintel::onnx::read;
+
+fuzz_target!(|bytes: &[u8]| {
+    for (_, preprocessing) in Preprocessing::NAMED {
+        let Ok(grafted) = graft(bytes, &preprocessing) else { continue };
+        assert!(read(&grafted).is_ok());
+        assert!(graft(&grafted, &preprocessing).is_err());
+    }
+});
