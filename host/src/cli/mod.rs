@@ -116,7 +116,7 @@ pub enum Verb {
     /// Print the completions of a shell
     Completions(CompletionsArgs),
     /// Bring a GPU up and no more: what training has another process do first, since a driver may crash the one that it is in
-    #[command(hide = true)]
+    #[command(hide = true, after_help = "Example:\n  lintel try-device --device vulkan")]
     TryDevice(ComputeArgs),
 }
 

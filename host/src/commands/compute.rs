@@ -76,7 +76,9 @@ mod tests {
         check("kill -INT $$", None);
         check(
             "kill -SEGV $$",
-            Some("vulkan does not work here (its driver crashed with signal 11); look after the GPU's driver, or leave --device out"),
+            Some(
+                "vulkan does not work here (its driver crashed with signal 11); look after the GPU's driver, or leave --device out",
+            ),
         );
     }
 }

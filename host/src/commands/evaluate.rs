@@ -136,7 +136,8 @@ fn crowd(wanted: usize, detector: &[u8], eyes: &mut Eyes, console: &Console) -> 
     let kept = crowd::Kept::by(detector, eyes.encoder());
     let opened = kept.as_ref().map(|kept| kept.open(eyes)).transpose().map_err(Failure::work)?;
     let mut crowd = opened.unwrap_or_default();
-    let progress = console.progress("meeting people who do not exist", wanted.saturating_sub(crowd.people.len()) as u64);
+    let progress =
+        console.progress("meeting people who do not exist", wanted.saturating_sub(crowd.people.len()) as u64);
     while crowd.people.len() < wanted {
         let grown = crowd.grow(wanted.min(crowd.people.len() + KEPT_EVERY), eyes, || {
             progress.step();

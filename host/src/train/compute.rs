@@ -10,18 +10,16 @@ use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
+use burn::module::Module as _;
 #[cfg(any(feature = "vulkan", feature = "cuda"))]
 use burn::tensor::DeviceType;
-use burn::module::Module as _;
 use burn::tensor::{Device, Tensor, TensorData};
 use serde::{Deserialize, Serialize};
 
 use super::gradients::gradients;
 use super::loss::{Targets, loss};
 use super::{CHUNK, Settings};
-use crate::text_encoder::{
-    MatmulPrecision, Prompts, TextConfig, TextEncoder, normalized, param_id, random_tensors,
-};
+use crate::text_encoder::{MatmulPrecision, Prompts, TextConfig, TextEncoder, normalized, param_id, random_tensors};
 
 /// How long a driver may take to bring a device up and to multiply two small matrices. Drivers have been seen to wait for
 /// ever where there is no adapter.

@@ -143,7 +143,9 @@ impl Recipe {
 
     fn more(&self, args: &encoder::MoreArgs, from: Option<&Path>) -> Result<()> {
         let from_what = from.map_or_else(|| "the encoder".to_owned(), |pack| pack.display().to_string());
-        self.timed(&format!("more, from {from_what} {args:?}"), || encoder::train_on_more(&self.work, args, from, &self.log))
+        self.timed(&format!("more, from {from_what} {args:?}"), || {
+            encoder::train_on_more(&self.work, args, from, &self.log)
+        })
     }
 
     fn text(&self, settings: &Settings) -> Result<()> {
