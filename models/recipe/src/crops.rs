@@ -56,7 +56,7 @@ pub fn crop(person: u64, number: u64) -> Result<Vec<u8>> {
 
 /// Whether somebody who has glasses wears them in this crop.
 pub fn wears_glasses(number: u64) -> bool {
-    number % 2 == 0
+    number.is_multiple_of(2)
 }
 
 fn aligned(picture: &Picture, rng: &mut Rng) -> Result<Vec<u8>> {
