@@ -85,7 +85,7 @@ fn write(visit: &Visit, path: &Path) -> Result<()> {
             None => jpeg(&picture, QUALITY),
         };
         frozen = Some(bytes.clone());
-        if visit.damaged_frame == Some(index) {
+        if visit.damaged_frame == Some(index) || past(visit.damaged_from_s) {
             bytes.truncate(bytes.len() / 2);
         }
         writer.push(&bytes)?;

@@ -44,6 +44,9 @@ fn two() -> f64 {
     2.0
 }
 
+/// A camera that is no good is told within so many seconds, on every rig.
+const TOLD_WITHIN_S: f64 = 2.0;
+
 /// What the camera sees for some seconds: people walk up to the door and stand before it.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -70,6 +73,9 @@ pub struct Visit {
     /// This picture, from 0, is damaged.
     #[serde(default)]
     pub damaged_frame: Option<usize>,
+    /// From this second on until the visit ends every picture of a live camera is cut short.
+    #[serde(default)]
+    pub damaged_from_s: Option<f32>,
     /// From this second on until the visit ends the camera is unplugged.
     #[serde(default)]
     pub unplugged_from_s: Option<f32>,
@@ -88,8 +94,20 @@ impl Visit {
             freezes_after_s: None,
             dark_after_s: None,
             damaged_frame: None,
+            damaged_from_s: None,
             unplugged_from_s: None,
         }
+    }
+
+    /// From which second on the camera is no good for the rest of the visit, and in what words that is told.
+    fn flaws(&self) -> impl Iterator<Item = (f64, &'static str)> {
+        let flaws = [
+            (self.freezes_after_s, "camera is frozen"),
+            (self.dark_after_s, "camera sees no light"),
+            (self.damaged_from_s, "camera pictures are damaged"),
+            (self.unplugged_from_s, "camera is gone"),
+        ];
+        flaws.into_iter().filter_map(|(from, words)| Some((f64::from(from?), words)))
     }
 
     /// What a camera records of it: whether that is plugged in is not in the picture.
@@ -246,7 +264,7 @@ pub struct Observed {
     /// Releases of the strike.
     pub releases: Vec<ObservedRelease>,
     /// Faults in order.
-    pub faults: Vec<String>,
+    pub faults: Vec<ObservedFault>,
     /// Screens in order.
     pub screens: Vec<String>,
     /// The run's error, if it did not end with the recordings.
@@ -264,6 +282,17 @@ pub struct ObservedRelease {
     pub at_s: f64,
     /// Until it was locked; `None`: it never was.
     pub for_s: Option<f64>,
+}
+
+/// A fault that appeared.
+#[derive(Clone, PartialEq, Debug)]
+pub struct ObservedFault {
+    /// In the words of the log.
+    pub words: String,
+    /// During which visit, from 1; 0: before them all.
+    pub visit: usize,
+    /// Seconds after the visit began.
+    pub at_s: f64,
 }
 
 impl Scenario {
@@ -288,9 +317,20 @@ impl Scenario {
         for (wanted, got) in expect.releases.iter().zip(&observed.releases) {
             wanted.check(got)?;
         }
-        let told = observed.faults.iter().filter(|fault| !expect.tolerated.contains(fault));
+        let told = observed.faults.iter().map(|fault| &fault.words).filter(|words| !expect.tolerated.contains(words));
         if !told.eq(&expect.faults) {
             bail!("wanted the faults {:?}, saw {:?}", expect.faults, observed.faults);
+        }
+        for (number, visit) in (1..).zip(&self.visits) {
+            for (from_s, words) in visit.flaws() {
+                let told = observed.faults.iter().find(|fault| fault.visit == number && fault.words == words);
+                if !told.is_some_and(|fault| fault.at_s <= from_s + TOLD_WITHIN_S) {
+                    bail!(
+                        "{words} from {from_s} s of visit {number} on, wanted told within {TOLD_WITHIN_S} s, saw {:?}",
+                        observed.faults
+                    );
+                }
+            }
         }
         let mut rest = observed.screens.iter();
         for wanted in &expect.screens {

@@ -101,7 +101,7 @@ pub fn render_all(file: &Path, first: u64, people: usize, each: usize) -> Result
     let mut out = BufWriter::new(fs::File::create(&partial)?);
     let progress = bar(people, 0, "crops");
     let seeds: Vec<u64> = (0..people as u64).map(|i| first + i).collect();
-    for chunk in seeds.chunks(16) {
+    for chunk in seeds.chunks(128) {
         let rows: Vec<Vec<Vec<u8>>> = chunk
             .par_iter()
             .map(|&person| (0..each as u64).map(|n| crop(person, n)).collect::<Result<_>>())

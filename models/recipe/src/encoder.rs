@@ -1,6 +1,7 @@
 //! Cached crops → trained image-encoder weights.
 
 use std::fs;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, sync_channel};
@@ -10,6 +11,7 @@ use anyhow::{Result, ensure};
 use burn::optim::{AdamWConfig, GradientsParams};
 use burn::prelude::*;
 use lintel::weights::NamedTensors;
+use rayon::prelude::*;
 
 use crate::augment::{plain, varied};
 use crate::crops::{Crops, HELD_OUT_PEOPLE, MORE_PEOPLE, TRAIN_PEOPLE, render_all};
@@ -36,6 +38,8 @@ const RAMP: f32 = 0.25;
 const NAME: &str = "encoder";
 const MORE: &str = "more";
 const SAVE_EVERY: usize = 250;
+/// Crops that are looked at together where nothing is learned.
+const LOOKED_AT: usize = 256;
 
 /// How long to train on how much.
 #[derive(Clone, Debug, clap::Args)]
@@ -66,6 +70,9 @@ pub struct MoreArgs {
     /// Optimiser steps.
     #[arg(long, default_value_t = 2500)]
     pub more_steps: usize,
+    /// Crops in one step.
+    #[arg(long, default_value_t = BATCH)]
+    pub more_batch: usize,
 }
 
 /// Where the crops of more people lie.
@@ -104,6 +111,8 @@ struct Plan {
     /// What its checkpoint and its lines in the log are called.
     name: &'static str,
     steps: usize,
+    /// Crops in one step.
+    batch: usize,
     /// The highest learning rate.
     peak: f64,
     /// Share of the steps over which the margin grows to its full size.
@@ -111,54 +120,53 @@ struct Plan {
 }
 
 /// Trains in `work` from nothing, going on where an earlier run stopped.
-pub fn train(work: &Path, args: &EncoderArgs, log: &Log) -> Result<()> {
+pub fn train(work: &Path, args: &EncoderArgs, device: &Device, log: &Log) -> Result<()> {
     render_crops(work, args)?;
     let [people, held_out] = crop_files(work);
     let crops = Arc::new(Crops::load(&people, args.each)?);
     let held_out = Crops::load(&held_out, HELD_OUT_EACH)?;
-    let device = Device::flex().autodiff();
+    let device = device.clone().autodiff();
     device.seed(SEED);
     let net = ImageEncoder::new(&SHAPE, &device);
     let head = Margin::new(crops.people(), SHAPE.dim, &device);
-    let plan = Plan { name: NAME, steps: args.encoder_steps, peak: 2e-3, ramp: RAMP };
-    run(&plan, work, (net, head), &crops, &held_out, log)
+    let plan = Plan { name: NAME, steps: args.encoder_steps, batch: BATCH, peak: 2e-3, ramp: RAMP };
+    run(&plan, work, (net, head), (&crops, &held_out), &device, log)
 }
 
 /// Trains on with more people: from the weights of `from`, a pack's folder, or where [`train`] ended. A person's direction
 /// starts as the mean of what the encoder makes of the crops.
-pub fn train_on_more(work: &Path, args: &MoreArgs, from: Option<&Path>, log: &Log) -> Result<()> {
+pub fn train_on_more(work: &Path, args: &MoreArgs, from: Option<&Path>, plain: &Device, log: &Log) -> Result<()> {
     render_more(work, args)?;
     let crops = Arc::new(Crops::load(&more_file(work), args.more_each)?);
     let held_out = Crops::load(&crop_files(work)[1], HELD_OUT_EACH)?;
-    let device = Device::flex().autodiff();
+    let device = plain.clone().autodiff();
     device.seed(SEED + 2);
     let named = match from {
         Some(pack) => NamedTensors::read(&fs::read(pack.join("clip.safetensors"))?)?,
         None => Checkpoint::new(work, NAME).weights("net", ImageEncoder::new(&SHAPE, &Device::flex()))?.named(),
     };
-    let plain = ImageEncoder::from_named(&named, &Device::flex())?;
-    log.line(&format!("{MORE} step 0 {}", judge(&plain, &held_out, held_out.people())))?;
-    let rows = features(&plain, &crops, crops.people());
+    let before = ImageEncoder::from_named(&named, plain)?;
+    log.line(&format!("{MORE} step 0 {}", judge(&before, &held_out, held_out.people(), plain)))?;
+    let rows = features(&before, &crops, crops.people(), plain);
     let rows = Tensor::<1>::from_floats(&rows[..], &device).reshape([crops.people(), crops.each(), SHAPE.dim]);
     let means = unit(rows.mean_dim(1).reshape([crops.people(), SHAPE.dim])).into_data();
     let head = Margin::towards(Tensor::from_data(means, &device));
     let net = ImageEncoder::from_named(&named, &device)?;
-    let plan = Plan { name: MORE, steps: args.more_steps, peak: 1e-3, ramp: 0.0 };
-    run(&plan, work, (net, head), &crops, &held_out, log)
+    let plan = Plan { name: MORE, steps: args.more_steps, batch: args.more_batch, peak: 1e-3, ramp: 0.0 };
+    run(&plan, work, (net, head), (&crops, &held_out), &device, log)
 }
 
 fn run(
     plan: &Plan,
     work: &Path,
     (mut net, mut head): (ImageEncoder, Margin),
-    crops: &Arc<Crops>,
-    held_out: &Crops,
+    (crops, held_out): (&Arc<Crops>, &Crops),
+    device: &Device,
     log: &Log,
 ) -> Result<()> {
-    let device = Device::flex().autodiff();
     let optimizer = || AdamWConfig::new().with_epsilon(1e-8).with_weight_decay(0.03).init();
     let (mut net_optimizer, mut head_optimizer) = (optimizer(), optimizer());
-    let &Plan { name, steps, peak, ramp } = plan;
+    let &Plan { name, steps, batch, peak, ramp } = plan;
     let checkpoint = Checkpoint::new(work, name);
     let start = checkpoint.step().min(steps);
     if start > 0 {
@@ -167,12 +175,12 @@ fn run(
     }
     let schedule = Schedule { peak, warmup: (steps / 20).max(1), steps };
     let input = 32 * SHAPE.side;
-    let batches = prefetch(Arc::clone(crops), input, start, steps);
+    let batches = prefetch(Arc::clone(crops), input, batch, start..steps);
     let progress = bar(steps, start, name);
     let (mut mean_loss, mut mean_right) = (0.0f32, 0.0f32);
     for step in start..steps {
         let batch = batches.recv()?;
-        let images = Tensor::<1>::from_floats(&batch.pixels[..], &device);
+        let images = Tensor::<1>::from_floats(&batch.pixels[..], device);
         let features = net.forward(images.reshape([batch.labels.len(), 3, input, input]));
         let grown = if ramp > 0.0 { (step as f32 / (ramp * steps as f32)).min(1.0) } else { 1.0 };
         let (loss, cosines) = head.loss(features, &batch.labels, SCALE, MARGIN * grown);
@@ -199,7 +207,7 @@ fn run(
             log.line(&format!(
                 "{name} step {} loss {mean_loss:.4} right {mean_right:.4} {}",
                 step + 1,
-                judge(&net.valid(), held_out, count)
+                judge(&net.valid(), held_out, count, &device.clone().inner())
             ))?;
         }
     }
@@ -207,9 +215,9 @@ fn run(
     Ok(())
 }
 
-/// The trained network on the plain device.
-pub fn trained(work: &Path) -> Result<ImageEncoder> {
-    Checkpoint::new(work, MORE).weights("net", ImageEncoder::new(&SHAPE, &Device::flex()))
+/// The trained network on a plain device.
+pub fn trained(work: &Path, device: &Device) -> Result<ImageEncoder> {
+    Checkpoint::new(work, MORE).weights("net", ImageEncoder::new(&SHAPE, device))
 }
 
 /// Share of rows whose true class has the largest cosine.
@@ -220,27 +228,25 @@ fn right(cosines: Tensor<2>, labels: &[u32]) -> f32 {
 }
 
 /// Unit features of the first `people` people's crops, as the product would see them.
-pub fn features(net: &ImageEncoder, crops: &Crops, people: usize) -> Vec<f32> {
+pub fn features(net: &ImageEncoder, crops: &Crops, people: usize, device: &Device) -> Vec<f32> {
     let input = 32 * SHAPE.side;
     let size = 3 * input * input;
-    let device = Device::flex();
     let mut all = Vec::new();
     let count = people * crops.each();
-    for start in (0..count).step_by(BATCH) {
-        let n = BATCH.min(count - start);
+    for start in (0..count).step_by(LOOKED_AT) {
+        let n = LOOKED_AT.min(count - start);
         let mut pixels = vec![0.0; n * size];
-        for (i, out) in pixels.chunks_exact_mut(size).enumerate() {
-            plain(crops.get(start + i), input, out);
-        }
-        let images = Tensor::<1>::from_floats(&pixels[..], &device).reshape([n, 3, input, input]);
+        let outs = pixels.par_chunks_exact_mut(size).enumerate();
+        outs.for_each(|(i, out)| plain(crops.get(start + i), input, out));
+        let images = Tensor::<1>::from_floats(&pixels[..], device).reshape([n, 3, input, input]);
         all.extend(values(unit(net.forward(images))).values);
     }
     all
 }
 
 /// One line of what the network reaches on people it has not seen.
-pub fn judge(net: &ImageEncoder, held_out: &Crops, people: usize) -> String {
-    let rows = features(net, held_out, people);
+pub fn judge(net: &ImageEncoder, held_out: &Crops, people: usize, device: &Device) -> String {
+    let rows = features(net, held_out, people, device);
     let found = verify(&rows, SHAPE.dim, held_out.each());
     let door = open_set(&rows, SHAPE.dim, held_out.each(), found.bar.max(0.0) * 1.1, 50);
     format!(
@@ -258,26 +264,26 @@ pub fn judge(net: &ImageEncoder, held_out: &Crops, people: usize) -> String {
 }
 
 /// Varies and packs the crops of each step on a thread of its own; a step's batch depends on its number alone.
-fn prefetch(crops: Arc<Crops>, input: usize, from: usize, to: usize) -> Receiver<Batch> {
+fn prefetch(crops: Arc<Crops>, input: usize, batch: usize, steps: Range<usize>) -> Receiver<Batch> {
     let (send, receive) = sync_channel(4);
     thread::spawn(move || {
         let size = 3 * input * input;
-        let per_epoch = crops.len() / BATCH;
+        let per_epoch = crops.len() / batch;
         let mut order: Vec<usize> = Vec::new();
         let mut epoch = usize::MAX;
-        for step in from..to {
+        for step in steps {
             if step / per_epoch != epoch {
                 epoch = step / per_epoch;
                 order = (0..crops.len()).collect();
                 Rng::new(SEED << 32 | epoch as u64).shuffle(&mut order);
             }
-            let mut rng = Rng::new((SEED + 1) << 32 | step as u64);
-            let at = step % per_epoch * BATCH;
-            let picked = &order[at..at + BATCH];
-            let mut pixels = vec![0.0; BATCH * size];
-            for (out, &index) in pixels.chunks_exact_mut(size).zip(picked) {
+            let at = step % per_epoch * batch;
+            let picked = &order[at..at + batch];
+            let mut pixels = vec![0.0; batch * size];
+            pixels.par_chunks_exact_mut(size).zip(picked).enumerate().for_each(|(i, (out, &index))| {
+                let mut rng = Rng::new((SEED + 1) << 48 | (step as u64) << 16 | i as u64);
                 varied(crops.get(index), input, &mut rng, out);
-            }
+            });
             let labels = picked.iter().map(|index| (index / crops.each()) as u32).collect();
             if send.send(Batch { pixels, labels }).is_err() {
                 return;

@@ -31,7 +31,9 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::Result;
+use burn::prelude::Device;
 use clap::{Parser, Subcommand};
+use lintel::cli::{ComputeArg, ComputeArgs};
 
 use crate::log::Log;
 
@@ -44,6 +46,9 @@ struct Cli {
     /// The pack's folder.
     #[arg(long, global = true, default_value = "models/mini")]
     out: PathBuf,
+    /// Where encoders are trained: minutes on a GPU, hours on the processor
+    #[arg(long, global = true, value_enum, default_value_t = ComputeArg::Cpu)]
+    device: ComputeArg,
     #[command(subcommand)]
     step: Step,
 }
@@ -102,7 +107,9 @@ struct Settings {
 fn main() -> Result<()> {
     let cli = Cli::parse();
     std::fs::create_dir_all(&cli.work)?;
-    let recipe = Recipe { log: Log::new(&cli.work), work: cli.work, out: cli.out };
+    let compute = ComputeArgs { device: cli.device, ..ComputeArgs::default() };
+    let device = compute.compute().open(compute.precision())?.device;
+    let recipe = Recipe { log: Log::new(&cli.work), work: cli.work, out: cli.out, device };
     match cli.step {
         Step::All(settings) => recipe.all(&settings),
         Step::Crops(args) => encoder::render_crops(&recipe.work, &args),
@@ -124,6 +131,7 @@ struct Recipe {
     work: PathBuf,
     out: PathBuf,
     log: Log,
+    device: Device,
 }
 
 impl Recipe {
@@ -138,19 +146,19 @@ impl Recipe {
     }
 
     fn encoder(&self, args: &encoder::EncoderArgs) -> Result<()> {
-        self.timed(&format!("encoder {args:?}"), || encoder::train(&self.work, args, &self.log))
+        self.timed(&format!("encoder {args:?}"), || encoder::train(&self.work, args, &self.device, &self.log))
     }
 
     fn more(&self, args: &encoder::MoreArgs, from: Option<&Path>) -> Result<()> {
         let from_what = from.map_or_else(|| "the encoder".to_owned(), |pack| pack.display().to_string());
         self.timed(&format!("more, from {from_what} {args:?}"), || {
-            encoder::train_on_more(&self.work, args, from, &self.log)
+            encoder::train_on_more(&self.work, args, from, &self.device, &self.log)
         })
     }
 
     fn text(&self, settings: &Settings) -> Result<()> {
         self.timed(&format!("text {:?}", settings.text), || {
-            text::train(&self.work, &settings.text, settings.more.more_each, &self.log).map(drop)
+            text::train(&self.work, &settings.text, settings.more.more_each, &self.device, &self.log).map(drop)
         })
     }
 

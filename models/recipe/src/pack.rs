@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, Result};
+use burn::prelude::Device;
 use lintel::text_encoder::MAX_LOGIT_SCALE;
 use lintel::weights::{NamedTensor, Precision};
 
@@ -37,7 +38,7 @@ pub fn write(work: &Path, out: &Path) -> Result<()> {
 /// Writes the image and the text encoder alone, with the vocabulary.
 pub fn write_encoders(work: &Path, out: &Path) -> Result<()> {
     fs::create_dir_all(out)?;
-    let mut tensors = encoder::trained(work)?.named();
+    let mut tensors = encoder::trained(work, &Device::flex())?.named();
     let mut text = text::trained(work)?.to_tensors();
     // Behind the bound that the forward pass clips at there is no gradient; what is stored keeps to it too.
     let scale = text.get("logit_scale")?.values[0].min(MAX_LOGIT_SCALE.ln());

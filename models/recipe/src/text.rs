@@ -44,12 +44,12 @@ pub fn vocabulary_file(work: &Path) -> std::path::PathBuf {
 }
 
 /// Learns the vocabulary, trains in `work`, and returns the text encoder.
-pub fn train(work: &Path, args: &TextArgs, each: usize, log: &Log) -> Result<TextEncoder> {
+pub fn train(work: &Path, args: &TextArgs, each: usize, plain: &Device, log: &Log) -> Result<TextEncoder> {
     let merges = merges();
     fs::write(vocabulary_file(work), &merges.0)?;
     let config = config(merges.1);
     let tokenizer = Tokenizer::new(merges.0.as_bytes(), config.vocabulary, CONTEXT)?;
-    let device = Device::flex().autodiff();
+    let device = plain.clone().autodiff();
     let checkpoint = Checkpoint::new(work, "text");
     let mut net = TextEncoder::random(&config, SEED, &device);
     let mut optimizer = AdamWConfig::new().with_epsilon(1e-8).with_weight_decay(0.1).init();
@@ -59,7 +59,7 @@ pub fn train(work: &Path, args: &TextArgs, each: usize, log: &Log) -> Result<Tex
     }
     if start < args.text_steps {
         let crops = Crops::load(&more_file(work), each)?;
-        let images = encoder::features(&encoder::trained(work)?, &crops, crops.people());
+        let images = encoder::features(&encoder::trained(work, plain)?, &crops, crops.people(), plain);
         let schedule = Schedule { peak: 1e-3, warmup: 50, steps: args.text_steps };
         let progress = bar(args.text_steps, start, "text");
         let mut mean = 0.0f32;

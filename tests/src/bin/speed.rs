@@ -8,14 +8,15 @@ use std::alloc::System;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 use clap::Parser;
 use lintel_edge::camera::replay::{Pace, Replay};
-use lintel_edge::clock::Stop;
+use lintel_edge::camera::{Camera, CameraError, Captured, Picture};
+use lintel_edge::clock::{Clock, Stop};
 use lintel_edge::config::Config;
 use lintel_edge::display::NoDisplay;
 use lintel_edge::events::{Memory, NoSink, Sink};
@@ -65,7 +66,8 @@ fn main() -> Result<()> {
     let visit = |number: u32| Visit::of(vec![Who::Enrolled(number)], 6.0);
     let played = (1..=2).map(|number| recording(&visit(number), &world.kept())).collect::<Result<Vec<_>>>()?;
     let options = Options { threads: args.threads, ..Options::default() };
-    replayed(&args, &world, &options, &played)?;
+    let alone = replayed(&args, &world, &options, &played)?;
+    flat_out(&args, &world, &options, &played, alone)?;
     live(&args, &world, &options, &played)?;
     starts(&args, &world, &played)
 }
@@ -102,7 +104,7 @@ impl Eyes for Timed {
         let mut looks = self.looks.lock().unwrap_or_else(PoisonError::into_inner);
         looks.done += 1;
         if looks.done.is_multiple_of(looks.every) {
-            let mark = mark(looks.done);
+            let mark = mark(looks.done, resident());
             looks.marks.push(mark);
         }
         Ok(seen)
@@ -114,14 +116,14 @@ fn now() -> Instant {
     Instant::now()
 }
 
-fn mark(looks: usize) -> Mark {
+fn mark(looks: usize, resident_kb: u64) -> Mark {
     let stats = HEAP.stats();
     let used = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
     Mark {
         looks,
         wall: now(),
         cpu: Duration::new(used.tv_sec.cast_unsigned(), u32::try_from(used.tv_nsec).unwrap_or_default()),
-        resident_kb: resident(),
+        resident_kb,
         allocations: stats.allocations + stats.reallocations,
         held: stats.bytes_allocated.cast_signed() - stats.bytes_deallocated.cast_signed(),
     }
@@ -146,8 +148,9 @@ fn keeper(vision: &Vision, config: &Config, events: Box<dyn Sink>) -> Result<Kee
     })?)
 }
 
-/// MJPEG in, verdict out, one frame after the other, as fast as it goes.
-fn replayed(args: &Args, world: &World, options: &Options, played: &[PathBuf]) -> Result<()> {
+/// MJPEG in, verdict out, one frame after the other, as fast as it goes. What the models alone took for a frame, in
+/// milliseconds.
+fn replayed(args: &Args, world: &World, options: &Options, played: &[PathBuf]) -> Result<f64> {
     let each = 60;
     let repeats: Vec<PathBuf> = played.iter().cycle().take(args.frames.div_ceil(each).max(2)).cloned().collect();
     let vision = Vision::open(&world.bundle(), options, QualityLimits::default())?;
@@ -170,7 +173,7 @@ fn replayed(args: &Args, world: &World, options: &Options, played: &[PathBuf]) -
     let timings = *timings.lock().unwrap_or_else(PoisonError::into_inner);
     let millis = |time: Duration| time.as_secs_f64() * 1e3 / timings.frames as f64;
     println!(
-        "pipeline: {} frames, {:.2} ms each, the models alone {:.2} ms: {:.3} times (bar 1.10)",
+        "one after the other: {} frames, {:.2} ms each, the models alone {:.2} ms: {:.3} times",
         timings.frames,
         millis(wall),
         millis(timings.onnx_runtime),
@@ -191,7 +194,109 @@ fn replayed(args: &Args, world: &World, options: &Options, played: &[PathBuf]) -
             after.held
         );
     }
+    Ok(millis(timings.onnx_runtime))
+}
+
+/// A camera that has its next picture ready as soon as somebody looks at the one before.
+struct OnDemand {
+    camera: Replay,
+    clock: Clock,
+    looking: Arc<Gate>,
+}
+
+/// Opens for one picture at a time.
+#[derive(Default)]
+struct Gate {
+    open: Mutex<bool>,
+    opened: Condvar,
+}
+
+impl Gate {
+    fn open(&self) {
+        *self.open.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        self.opened.notify_one();
+    }
+
+    fn pass(&self) -> bool {
+        let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let shut = |open: &mut bool| !*open;
+        let waited = self.opened.wait_timeout_while(open, Duration::from_millis(50), shut);
+        let (mut open, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        std::mem::take(&mut *open)
+    }
+}
+
+impl Camera for OnDemand {
+    fn describe(&self) -> String {
+        self.camera.describe()
+    }
+
+    fn capture(&mut self, picture: &mut Picture) -> Result<Captured, CameraError> {
+        if !self.looking.pass() {
+            return Ok(Captured::Idle);
+        }
+        let captured = self.camera.capture(picture)?;
+        if captured == Captured::Picture {
+            picture.captured = self.clock.now();
+        } else {
+            self.looking.open();
+        }
+        Ok(captured)
+    }
+}
+
+/// Eyes that say when they begin to look, and note the process at the ends of their looks.
+struct Asking {
+    vision: Vision,
+    looking: Arc<Gate>,
+    /// After the first look, and after the last one so far.
+    marks: Arc<Mutex<Option<[Mark; 2]>>>,
+}
+
+impl Eyes for Asking {
+    fn look(&mut self, frame: &Frame<'_>) -> Result<Sighting, String> {
+        self.looking.open();
+        let seen = Eyes::look(&mut self.vision, frame)?;
+        let mut marks = self.marks.lock().unwrap_or_else(PoisonError::into_inner);
+        let looks = marks.map_or(1, |[_, last]| last.looks + 1);
+        let mark = mark(looks, 0);
+        *marks = Some([marks.map_or(mark, |[first, _]| first), mark]);
+        Ok(seen)
+    }
+}
+
+/// The same by the daemon's three threads: while the models look at a picture the next one is decoded.
+fn flat_out(args: &Args, world: &World, options: &Options, played: &[PathBuf], alone: f64) -> Result<()> {
+    let repeats: Vec<PathBuf> = played.iter().cycle().take(args.frames.div_ceil(60).max(2)).cloned().collect();
+    let vision = Vision::open(&world.bundle(), options, QualityLimits::default())?;
+    let config = Config::default();
+    let clock = clock();
+    let mut keeper = keeper(&vision, &config, Box::new(NoSink))?;
+    keeper.ready(clock.now());
+    let (looking, marks) = (Arc::new(Gate::default()), Arc::new(Mutex::new(None)));
+    looking.open();
+    let camera = Replay::new(&repeats, Duration::ZERO, Pace::Virtual)?;
+    let stages = Stages {
+        camera: Box::new(OnDemand { camera, clock: clock.clone(), looking: Arc::clone(&looking) }),
+        watch: config.camera_watch(),
+        eyes: Box::new(Asking { vision, looking, marks: Arc::clone(&marks) }),
+        keeper,
+    };
+    let outcome = threads::run(stages, Surroundings::default(), &clock, &Stop::new(), patience(&config))?;
+    let End::Played = outcome.end else { bail!("the run ended with {:?}", outcome.end) };
+    let [first, last] = marks.lock().unwrap_or_else(PoisonError::into_inner).context("nothing was looked at")?;
+    let frames = (last.looks - first.looks) as f64;
+    let each = (last.wall - first.wall).as_secs_f64() * 1e3 / frames;
+    println!(
+        "three threads: {frames} frames, {each:.2} ms each: {:.3} times the models alone (bar 1.10); {:.1} allocations each",
+        each / alone,
+        (last.allocations - first.allocations) as f64 / frames
+    );
     Ok(())
+}
+
+fn patience(config: &Config) -> Patience {
+    Patience { stage: config.pipeline.stage_timeout_s.duration(), max_frame_age: config.vote_settings().max_frame_age }
 }
 
 /// Three threads in real time, as the daemon runs them.
@@ -209,11 +314,7 @@ fn live(args: &Args, world: &World, options: &Options, played: &[PathBuf]) -> Re
         eyes: Box::new(vision),
         keeper,
     };
-    let patience = Patience {
-        stage: config.pipeline.stage_timeout_s.duration(),
-        max_frame_age: config.vote_settings().max_frame_age,
-    };
-    let outcome = threads::run(stages, Surroundings::default(), &clock, &Stop::new(), patience)?;
+    let outcome = threads::run(stages, Surroundings::default(), &clock, &Stop::new(), patience(&config))?;
     let report = outcome.report;
     println!(
         "capture to use: p50 {:.1} ms, p95 {:.1} ms: {:.2} times (bar 2); {} of {} frames overwritten",

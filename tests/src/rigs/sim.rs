@@ -27,7 +27,7 @@ use lintel_shared::verdict::Verdict;
 use lintel_shared::wire::{Event, EventKind, Started};
 
 use crate::recordings::recording;
-use crate::scenario::{Observed, ObservedRelease, Scenario};
+use crate::scenario::{Observed, ObservedFault, ObservedRelease, Scenario, Visit};
 use crate::world::{self, World};
 
 /// A display whose cable is pulled.
@@ -92,10 +92,13 @@ fn power_on(scenario: &Scenario, world: &World, state: &Path, from: usize) -> Re
     let number = |name: &str| (1..=world::ENROLLED).find(|number| world::name(*number) == name);
     let people = vision.table().people().iter().filter_map(|person| Some((person.id, number(&person.name)?))).collect();
     let visits = &scenario.visits[from..];
-    let recordings = visits.iter().map(|visit| recording(visit, &world.kept())).collect::<Result<Vec<PathBuf>>>()?;
-    let camera = Plugged {
+    // A replay ends at a damaged picture; a live camera's are damaged on the way.
+    let whole = |visit: &Visit| Visit { damaged_from_s: None, ..visit.clone() };
+    let recordings =
+        visits.iter().map(|visit| recording(&whole(visit), &world.kept())).collect::<Result<Vec<PathBuf>>>()?;
+    let camera = Cable {
         camera: Replay::new(&recordings, Duration::try_from_secs_f64(scenario.gap_s)?, Pace::Virtual)?,
-        unplugged: visits.iter().map(|visit| visit.unplugged_from_s).collect(),
+        troubles: visits.iter().map(trouble).collect(),
         visit: None,
     };
     let display: Box<dyn Display> = if scenario.display.missing {
@@ -141,16 +144,22 @@ impl Sink for FullDisk {
     }
 }
 
-/// A camera with a plug.
-struct Plugged {
+/// From which second of a visit on the camera's cable has which trouble.
+fn trouble(visit: &Visit) -> Option<(f32, CameraFault)> {
+    let unplugged = visit.unplugged_from_s.map(|from| (from, CameraFault::Gone));
+    unplugged.or(visit.damaged_from_s.map(|from| (from, CameraFault::Corrupt)))
+}
+
+/// A camera whose cable is pulled, or torn.
+struct Cable {
     camera: Replay,
-    /// Of each visit, from which second on it is out.
-    unplugged: Vec<Option<f32>>,
+    /// Of each visit.
+    troubles: Vec<Option<(f32, CameraFault)>>,
     /// Which visit, and when it began.
     visit: Option<(usize, Uptime)>,
 }
 
-impl Camera for Plugged {
+impl Camera for Cable {
     fn describe(&self) -> String {
         self.camera.describe()
     }
@@ -160,11 +169,13 @@ impl Camera for Plugged {
         if let Captured::Visit(visit) = &captured {
             self.visit = Some((self.visit.map_or(0, |(visit, _)| visit + 1), visit.begins));
         }
-        let out = self.visit.and_then(|(visit, began)| Some((self.unplugged.get(visit).copied().flatten()?, began)));
-        match (&captured, out) {
-            (Captured::Picture, Some((from, began))) if picture.captured.since(began).as_secs_f32() >= from => {
-                let why = "the plug is out".to_owned();
-                Ok(Captured::Trouble(Trouble { fault: CameraFault::Gone, at: picture.captured, why }))
+        let trouble = self.visit.and_then(|(visit, began)| Some((self.troubles.get(visit).copied().flatten()?, began)));
+        match (&captured, trouble) {
+            (Captured::Picture, Some(((from, fault), began)))
+                if picture.captured.since(began).as_secs_f32() >= from =>
+            {
+                let why = "the cable".to_owned();
+                Ok(Captured::Trouble(Trouble { fault, at: picture.captured, why }))
             }
             _ => Ok(captured),
         }
@@ -195,7 +206,9 @@ pub fn observe(run: &Run) -> Observed {
                     release.for_s = Some(seconds(released, *at));
                 }
             }
-            EventKind::Fault(fault) => observed.faults.push(fault.to_string()),
+            EventKind::Fault(fault) => {
+                observed.faults.push(ObservedFault { words: fault.to_string(), visit, at_s: seconds(began, *at) });
+            }
             EventKind::Screen(screen) => observed.screens.push(slug(screen).to_owned()),
             EventKind::Started(_)
             | EventKind::Sighting(_)

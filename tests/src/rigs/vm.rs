@@ -18,7 +18,7 @@ use lintel_shared::table::PersonId;
 use serde::Deserialize;
 
 use crate::recordings::recording;
-use crate::scenario::{Observed, ObservedRelease, Scenario, Visit};
+use crate::scenario::{Observed, ObservedFault, ObservedRelease, Scenario, Visit};
 use crate::world::{self, World};
 
 /// Seconds of an empty room after the last visit, in which the door comes to rest.
@@ -248,7 +248,7 @@ fn observe(told: &[Told], people: &[(PersonId, u32)]) -> Observed {
                     release.person = known;
                 }
             }
-            "fault" => observed.faults.push(words.to_owned()),
+            "fault" => observed.faults.push(ObservedFault { words: words.to_owned(), visit, at_s: at - began }),
             "display" => observed.screens.push(words.to_owned()),
             _ => {}
         }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use v4l::buffer::{Flags as BufferFlags, Metadata, Type};
 use v4l::capability::Flags as Capability;
+use v4l::device::Handle;
 use v4l::format::{Colorspace, FourCC, Quantization};
 use v4l::frameinterval::FrameIntervalEnum;
 use v4l::framesize::FrameSizeEnum;
@@ -103,18 +104,33 @@ impl Delivery for Node {
         self.layout
     }
 
-    fn next(&mut self, patience: Duration) -> io::Result<Option<Raw<'_>>> {
-        let millis = i32::try_from(patience.as_millis()).unwrap_or(i32::MAX);
-        match self.stream.handle().poll(POLLIN, millis) {
-            Ok(0) => return Ok(None),
-            Ok(_) => {}
-            Err(e) if e.kind() == io::ErrorKind::Interrupted => return Ok(None),
-            Err(e) => return Err(e),
+    fn next(&mut self, patience: Duration, take: &mut dyn FnMut(Raw<'_>)) -> io::Result<bool> {
+        if !polled(&self.stream.handle(), patience)? {
+            return Ok(false);
         }
-        let (buffer, metadata) = CaptureStream::next(&mut self.stream)?;
-        let used = (metadata.bytesused as usize).min(buffer.len());
-        let damaged = metadata.flags.contains(BufferFlags::ERROR);
-        Ok(Some(Raw { bytes: &buffer[..used], damaged, age: age(metadata) }))
+        // A camera that is faster than whoever takes its frames would otherwise be behind by all its buffers for ever.
+        for more in (0..BUFFERS).rev() {
+            let handle = self.stream.handle();
+            let (buffer, metadata) = CaptureStream::next(&mut self.stream)?;
+            if more > 0 && polled(&handle, Duration::ZERO)? {
+                continue;
+            }
+            let used = (metadata.bytesused as usize).min(buffer.len());
+            let damaged = metadata.flags.contains(BufferFlags::ERROR);
+            take(Raw { bytes: &buffer[..used], damaged, age: age(metadata) });
+            break;
+        }
+        Ok(true)
+    }
+}
+
+/// Whether a frame is there within `patience`.
+fn polled(handle: &Handle, patience: Duration) -> io::Result<bool> {
+    let millis = i32::try_from(patience.as_millis()).unwrap_or(i32::MAX);
+    match handle.poll(POLLIN, millis) {
+        Ok(events) => Ok(events != 0),
+        Err(e) if e.kind() == io::ErrorKind::Interrupted => Ok(false),
+        Err(e) => Err(e),
     }
 }
 

@@ -49,11 +49,11 @@ pub trait Delivery: Send {
     /// The form of all its frames.
     fn layout(&self) -> Layout;
 
-    /// The next frame, or `None` if none comes in time.
+    /// Hands the newest frame to `take`, and passes over older ones that waited with it; `false` if none comes in time.
     ///
     /// # Errors
     /// When the camera is gone; it is not to be asked again.
-    fn next(&mut self, patience: Duration) -> io::Result<Option<Raw<'_>>>;
+    fn next(&mut self, patience: Duration, take: &mut dyn FnMut(Raw<'_>)) -> io::Result<bool>;
 }
 
 /// What has the camera.
@@ -188,9 +188,20 @@ impl Camera for V4l2Camera {
             }
         };
         let layout = delivery.layout();
-        let raw = match delivery.next(SLICE) {
-            Ok(Some(raw)) => raw,
-            Ok(None) => {
+        let (mended, pixels) = (&mut self.mended, &mut picture.pixels);
+        let (mut captured, mut decoded) = (Uptime::ZERO, Ok(()));
+        let mut take = |raw: Raw<'_>| {
+            let age = u64::try_from(raw.age.as_micros()).unwrap_or(u64::MAX);
+            captured = Uptime::from_micros(self.clock.now().as_micros().saturating_sub(age));
+            decoded = if raw.damaged {
+                Err("the driver says that the frame is damaged".to_owned())
+            } else {
+                layout.to_rgb(raw.bytes, mended, pixels)
+            };
+        };
+        match delivery.next(SLICE, &mut take) {
+            Ok(true) => {}
+            Ok(false) => {
                 let late = self.clock.now().since(*due);
                 if late.is_zero() {
                     return Ok(Captured::Idle);
@@ -209,19 +220,11 @@ impl Camera for V4l2Camera {
                 return Ok(self.trouble(CameraFault::Gone, &e.to_string()));
             }
         };
-        let now = self.clock.now();
-        (*due, *silent) = (now + self.settings.silent_after, false);
-        let age = u64::try_from(raw.age.as_micros()).unwrap_or(u64::MAX);
-        let decoded = if raw.damaged {
-            Err("the driver says that the frame is damaged".to_owned())
-        } else {
-            layout.to_rgb(raw.bytes, &mut self.mended, &mut picture.pixels)
-        };
+        (*due, *silent) = (self.clock.now() + self.settings.silent_after, false);
         if let Err(why) = decoded {
             return Ok(self.trouble(CameraFault::Corrupt, &why));
         }
-        (picture.width, picture.height) = (layout.width, layout.height);
-        picture.captured = Uptime::from_micros(now.as_micros().saturating_sub(age));
+        (picture.width, picture.height, picture.captured) = (layout.width, layout.height, captured);
         Ok(Captured::Picture)
     }
 }

@@ -42,7 +42,7 @@ impl Delivery for FakeDelivery {
         Layout { packing: Packing::Grey, width: 4, height: 2, stride: 4, range: Range::Full }
     }
 
-    fn next(&mut self, patience: Duration) -> io::Result<Option<Raw<'_>>> {
+    fn next(&mut self, patience: Duration, take: &mut dyn FnMut(Raw<'_>)) -> io::Result<bool> {
         let step = self.0.script.lock().unwrap().pop_front().unwrap_or(Step::Silence);
         let wait = |millis: u64| self.0.now.fetch_add(millis * 1000, Ordering::SeqCst);
         let raw = |bytes, age| Raw { bytes, damaged: false, age: Duration::from_millis(age) };
@@ -50,19 +50,22 @@ impl Delivery for FakeDelivery {
             Step::Frame(grey, age) => {
                 wait(33);
                 let bytes: &[u8] = if grey == 7 { &[7; 8] } else { &[9; 8] };
-                Ok(Some(raw(bytes, age)))
+                take(raw(bytes, age));
+                Ok(true)
             }
             Step::Short => {
                 wait(33);
-                Ok(Some(raw(&[9; 7], 0)))
+                take(raw(&[9; 7], 0));
+                Ok(true)
             }
             Step::Damaged => {
                 wait(33);
-                Ok(Some(Raw { damaged: true, ..raw(&[9; 8], 0) }))
+                take(Raw { damaged: true, ..raw(&[9; 8], 0) });
+                Ok(true)
             }
             Step::Silence => {
                 wait(u64::try_from(patience.as_millis()).unwrap());
-                Ok(None)
+                Ok(false)
             }
             Step::Unplug => {
                 *self.0.plugged.lock().unwrap() = false;
