@@ -62,16 +62,16 @@ pub struct EncoderArgs {
 #[derive(Clone, Debug, clap::Args)]
 pub struct MoreArgs {
     /// People to render.
-    #[arg(long, default_value_t = 6000)]
+    #[arg(long, default_value_t = 14_000)]
     pub more_people: usize,
     /// Crops of each.
     #[arg(long, default_value_t = 8)]
     pub more_each: usize,
     /// Optimiser steps.
-    #[arg(long, default_value_t = 2500)]
+    #[arg(long, default_value_t = 1000)]
     pub more_steps: usize,
     /// Crops in one step.
-    #[arg(long, default_value_t = BATCH)]
+    #[arg(long, default_value_t = 256)]
     pub more_batch: usize,
 }
 

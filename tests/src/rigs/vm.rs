@@ -242,9 +242,10 @@ fn observe(told: &[Told], people: &[(PersonId, u32)]) -> Observed {
                 let found = people.iter().find(|(id, _)| Some(*id) == person(words));
                 known = found.map_or(0, |(_, number)| *number);
             }
-            // The monitor may have seen the relay before the console told for whom.
+            // Either may be told first: the relay by the monitor, or for whom by the console. A release that has ended is
+            // one before.
             "strike" if words == "released" => {
-                if let Some(release) = observed.releases.last_mut() {
+                if let Some(release) = observed.releases.last_mut().filter(|release| release.for_s.is_none()) {
                     release.person = known;
                 }
             }
