@@ -38,17 +38,25 @@ fn the_same_stories_end_the_same_way_in_the_machine() {
             eprintln!("SKIPPED {name}: {reason}");
             continue;
         }
-        let work = tempfile::tempdir().unwrap();
-        let observed = play(&scenario, &world, &parts, work.path()).unwrap();
-        match scenario.check(&observed) {
-            Ok(()) => eprintln!("{name}: as it should, {:?}", observed.releases),
-            Err(e) => {
-                // What the console said stays for whoever looks for the reason.
-                let kept = work.keep();
-                wrong.push(format!("{name}: {e:#}\n{observed:#?}\nsee {}", kept.join("told").display()));
+        played += 1;
+        // An emulator beside other work can lose a moment, and stories hold the strike to a tenth of a second: one that fails
+        // is told once more, and must end as it should then.
+        for last in [false, true] {
+            let work = tempfile::tempdir().unwrap();
+            let observed = play(&scenario, &world, &parts, work.path()).unwrap();
+            let Err(e) = scenario.check(&observed) else {
+                eprintln!("{name}: as it should, {:?}", observed.releases);
+                break;
+            };
+            // What the console said stays for whoever looks for the reason.
+            let kept = work.keep();
+            let told = format!("{name}: {e:#}\n{observed:#?}\nsee {}", kept.join("told").display());
+            if last {
+                wrong.push(told);
+            } else {
+                eprintln!("ONCE MORE, {told}");
             }
         }
-        played += 1;
     }
     assert!(played > 0, "none of {wanted:?} is there");
     assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
