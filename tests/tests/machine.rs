@@ -40,7 +40,7 @@ fn the_same_stories_end_the_same_way_in_the_machine() {
         }
         played += 1;
         // An emulator beside other work can lose a moment, and stories hold the strike to a tenth of a second: one that fails
-        // is told once more, and must end as it should then.
+        // is played once more, and must end as it should then.
         for last in [false, true] {
             let work = tempfile::tempdir().unwrap();
             let observed = play(&scenario, &world, &parts, work.path()).unwrap();
