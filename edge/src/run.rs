@@ -5,6 +5,7 @@ use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use lintel_shared::bundle::{self, Manifest};
 use lintel_shared::door::Fault;
@@ -36,8 +37,8 @@ use crate::pipeline::recorded::{Recorded, RecordedError};
 use crate::pipeline::threads::{self, Patience, Surroundings};
 use crate::pipeline::{End, Eyes, Outcome, StageError, Stages, lockstep};
 use crate::relay::Relay;
-use crate::relay::gpio::OutputLine;
-use crate::relay::line::{Line, LineRelay};
+use crate::relay::gpio::{InputLine, OutputLine};
+use crate::relay::line::{Feedback, Line, LineRelay};
 use crate::relay::raspberry::RaspberryPin;
 use crate::relay::sim::{SimRelay, SimSettings};
 use crate::slots::disk::RealDisk;
@@ -424,7 +425,13 @@ pub fn open_relay(config: &Config) -> Result<Box<dyn Relay>, RunError> {
             Box::new(RaspberryPin::take(&relay.line, relay.active.into()).map_err(RunError::Relay)?)
         }
     };
-    Ok(Box::new(LineRelay::new(line, config.relay_action()).map_err(RunError::Thread)?))
+    let contact = (!relay.feedback.is_empty()).then(|| {
+        let released = relay.feedback_released.into();
+        InputLine::take(&relay.feedback, released, config.inputs.pull.into(), Duration::ZERO)
+    });
+    let contact = contact.transpose().map_err(|e| RunError::Relay(format!("its contact: {e}")))?;
+    let contact = contact.map(|line| Box::new(line) as Box<dyn Feedback>);
+    Ok(Box::new(LineRelay::new(line, config.relay_action(), contact).map_err(RunError::Thread)?))
 }
 
 /// The door's wires, if the settings name any.

@@ -17,7 +17,6 @@ use crate::camera::v4l2::V4l2Settings;
 use crate::camera::v4l2::mode::Wanted;
 use crate::health::CameraWatchSettings;
 use crate::inputs::InputSettings;
-use crate::relay::gpio::Pull;
 use crate::relay::line::Action;
 
 mod keys;
@@ -241,12 +240,7 @@ impl Config {
             pressed: exit_pressed.into(),
             door_contact,
             open: door_open.into(),
-            pull: match pull {
-                PullName::Up => Pull::Up,
-                PullName::Down => Pull::Down,
-                PullName::Off => Pull::Off,
-                PullName::AsIs => Pull::AsIs,
-            },
+            pull: pull.into(),
             debounce: Duration::from_millis(debounce_ms.into()),
         })
     }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::Seconds;
-use crate::relay::gpio::Active;
+use crate::relay::gpio::{Active, Pull};
 
 /// `[camera]`
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
@@ -95,6 +95,8 @@ pub struct Relay {
     pub active: Level,
     pub action: RelayAction,
     pub pulse_s: Seconds,
+    pub feedback: String,
+    pub feedback_released: Level,
 }
 
 /// The relays that there are.
@@ -160,6 +162,17 @@ pub enum PullName {
     Down,
     Off,
     AsIs,
+}
+
+impl From<PullName> for Pull {
+    fn from(name: PullName) -> Self {
+        match name {
+            PullName::Up => Self::Up,
+            PullName::Down => Self::Down,
+            PullName::Off => Self::Off,
+            PullName::AsIs => Self::AsIs,
+        }
+    }
 }
 
 /// `[display]`

@@ -6,7 +6,7 @@ use std::time::Duration;
 use gpiocdev::Request;
 use gpiocdev::line::{Bias, EdgeDetection, EdgeKind, Value};
 
-use super::line::Line;
+use super::line::{Feedback, Line};
 use crate::clock::monotonic;
 
 /// The level at which a line is active.
@@ -132,6 +132,16 @@ impl Line for OutputLine {
     fn read(&mut self) -> Result<bool, String> {
         let value = self.request.value(self.place.offset).map_err(|e| e.to_string())?;
         Ok(value == Value::Active)
+    }
+}
+
+impl Feedback for InputLine {
+    fn describe(&self) -> String {
+        Self::describe(self)
+    }
+
+    fn released(&mut self) -> Result<bool, String> {
+        self.read()
     }
 }
 

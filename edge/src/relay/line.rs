@@ -30,6 +30,18 @@ pub trait Line: Send {
     fn read(&mut self) -> Result<bool, String>;
 }
 
+/// A contact that moves with the relay: what its line is told is not yet what it does.
+pub trait Feedback: Send {
+    /// One line for the installer.
+    fn describe(&self) -> String;
+
+    /// Whether it says that the strike is released.
+    ///
+    /// # Errors
+    /// What the driver said.
+    fn released(&mut self) -> Result<bool, String>;
+}
+
 /// How a release is made.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Action {
@@ -56,6 +68,7 @@ impl Action {
 
 struct Held {
     line: Box<dyn Line>,
+    feedback: Option<Box<dyn Feedback>>,
     commanded: Strike,
     active: bool,
     /// Counts releases, so that the end of one is not taken for the end of the next.
@@ -111,6 +124,9 @@ impl Shared {
     }
 }
 
+/// A relay and its contact have come to rest after so long.
+const CONTACT_SETTLES: Duration = Duration::from_millis(300);
+
 /// A relay on a line. Active is released, inactive is locked.
 pub struct LineRelay {
     shared: Arc<Shared>,
@@ -118,12 +134,12 @@ pub struct LineRelay {
 }
 
 impl LineRelay {
-    /// A relay on this line, which is inactive.
+    /// A relay on this line, which is inactive; `feedback` says what became of it, where there is such a contact.
     ///
     /// # Errors
     /// When the operating system gives no thread.
-    pub fn new(line: Box<dyn Line>, action: Action) -> std::io::Result<Self> {
-        let held = Held { line, commanded: Strike::Locked, active: false, releases: 0, ends: false };
+    pub fn new(line: Box<dyn Line>, action: Action, feedback: Option<Box<dyn Feedback>>) -> std::io::Result<Self> {
+        let held = Held { line, feedback, commanded: Strike::Locked, active: false, releases: 0, ends: false };
         let shared = Arc::new(Shared { held: Mutex::new(held), changed: Condvar::new(), action });
         let theirs = Arc::clone(&shared);
         let guard = std::thread::Builder::new().name("relay".to_owned()).spawn(move || theirs.guard())?;
@@ -133,10 +149,12 @@ impl LineRelay {
 
 impl Relay for LineRelay {
     fn describe(&self) -> String {
-        let line = self.shared.lock().line.describe();
+        let held = self.shared.lock();
+        let line = held.line.describe();
+        let contact = held.feedback.as_ref().map_or_else(String::new, |it| format!("; its contact: {}", it.describe()));
         match self.shared.action {
-            Action::Latched { at_most } => format!("{line}, active while released, {at_most:?} at most"),
-            Action::Pulse { length } => format!("{line}, a pulse of {length:?}"),
+            Action::Latched { at_most } => format!("{line}, active while released, {at_most:?} at most{contact}"),
+            Action::Pulse { length } => format!("{line}, a pulse of {length:?}{contact}"),
         }
     }
 
@@ -162,14 +180,24 @@ impl Relay for LineRelay {
     fn read(&mut self, _: Uptime) -> Result<Option<Strike>, RelayError> {
         let mut held = self.shared.lock();
         let wanted = held.commanded;
-        let active = held.line.read().map_err(|why| RelayError { wanted, position: None, why })?;
-        // Between pulses the line says nothing of a lock that times itself.
-        let told = matches!(self.shared.action, Action::Latched { .. }) || wanted == Strike::Locked;
-        Ok(told.then(|| position(active)))
+        let failed = |why| RelayError { wanted, position: None, why };
+        let line = position(held.line.read().map_err(failed)?);
+        // Between pulses nothing is said of a lock that times itself.
+        if matches!(self.shared.action, Action::Pulse { .. }) && wanted == Strike::Released {
+            return Ok(None);
+        }
+        // Both must be as told: whichever is not is what is said.
+        match &mut held.feedback {
+            Some(contact) if line == wanted => contact
+                .released()
+                .map(|released| Some(position(released)))
+                .map_err(|why| failed(format!("its contact: {why}"))),
+            _ => Ok(Some(line)),
+        }
     }
 
     fn settle(&self) -> Duration {
-        Duration::from_millis(10)
+        if self.shared.lock().feedback.is_some() { CONTACT_SETTLES } else { Duration::from_millis(10) }
     }
 }
 
@@ -248,7 +276,7 @@ mod tests {
 
     fn relay(action: Action) -> (LineRelay, Wire) {
         let wire = Wire::default();
-        (LineRelay::new(Box::new(wire.clone()), action).unwrap(), wire)
+        (LineRelay::new(Box::new(wire.clone()), action, None).unwrap(), wire)
     }
 
     const LONG: Action = Action::Latched { at_most: Duration::from_secs(3600) };
@@ -316,6 +344,60 @@ mod tests {
         relay.set(Locked, AT).unwrap();
         assert_eq!(relay.read(AT).unwrap(), Some(Locked));
         assert_eq!(wire.now().edges, [true, false]);
+    }
+
+    /// A contact that a test moves.
+    #[derive(Clone, Default)]
+    struct Contact(Arc<Mutex<Option<bool>>>);
+
+    impl Contact {
+        fn is(&self, released: Option<bool>) {
+            *self.0.lock().unwrap() = released;
+        }
+    }
+
+    impl Feedback for Contact {
+        fn describe(&self) -> String {
+            "a contact".to_owned()
+        }
+
+        fn released(&mut self) -> Result<bool, String> {
+            self.0.lock().unwrap().ok_or_else(|| "cut off".to_owned())
+        }
+    }
+
+    #[test]
+    fn a_contact_says_what_the_line_does_not() {
+        let (wire, contact) = (Wire::default(), Contact::default());
+        let make = |action| LineRelay::new(Box::new(wire.clone()), action, Some(Box::new(contact.clone()))).unwrap();
+        let mut relay = make(LONG);
+        assert!(relay.describe().ends_with("; its contact: a contact") && relay.settle() == CONTACT_SETTLES);
+        contact.is(Some(false));
+        relay.set(Released, AT).unwrap();
+        assert_eq!(relay.read(AT).unwrap(), Some(Locked), "the coil does not pull");
+        contact.is(Some(true));
+        assert_eq!(relay.read(AT).unwrap(), Some(Released));
+        relay.set(Locked, AT).unwrap();
+        assert_eq!(relay.read(AT).unwrap(), Some(Released), "it has welded");
+        contact.is(None);
+        let error = relay.read(AT).unwrap_err().to_string();
+        assert_eq!(error, "relay was told locked, its position is unknown: its contact: cut off");
+        contact.is(Some(false));
+        assert_eq!(relay.read(AT).unwrap(), Some(Locked));
+        // The line itself is still read.
+        relay.set(Released, AT).unwrap();
+        wire.now().stuck = true;
+        relay.set(Locked, AT).unwrap();
+        assert_eq!(relay.read(AT).unwrap(), Some(Released));
+        wire.now().stuck = false;
+        relay.set(Locked, AT).unwrap();
+        // Of a pulse only the rest is told.
+        let mut relay = make(Action::Pulse { length: Duration::from_secs(3600) });
+        relay.set(Released, AT).unwrap();
+        assert_eq!(relay.read(AT).unwrap(), None);
+        contact.is(Some(true));
+        relay.set(Locked, AT).unwrap();
+        assert_eq!(relay.read(AT).unwrap(), Some(Released));
     }
 
     #[test]

@@ -71,7 +71,7 @@ proptest! {
 /// The same mapping in f64, one pixel at a time: what `warp` must come close to.
 fn reference(pixels: &[u8], size: (u32, u32), transform: &SimilarityTransform, place: (usize, usize)) -> [f64; 3] {
     let inverse = transform.inverse().expect("a scale above 0");
-    let taps = f64::from(inverse.scale() - 1e-3).ceil().max(1.0) as usize;
+    let taps = f64::from(inverse.scale()).round().max(1.0) as usize;
     let mut sum = [0.0; 3];
     for (i, j) in (0..taps * taps).map(|k| (k % taps, k / taps)) {
         let offset = |k: usize| (k as f64 + 0.5) / taps as f64 - 0.5;
@@ -128,7 +128,7 @@ fn warp_is_the_same_bytes_everywhere() {
         warp(&frame, &SimilarityTransform { a, b, tx, ty }, &mut crop);
         crop.iter().fold(0u32, |sum, &byte| sum.wrapping_mul(31).wrapping_add(u32::from(byte)))
     });
-    assert_eq!(sums, [3_955_670_196, 754_201_199, 1_120_757_281]);
+    assert_eq!(sums, [3_955_670_196, 754_201_199, 2_610_019_274]);
 }
 
 #[test]

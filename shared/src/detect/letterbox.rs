@@ -61,6 +61,12 @@ impl Letterbox {
         self.input
     }
 
+    /// Whether a frame is an input as it is.
+    pub fn is_identity(&self) -> bool {
+        let scaled = (self.columns.taps.len(), self.rows.taps.len());
+        self.frame == self.input && scaled == (self.input.0 as usize, self.input.1 as usize)
+    }
+
     /// Writes `frame` into `pixels`: RGB8, `[input height, input width, 3]`.
     ///
     /// # Panics
@@ -69,8 +75,7 @@ impl Letterbox {
         assert_eq!(frame.size(), self.frame, "a letterbox takes frames of one size");
         let stride = self.input.0 as usize * 3;
         assert_eq!(pixels.len(), stride * self.input.1 as usize, "a letterbox fills inputs of one size");
-        let whole = (self.columns.taps.len(), self.rows.taps.len()) == (self.input.0 as usize, self.input.1 as usize);
-        if self.frame == self.input && whole {
+        if self.is_identity() {
             pixels.copy_from_slice(frame.pixels());
             return;
         }

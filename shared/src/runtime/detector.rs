@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use ort::session::{Session, SessionOutputs};
-use ort::value::{Tensor, TensorElementType, ValueType};
+use ort::value::{Tensor, TensorElementType, TensorRef, ValueType};
 
 use super::error::RuntimeError;
 use super::session::{self, Options, Provider, Skipped, describe};
@@ -116,8 +116,7 @@ impl Detector {
 
     fn run(&mut self, frame: &Frame<'_>, half: bool) -> Result<Faces, RuntimeError> {
         let letterbox = if half { &mut self.half } else { &mut self.letterbox };
-        self.pixels.fill(letterbox, frame);
-        let outputs = self.pixels.run(&mut self.session, &mut self.inside)?;
+        let outputs = self.pixels.run_on(frame, letterbox, &mut self.session, &mut self.inside)?;
         let mut levels = [Level { stride: 0, scores: &[], boxes: &[], landmarks: &[] }; 3];
         for ((level, places), stride) in levels.iter_mut().zip(&self.outputs).zip(STRIDES) {
             let [scores, boxes, landmarks] = places.map(|place| numbers(&outputs, place));
@@ -174,6 +173,25 @@ impl Input {
                 normalise(bytes, tensor.extract_tensor_mut().1);
             }
         }
+    }
+
+    /// Runs the model on a frame: on its own pixels where they are what the model takes, or else on what the letterbox makes
+    /// of them.
+    fn run_on<'s>(
+        &mut self,
+        frame: &Frame<'_>,
+        letterbox: &mut Letterbox,
+        session: &'s mut Session,
+        inside: &mut Duration,
+    ) -> Result<SessionOutputs<'s>, RuntimeError> {
+        if let (Self::Bytes(tensor), true) = (&*self, letterbox.is_identity()) {
+            let borrowed = TensorRef::from_array_view((tensor.shape().clone(), frame.pixels()));
+            let borrowed = borrowed.map_err(RuntimeError::onnx("borrow a frame"))?;
+            let outputs = timed(inside, || session.run(ort::inputs![borrowed]));
+            return outputs.map_err(RuntimeError::onnx("run the detector"));
+        }
+        self.fill(letterbox, frame);
+        self.run(session, inside)
     }
 
     /// Runs the model on what the tensor holds.

@@ -48,9 +48,6 @@ struct Told {
 /// Why this rig cannot play a scenario; `None`: it can.
 #[must_use]
 pub fn cannot(scenario: &Scenario) -> Option<&'static str> {
-    if scenario.relay.welds_after.is_some() {
-        return Some("the machine's relay is a line without a contact that could weld");
-    }
     if scenario.expect.error.is_some() {
         return Some("a damaged recording ends a replay; a camera that sends one damaged frame goes on");
     }
@@ -136,7 +133,8 @@ fn write_share(scenario: &Scenario, world: &World, parts: &Parts, share: &Path) 
     let files = names.iter().map(|name| visits.join(name)).collect::<Vec<_>>();
     record(&share.join("bundle"), &files, &share.join("sightings"))?;
     let display = if scenario.display.missing { "/dev/fb9" } else { "/dev/fb0" };
-    fs::write(share.join("door.toml"), CONFIG.replace("SCREEN", display))?;
+    let feedback = if scenario.relay.welds_after.is_some() { FEEDBACK } else { "" };
+    fs::write(share.join("door.toml"), CONFIG.replace("SCREEN", display).replace("FEEDBACK", feedback))?;
     let (steps, after) = steps(scenario, &parts);
     if let Some(after) = after {
         fs::write(share.join("steps-after"), after)?;
@@ -158,6 +156,9 @@ fn steps(scenario: &Scenario, parts: &[Vec<String>]) -> (String, Option<String>)
         );
     }
     let mut steps = String::new();
+    if let Some(edges) = scenario.relay.welds_after {
+        steps += &format!("contact {edges}\n");
+    }
     if scenario.disk.full {
         steps += "disk 60m\n";
     }
@@ -192,6 +193,7 @@ stage_timeout_s = 30
 [relay]
 kind = "gpio"
 line = "gpiochip0:5"
+FEEDBACK
 [inputs]
 exit_button = "EXIT_BUTTON"
 door_contact = "DOOR_CONTACT"
@@ -199,6 +201,12 @@ pull = "as-is"
 [display]
 kind = "framebuffer"
 device = "SCREEN"
+"#;
+
+/// The contact that moves with the machine's relay, in stories that need one.
+const FEEDBACK: &str = r#"
+feedback = "STRIKE_CONTACT"
+feedback_released = "high"
 "#;
 
 /// What this machine's own processor sees in the recordings: the emulated one takes seven seconds for a picture.

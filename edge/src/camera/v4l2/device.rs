@@ -3,6 +3,7 @@
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use v4l::buffer::{Flags as BufferFlags, Metadata, Type};
@@ -108,20 +109,58 @@ impl Delivery for Node {
         if !polled(&self.stream.handle(), patience)? {
             return Ok(false);
         }
-        // A camera that is faster than whoever takes its frames would otherwise be behind by all its buffers for ever.
-        for more in (0..BUFFERS).rev() {
-            let handle = self.stream.handle();
-            let (buffer, metadata) = CaptureStream::next(&mut self.stream)?;
-            if more > 0 && polled(&handle, Duration::ZERO)? {
-                continue;
-            }
-            let used = (metadata.bytesused as usize).min(buffer.len());
+        newest(&mut self.stream, BUFFERS, |bytes, metadata| {
+            let used = (metadata.bytesused as usize).min(bytes.len());
             let damaged = metadata.flags.contains(BufferFlags::ERROR);
-            take(Raw { bytes: &buffer[..used], damaged, age: age(metadata) });
-            break;
-        }
+            take(Raw { bytes: &bytes[..used], damaged, age: age(metadata) });
+        })?;
         Ok(true)
     }
+}
+
+/// What a driver has filled and nobody has taken yet.
+trait Queue {
+    /// By this it is known what waits, also while a buffer is taken.
+    type Signal;
+
+    /// Gives back the buffer that was taken before, and takes the oldest.
+    fn take(&mut self) -> io::Result<(&[u8], &Metadata)>;
+
+    /// The queue's own.
+    fn signal(&self) -> Self::Signal;
+
+    /// Whether another one waits.
+    fn waits(signal: &Self::Signal) -> io::Result<bool>;
+}
+
+impl Queue for MmapStream<'static> {
+    type Signal = Arc<Handle>;
+
+    fn take(&mut self) -> io::Result<(&[u8], &Metadata)> {
+        CaptureStream::next(self)
+    }
+
+    fn signal(&self) -> Arc<Handle> {
+        self.handle()
+    }
+
+    fn waits(signal: &Arc<Handle>) -> io::Result<bool> {
+        polled(signal, Duration::ZERO)
+    }
+}
+
+/// Hands over the newest of at most `buffers` frames that wait, one at least: a camera that is faster than whoever takes its frames
+/// would otherwise be behind by all its buffers for ever.
+fn newest<Q: Queue>(queue: &mut Q, buffers: u32, hand_over: impl FnOnce(&[u8], &Metadata)) -> io::Result<()> {
+    let signal = queue.signal();
+    for taken in 1.. {
+        let (bytes, metadata) = queue.take()?;
+        if taken >= buffers || !Q::waits(&signal)? {
+            hand_over(bytes, metadata);
+            break;
+        }
+    }
+    Ok(())
 }
 
 /// Whether a frame is there within `patience`.
@@ -226,7 +265,57 @@ fn guarded<T>(work: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
 
 #[cfg(test)]
 mod tests {
+    use std::cell::Cell;
+    use std::rc::Rc;
+
     use super::*;
+
+    /// Numbered frames; a new one comes with every `every`-th that is taken.
+    struct Frames {
+        waiting: Rc<Cell<u8>>,
+        next: [u8; 1],
+        metadata: Metadata,
+        every: Option<u8>,
+    }
+
+    impl Queue for Frames {
+        type Signal = Rc<Cell<u8>>;
+
+        fn take(&mut self) -> io::Result<(&[u8], &Metadata)> {
+            let left = self.waiting.get().checked_sub(1).ok_or_else(|| io::Error::from(io::ErrorKind::WouldBlock))?;
+            self.next[0] += 1;
+            let comes = self.every.is_some_and(|every| self.next[0].is_multiple_of(every));
+            self.waiting.set(left + u8::from(comes));
+            Ok((&self.next, &self.metadata))
+        }
+
+        fn signal(&self) -> Rc<Cell<u8>> {
+            Rc::clone(&self.waiting)
+        }
+
+        fn waits(signal: &Rc<Cell<u8>>) -> io::Result<bool> {
+            Ok(signal.get() > 0)
+        }
+    }
+
+    #[test]
+    fn the_newest_frame_counts() {
+        let check = |waiting: u8, every: Option<u8>, expected: &[u8]| {
+            let metadata = Metadata::default();
+            let mut frames = Frames { waiting: Rc::new(Cell::new(waiting)), next: [0], metadata, every };
+            let mut seen = Vec::new();
+            while frames.waiting.get() > 0 && seen.len() < 4 {
+                newest(&mut frames, 4, |bytes, _| seen.push(bytes[0])).expect("a frame waits");
+            }
+            assert_eq!(seen, expected, "{waiting} wait, one more after each {every:?}");
+        };
+        check(1, None, &[1]);
+        check(4, None, &[4]);
+        // While these were passed over, others came: of so many buffers the last one is handed over, whatever waits behind it.
+        check(6, None, &[4, 6]);
+        check(3, Some(1), &[4, 8, 12, 16]);
+        check(2, Some(2), &[3]);
+    }
 
     #[test]
     fn steps() {
