@@ -72,6 +72,19 @@ impl VisualConfig {
 /// [`WeightsError`] when a tensor is missing, has a shape that contradicts the others, or a batch norm's variance is
 /// negative.
 pub fn encoder_onnx(tensors: &NamedTensors, side: usize) -> Result<Vec<u8>, WeightsError> {
+    build(tensors, side, false)
+}
+
+/// The same, looking at every crop twice, as it is and in a mirror: the embedding is the direction of the sum of both. That costs twice
+/// the time, and what is by chance in one look (light from the left, a face turned to the right) is not in both.
+///
+/// # Errors
+/// As [`encoder_onnx`].
+pub fn mirrored_encoder_onnx(tensors: &NamedTensors, side: usize) -> Result<Vec<u8>, WeightsError> {
+    build(tensors, side, true)
+}
+
+fn build(tensors: &NamedTensors, side: usize, mirrored: bool) -> Result<Vec<u8>, WeightsError> {
     let config = VisualConfig::from_tensors(tensors)?;
     let mut tower = Tower { tensors, graph: GraphBuilder::new("clip-visual") };
     let crops = tower.graph.input(
@@ -79,10 +92,16 @@ pub fn encoder_onnx(tensors: &NamedTensors, side: usize) -> Result<Vec<u8>, Weig
         ElementType::U8,
         &[Dim::Named("batch"), Dim::Fixed(side), Dim::Fixed(side), Dim::Fixed(3)],
     );
-    let pixels = tower.pixels(&crops, side, config.resolution);
+    let mut pixels = tower.pixels(&crops, side, config.resolution);
+    if mirrored {
+        pixels.value = tower.with_mirrored(&pixels.value, config.resolution);
+    }
     let x = tower.stem(&pixels)?;
     let x = tower.stages(x, &config)?;
-    let features = tower.attention_pool(&x)?;
+    let mut features = tower.attention_pool(&x)?;
+    if mirrored {
+        features = tower.both(&features, config.dim);
+    }
     let unit = tower.graph.normalize(OUTPUT, &features, -1);
     tower.graph.output(&unit, ElementType::F32, &[Dim::Named("batch"), Dim::Fixed(config.dim)]);
     Ok(write(&tower.graph.finish()))
@@ -121,6 +140,23 @@ impl Tower<'_> {
             value = g.pad("pixels.padded", &value, [before, before, after, after]);
         }
         Features { value, channels: 3 }
+    }
+
+    /// `[N, C, R, R]` → `[2 · N, C, R, R]`: all pictures, and then all of them in a mirror.
+    fn with_mirrored(&mut self, pixels: &Value, resolution: usize) -> Value {
+        let g = &mut self.graph;
+        let columns: Vec<i64> = (0..as_i64(resolution)).rev().collect();
+        let columns = g.constant_ints("pixels.columns", &columns);
+        let mirrored = g.gather("pixels.mirrored", pixels, &columns, 3);
+        g.concat("pixels.both", &[pixels, &mirrored], 0)
+    }
+
+    /// `[2 · N, D]` → `[N, D]`: the mean of the directions of each picture and its mirror image.
+    fn both(&mut self, features: &Value, dim: usize) -> Value {
+        let g = &mut self.graph;
+        let directions = g.normalize("looks.unit", features, -1);
+        let looks = g.reshape("looks", &directions, &[2, -1, as_i64(dim)]);
+        g.reduce_mean("looks.mean", &looks, &[0], false)
     }
 
     fn stem(&mut self, pixels: &Features) -> Result<Features, WeightsError> {

@@ -43,6 +43,7 @@ pub fn compose(from: &Pack, encoder: Vec<u8>, dim: usize, naming: &Naming) -> Re
         detector: "detector.onnx".to_owned(),
         clip: "text.safetensors".to_owned(),
         encoder: Some("encoder.onnx".to_owned()),
+        mirror: false,
         vocabulary,
         ..from.about.clone()
     };

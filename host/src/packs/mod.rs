@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 use lintel_shared::align::CROP;
 use serde::{Deserialize, Serialize};
 
-use crate::export::{VisualConfig, encoder_onnx};
+use crate::export::{VisualConfig, encoder_onnx, mirrored_encoder_onnx};
 use crate::text_encoder::TextConfig;
 use crate::tokenizer::{Tokenizer, TokenizerError};
 use crate::weights::{NamedTensors, WeightsError};
@@ -75,6 +75,10 @@ pub struct About {
     /// File name of an image encoder in the form of bundles (`lintel packs compose` makes one); without one, CLIP's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub encoder: Option<String>,
+    /// Whether CLIP's image encoder looks at every face a second time in a mirror, which costs as much again and tells people apart
+    /// better.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub mirror: bool,
     /// File name of the list of merges; without one, OpenAI's, which is part of the program.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub vocabulary: Option<String>,
@@ -158,6 +162,12 @@ pub enum PackError {
         pack: String,
         /// Why.
         source: WeightsError,
+    },
+    /// An encoder of somebody's own is not changed.
+    #[error("pack {pack}: mirror is for CLIP's image encoder, and {PACK_FILE} names another one")]
+    Mirror {
+        /// The pack's name.
+        pack: String,
     },
     /// The two towers don't meet in one space.
     #[error("pack {pack}: image embeddings have {visual} components, text embeddings {text}")]
@@ -251,6 +261,7 @@ impl Pack {
     pub fn encoder_onnx(&self) -> Result<Vec<u8>, WeightsError> {
         match &self.encoder {
             Some(onnx) => Ok(onnx.clone()),
+            None if self.about.mirror => mirrored_encoder_onnx(&self.clip, CROP as usize),
             None => encoder_onnx(&self.clip, CROP as usize),
         }
     }
@@ -312,6 +323,9 @@ impl Files {
         let weights = |source| PackError::Weights { pack: name(), source };
         let clip = NamedTensors::read(&self.clip.1).map_err(weights)?;
         let text = TextConfig::from_tensors(&clip).map_err(weights)?;
+        if self.encoder.is_some() && self.about.mirror {
+            return Err(PackError::Mirror { pack: name() });
+        }
         if self.encoder.is_none() {
             let visual = VisualConfig::from_tensors(&clip).map_err(weights)?;
             if visual.dim != text.dim {

@@ -97,7 +97,7 @@ fn weights_of_8_bits_run_only_where_they_cannot_saturate() {
 #[test]
 fn the_mini_encoder_stays_itself() {
     let pack = Pack::open(None).unwrap();
-    let onnx = encoder_onnx(&pack.clip, 224).unwrap();
+    let onnx = pack.encoder_onnx().unwrap();
     let quantized = integers(&onnx, &pictures(8, 224), &Settings::default());
     assert!(quantized.report.kernels.integer > 0 && quantized.onnx.len() * 2 < onnx.len());
     assert!(worst(&quantized.report.outputs) >= 0.99);

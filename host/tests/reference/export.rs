@@ -2,7 +2,9 @@
 
 use std::path::PathBuf;
 
-use lintel::export::{BundleParts, detector_input, encoder_onnx, with_u8_input, write_bundle};
+use lintel::export::{
+    BundleParts, detector_input, encoder_onnx, mirrored_encoder_onnx, with_u8_input, write_bundle,
+};
 use lintel::onnx::{Dim, ElementType, GraphBuilder, read, write};
 use lintel_shared::embed::EncoderId;
 use lintel_shared::frame::Frame;
@@ -29,6 +31,33 @@ fn a_batch_is_its_crops() {
         assert!(alone.similarity(together).unwrap().get() > 0.999_999);
         assert_eq!(alone.dim(), 32);
     }
+    assert!(batch[0].similarity(&batch[1]).unwrap().get() < 0.999);
+}
+
+#[test]
+fn a_mirrored_encoder_sees_both_sides_as_one() {
+    let tensors = formula::tensors(&shapes::visual(64));
+    let plain = encoder_onnx(&tensors, 224).unwrap();
+    let mirrored = mirrored_encoder_onnx(&tensors, 224).unwrap();
+    let crop = formula::picture("mirrored", 224);
+    let other: Vec<u8> = crop.chunks(224 * 3).flat_map(|row| row.chunks(3).rev().flatten().copied()).collect();
+    let cosine = |a: &[f32], b: &[f32]| -> f32 { a.iter().zip(b).map(|(a, b)| a * b).sum() };
+    let (a, b) = (embed(&plain, &crop, 224), embed(&plain, &other, 224));
+    assert!(cosine(&a, &b) < 0.999, "a picture that is its own mirror image says nothing");
+    let sum: Vec<f32> = a.iter().zip(&b).map(|(a, b)| a + b).collect();
+    let length = cosine(&sum, &sum).sqrt();
+    for crop in [&crop, &other] {
+        let both = embed(&mirrored, crop, 224);
+        assert!(cosine(&both, &sum) / length > 0.999_99);
+        assert!((cosine(&both, &both) - 1.0).abs() < 1e-4);
+    }
+    // Several at a time: each with its own mirror image.
+    let mut encoder = Encoder::open(&mirrored, &Options::default()).unwrap();
+    let third = formula::picture("another", 224);
+    let batch = encoder.embed_batch(&[&crop, &third, &other]).unwrap();
+    let alone = encoder.embed(&third).unwrap();
+    assert!(batch[0].similarity(&batch[2]).unwrap().get() > 0.999_99);
+    assert!(batch[1].similarity(&alone).unwrap().get() > 0.999_99);
     assert!(batch[0].similarity(&batch[1]).unwrap().get() < 0.999);
 }
 

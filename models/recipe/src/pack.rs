@@ -17,6 +17,7 @@ licence = "MIT OR Apache-2.0"
 notice = "Trained on procedural people alone: it has never seen a real face. For trying Lintel out and for its tests; a real door needs the full-size pack."
 detector = "detector.onnx"
 clip = "clip.safetensors"
+mirror = true
 vocabulary = "bpe.txt"
 "#;
 
