@@ -201,7 +201,7 @@ pub fn relay(options: &RunOptions, extra: &Extra, clock: &Clock, checks: &mut Ch
             let found = format!("released for {CLICK:?} and locked again: it should have clicked twice");
             checks.add("click", Mark::Good, found, "if it did not: check coil, supply and relay.active");
         }
-        Err(e) => checks.bad("click", &e, "check wiring and relay.active"),
+        Err(e) => checks.bad("click", &e, "check wiring, relay.active and relay.feedback"),
     }
 }
 

@@ -72,7 +72,10 @@ fn broken_packs_are_refused() {
     check(&write(PACK_FILE, ABOUT.replace("d.onnx", "")), "names the file \"\"");
     check(&write("c.safetensors", String::new()), "pack own: weights are not a valid safetensors file");
     check(&write("v.txt", "#\nno\n".to_owned()), "pack own: vocabulary is not");
-    check(&write(PACK_FILE, ABOUT.replace("[training]", "mirror = true\nencoder = \"d.onnx\"\n[training]")), "mirror is for CLIP's");
+    check(
+        &write(PACK_FILE, ABOUT.replace("[training]", "mirror = true\nencoder = \"d.onnx\"\n[training]")),
+        "mirror is for CLIP's",
+    );
     let other = clip(9).to_safetensors(Precision::F32).expect("a file");
     check(
         &|folder| fs::write(folder.join("c.safetensors"), &other).expect("written"),

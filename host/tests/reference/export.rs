@@ -2,9 +2,7 @@
 
 use std::path::PathBuf;
 
-use lintel::export::{
-    BundleParts, detector_input, encoder_onnx, mirrored_encoder_onnx, with_u8_input, write_bundle,
-};
+use lintel::export::{BundleParts, detector_input, encoder_onnx, mirrored_encoder_onnx, with_u8_input, write_bundle};
 use lintel::onnx::{Dim, ElementType, GraphBuilder, read, write};
 use lintel_shared::embed::EncoderId;
 use lintel_shared::frame::Frame;

@@ -114,7 +114,7 @@ enum State {
     /// To be opened at that time, and after that long if it fails.
     Closed { at: Uptime, next_wait: Duration },
     /// Delivers; when it must have delivered again.
-    Open { delivery: Box<dyn Delivery>, due: Uptime, silent: bool },
+    Open { delivery: Box<dyn Delivery>, due: Uptime },
 }
 
 impl V4l2Camera {
@@ -151,7 +151,7 @@ impl V4l2Camera {
             Ok(delivery) => {
                 tracing::info!("camera: {}", delivery.describe());
                 let due = self.clock.now() + self.settings.silent_after + WARM_UP;
-                self.state = State::Open { delivery, due, silent: false };
+                self.state = State::Open { delivery, due };
                 Captured::Idle
             }
             Err(why) => {
@@ -180,8 +180,8 @@ impl Camera for V4l2Camera {
     }
 
     fn capture(&mut self, picture: &mut Picture) -> Result<Captured, CameraError> {
-        let (delivery, due, silent) = match &mut self.state {
-            State::Open { delivery, due, silent } => (delivery, due, silent),
+        let (delivery, due) = match &mut self.state {
+            State::Open { delivery, due } => (delivery, due),
             State::Closed { at, next_wait } => {
                 let (at, wait) = (*at, *next_wait);
                 return Ok(self.open(at, wait));
@@ -202,25 +202,19 @@ impl Camera for V4l2Camera {
         match delivery.next(SLICE, &mut take) {
             Ok(true) => {}
             Ok(false) => {
-                let late = self.clock.now().since(*due);
-                if late.is_zero() {
+                if self.clock.now() <= *due {
                     return Ok(Captured::Idle);
                 }
-                // First it is said; a camera that stays silent is opened anew, which wakes most of them up.
-                if !std::mem::replace(silent, true) {
-                    return Ok(self.trouble(CameraFault::Frozen, "gives no frames any more"));
-                }
-                if late > self.settings.silent_after {
-                    self.close(RETRY[0]);
-                }
-                return Ok(Captured::Idle);
+                // Opening it anew wakes most of them up, and shows whether it is there at all: not every driver tells.
+                self.close(RETRY[0]);
+                return Ok(self.trouble(CameraFault::Frozen, "gives no frames any more"));
             }
             Err(e) => {
                 self.close(RETRY[0]);
                 return Ok(self.trouble(CameraFault::Gone, &e.to_string()));
             }
         };
-        (*due, *silent) = (self.clock.now() + self.settings.silent_after, false);
+        *due = self.clock.now() + self.settings.silent_after;
         if let Err(why) = decoded {
             return Ok(self.trouble(CameraFault::Corrupt, &why));
         }

@@ -170,12 +170,29 @@ fn silence_is_said_in_time_and_the_camera_is_opened_anew() {
     let silent = machine.now.load(Ordering::SeqCst) - since;
     assert_eq!(fault(&said), Some((CameraFault::Frozen, "door: gives no frames any more")));
     assert!((1_500_000..1_800_000).contains(&silent), "said after {silent} µs");
-    // It is opened again and again until it delivers.
+    // It is opened at once, and again and again until it delivers.
+    while machine.opened.load(Ordering::SeqCst) < 2 {
+        camera.capture(&mut picture).unwrap();
+    }
+    assert!(machine.now.load(Ordering::SeqCst) - since < 2_000_000);
     while machine.opened.load(Ordering::SeqCst) < 3 {
         camera.capture(&mut picture).unwrap();
     }
     machine.script.lock().unwrap().push_back(Step::Frame(9, 0));
     while next(&mut camera, &mut picture) != Captured::Picture {}
+}
+
+#[test]
+fn a_camera_that_falls_silent_because_it_is_gone_is_said_to_be_gone() {
+    let machine = machine(&[Step::Frame(7, 0)]);
+    let (mut camera, mut picture) = (camera(&machine), Picture::default());
+    assert_eq!(next(&mut camera, &mut picture), Captured::Picture);
+    *machine.plugged.lock().unwrap() = false;
+    let since = machine.now.load(Ordering::SeqCst);
+    let said = [next(&mut camera, &mut picture), next(&mut camera, &mut picture)];
+    let faults = said.each_ref().map(|said| fault(said).map(|(fault, _)| fault));
+    assert_eq!(faults, [Some(CameraFault::Frozen), Some(CameraFault::Gone)]);
+    assert!(machine.now.load(Ordering::SeqCst) - since < 2_000_000);
 }
 
 #[test]
