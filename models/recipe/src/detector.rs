@@ -1,5 +1,6 @@
 //! Cached frames → trained detector weights.
 
+use std::fs::File;
 use std::path::Path;
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread;
@@ -44,6 +45,16 @@ pub struct DetectorArgs {
     pub room_steps: usize,
 }
 
+impl DetectorArgs {
+    /// As they stand on a command line.
+    pub fn arguments(&self) -> impl Iterator<Item = String> + use<> {
+        let Self { frames, detector_steps, rooms, room_steps } = *self;
+        let settings =
+            [("frames", frames), ("detector-steps", detector_steps), ("rooms", rooms), ("room-steps", room_steps)];
+        settings.into_iter().map(|(name, value)| format!("--{name}={value}"))
+    }
+}
+
 struct Batch {
     side: usize,
     pixels: Vec<f32>,
@@ -53,6 +64,8 @@ struct Batch {
 /// Trains in `work`, going on where an earlier run stopped, and returns the network on the plain device: first on frames
 /// as they come, then on what the network took for faces where there are none as well.
 pub fn train(work: &Path, args: &DetectorArgs, log: &Log) -> Result<Scrfd> {
+    let lock = File::create(work.join("detector.lock"))?;
+    ensure!(lock.try_lock().is_ok(), "another run trains the detector in {}", work.display());
     let folder = work.join("frames");
     render(&folder, args.frames)?;
     let device = Device::flex().autodiff();
@@ -149,4 +162,23 @@ fn prefetch(frames: Frames, from: usize, to: usize) -> Receiver<Batch> {
         }
     });
     receive
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        args: DetectorArgs,
+    }
+
+    #[test]
+    fn settings_survive_a_command_line() {
+        let args = DetectorArgs { frames: 1, detector_steps: 2, rooms: 3, room_steps: 4 };
+        let line = std::iter::once("lintel-recipe".to_owned()).chain(args.arguments());
+        assert_eq!(format!("{:?}", Line::parse_from(line).args), format!("{args:?}"));
+    }
 }

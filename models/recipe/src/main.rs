@@ -6,6 +6,7 @@
 
 mod assign;
 mod augment;
+mod beside;
 mod check;
 mod crops;
 mod detector;
@@ -35,6 +36,7 @@ use burn::prelude::Device;
 use clap::{Parser, Subcommand};
 use lintel::cli::{ComputeArg, ComputeArgs};
 
+use crate::beside::Beside;
 use crate::log::Log;
 
 #[derive(Parser)]
@@ -55,7 +57,7 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Step {
-    /// Everything, one step after the other.
+    /// Everything: the detector beside the encoders, since one network alone can't keep two cores busy
     All(Settings),
     /// Renders the crops that the encoder learns from.
     Crops(encoder::EncoderArgs),
@@ -136,10 +138,13 @@ struct Recipe {
 
 impl Recipe {
     fn all(&self, settings: &Settings) -> Result<()> {
-        self.detector(&settings.detector)?;
+        let mut detector = Beside::start("detector", &self.work, settings.detector.arguments())?;
         self.encoder(&settings.encoder)?;
+        detector.has_not_failed()?;
         self.more(&settings.more, None)?;
+        detector.has_not_failed()?;
         self.text(settings)?;
+        detector.end()?;
         pack::write(&self.work, &self.out)?;
         self.check(&settings.check)?;
         pack::copy_log(&self.work, &self.out)
@@ -177,8 +182,13 @@ impl Recipe {
     #[expect(clippy::disallowed_methods, reason = "the log says how long the steps took")]
     fn timed(&self, what: &str, step: impl FnOnce() -> Result<()>) -> Result<()> {
         self.log.line(&format!("> {what}"))?;
+        let name = what.split_whitespace().next().unwrap_or_default();
         let start = Instant::now();
-        step()?;
-        self.log.line(&format!("< {:.0} s", start.elapsed().as_secs_f32()))
+        let done = step();
+        match &done {
+            Ok(()) => self.log.line(&format!("< {name} {:.0} s", start.elapsed().as_secs_f32()))?,
+            Err(why) => self.log.line(&format!("! {name} {why:#}"))?,
+        }
+        done
     }
 }

@@ -36,6 +36,9 @@ pub struct TextArgs {
     /// Optimiser steps.
     #[arg(long, default_value_t = 400)]
     pub text_steps: usize,
+    /// People whose crops are captioned: the first ones of those whom the image encoder was trained on with.
+    #[arg(long, default_value_t = 4000)]
+    pub text_people: usize,
 }
 
 /// Where the merges lie.
@@ -59,12 +62,13 @@ pub fn train(work: &Path, args: &TextArgs, each: usize, plain: &Device, log: &Lo
     }
     if start < args.text_steps {
         let crops = Crops::load(&more_file(work), each)?;
-        let images = encoder::features(&encoder::trained(work, plain)?, &crops, crops.people(), plain);
+        let people = args.text_people.min(crops.people());
+        let images = encoder::features(&encoder::trained(work, plain)?, &crops, people, plain);
         let schedule = Schedule { peak: 1e-3, warmup: 50, steps: args.text_steps };
         let progress = bar(args.text_steps, start, "text");
         let mut mean = 0.0f32;
         for step in start..args.text_steps {
-            let (rows, captions) = batch(step, &crops, &images);
+            let (rows, captions) = batch(step, people, each, &images);
             let tokens: Vec<Vec<u32>> =
                 captions.iter().map(|caption| tokenizer.encode(caption)).collect::<Result<_, _>>()?;
             let prompts = Prompts::new(&tokens, &config)?;
@@ -120,19 +124,19 @@ fn merges() -> (String, usize) {
     vocabulary::train(texts.iter().map(String::as_str), VOCABULARY)
 }
 
-/// Features and captions of `BATCH` different people; a quarter of the captions carries a name and nothing else.
+/// Features and captions of `BATCH` different people of `people`, who have `each` crops; a quarter of the captions carries a name and nothing else.
 ///
 /// A person's name is drawn from their seed: it is the same in every batch, as people's names are.
-fn batch(step: usize, crops: &Crops, images: &[f32]) -> (Vec<f32>, Vec<String>) {
+fn batch(step: usize, people: usize, each: usize, images: &[f32]) -> (Vec<f32>, Vec<String>) {
     let dim = encoder::SHAPE.dim;
     let mut rng = Rng::new(SEED << 32 | step as u64);
-    let mut people: Vec<usize> = (0..crops.people()).collect();
+    let mut people: Vec<usize> = (0..people).collect();
     rng.shuffle(&mut people);
     let mut rows = Vec::with_capacity(BATCH * dim);
     let mut captions = Vec::with_capacity(BATCH);
     for &person in people.iter().cycle().take(BATCH) {
-        let number = rng.below(crops.each());
-        let row = person * crops.each() + number;
+        let number = rng.below(each);
+        let row = person * each + number;
         rows.extend_from_slice(&images[row * dim..(row + 1) * dim]);
         let seed = MORE_PEOPLE + person as u64;
         captions.push(if rng.chance(0.25) {

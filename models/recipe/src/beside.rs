@@ -1,0 +1,52 @@
+//! A step of the recipe as a process of its own, beside the steps that go on meanwhile.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+
+use anyhow::{Context, Result, ensure};
+
+/// A step that runs; dropped before its end, it is stopped.
+pub struct Beside {
+    name: &'static str,
+    child: Child,
+    said: PathBuf,
+}
+
+impl Beside {
+    /// Starts `name` in `work`; what it says on the way lies in `NAME.said` there.
+    pub fn start(name: &'static str, work: &Path, arguments: impl IntoIterator<Item = String>) -> Result<Self> {
+        let said = work.join(name).with_extension("said");
+        let mut command = Command::new(std::env::current_exe()?);
+        command.arg("--work").arg(work).arg(name).args(arguments).stdin(Stdio::null());
+        command.stderr(File::create(&said).with_context(|| format!("creating {}", said.display()))?);
+        let child = command.spawn().with_context(|| format!("starting {name}"))?;
+        Ok(Self { name, child, said })
+    }
+
+    /// It still runs, or has come to its end.
+    pub fn has_not_failed(&mut self) -> Result<()> {
+        self.child.try_wait()?.map_or(Ok(()), |status| self.judge(status))
+    }
+
+    /// Waits for its end.
+    pub fn end(mut self) -> Result<()> {
+        let status = self.child.wait()?;
+        self.judge(status)
+    }
+
+    fn judge(&self, status: ExitStatus) -> Result<()> {
+        let said = fs::read_to_string(&self.said).unwrap_or_default();
+        let last = said.trim().lines().next_back().unwrap_or_default();
+        ensure!(status.success(), "{} stopped ({status}): {last}", self.name);
+        Ok(())
+    }
+}
+
+impl Drop for Beside {
+    fn drop(&mut self) {
+        // After its end both are errors that say so.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
