@@ -145,12 +145,17 @@ pub fn train_on_more(work: &Path, args: &MoreArgs, from: Option<&Path>, plain: &
         Some(pack) => NamedTensors::read(&fs::read(pack.join("clip.safetensors"))?)?,
         None => Checkpoint::new(work, NAME).weights("net", ImageEncoder::new(&SHAPE, &Device::flex()))?.named(),
     };
-    let before = ImageEncoder::from_named(&named, plain)?;
-    log.line(&format!("{MORE} step 0 {}", judge(&before, &held_out, held_out.people(), plain)))?;
-    let rows = features(&before, &crops, crops.people(), plain);
-    let rows = Tensor::<1>::from_floats(&rows[..], &device).reshape([crops.people(), crops.each(), SHAPE.dim]);
-    let means = unit(rows.mean_dim(1).reshape([crops.people(), SHAPE.dim])).into_data();
-    let head = Margin::towards(Tensor::from_data(means, &device));
+    let head = if Checkpoint::new(work, MORE).step() == 0 {
+        let before = ImageEncoder::from_named(&named, plain)?;
+        log.line(&format!("{MORE} step 0 {}", judge(&before, &held_out, held_out.people(), plain)))?;
+        let rows = features(&before, &crops, crops.people(), plain);
+        let rows = Tensor::<1>::from_floats(&rows[..], &device).reshape([crops.people(), crops.each(), SHAPE.dim]);
+        let means = unit(rows.mean_dim(1).reshape([crops.people(), SHAPE.dim])).into_data();
+        Margin::towards(Tensor::from_data(means, &device))
+    } else {
+        // Its rows are read from the checkpoint.
+        Margin::new(crops.people(), SHAPE.dim, &device)
+    };
     let net = ImageEncoder::from_named(&named, &device)?;
     let plan = Plan { name: MORE, steps: args.more_steps, batch: args.more_batch, peak: 1e-3, ramp: 0.0 };
     run(&plan, work, (net, head), (&crops, &held_out), &device, log)
@@ -167,6 +172,7 @@ fn run(
     let optimizer = || AdamWConfig::new().with_epsilon(1e-8).with_weight_decay(0.03).init();
     let (mut net_optimizer, mut head_optimizer) = (optimizer(), optimizer());
     let &Plan { name, steps, batch, peak, ramp } = plan;
+    ensure!(crops.len() >= batch, "a step takes {batch} crops, and there are {}", crops.len());
     let checkpoint = Checkpoint::new(work, name);
     let start = checkpoint.step().min(steps);
     if start > 0 {

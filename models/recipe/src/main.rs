@@ -182,7 +182,7 @@ impl Recipe {
     #[expect(clippy::disallowed_methods, reason = "the log says how long the steps took")]
     fn timed(&self, what: &str, step: impl FnOnce() -> Result<()>) -> Result<()> {
         self.log.line(&format!("> {what}"))?;
-        let name = what.split_whitespace().next().unwrap_or_default();
+        let name = what.split([' ', ',']).next().unwrap_or_default();
         let start = Instant::now();
         let done = step();
         match &done {
