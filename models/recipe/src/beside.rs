@@ -1,6 +1,6 @@
 //! A step of the recipe as a process of its own, beside the steps that go on meanwhile.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 
@@ -36,9 +36,7 @@ impl Beside {
     }
 
     fn judge(&self, status: ExitStatus) -> Result<()> {
-        let said = fs::read_to_string(&self.said).unwrap_or_default();
-        let last = said.trim().lines().next_back().unwrap_or_default();
-        ensure!(status.success(), "{} stopped ({status}): {last}", self.name);
+        ensure!(status.success(), "{} stopped ({status}); {} says why", self.name, self.said.display());
         Ok(())
     }
 }

@@ -1,11 +1,11 @@
 //! Cached frames → trained detector weights.
 
-use std::fs::File;
+use std::fs::{File, TryLockError};
 use std::path::Path;
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use burn::optim::{AdamWConfig, GradientsParams};
 use burn::prelude::*;
 
@@ -65,7 +65,11 @@ struct Batch {
 /// as they come, then on what the network took for faces where there are none as well.
 pub fn train(work: &Path, args: &DetectorArgs, log: &Log) -> Result<Scrfd> {
     let lock = File::create(work.join("detector.lock"))?;
-    ensure!(lock.try_lock().is_ok(), "another run trains the detector in {}", work.display());
+    match lock.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => bail!("another run trains the detector in {}", work.display()),
+        Err(TryLockError::Error(error)) => return Err(error).context("locking the detector's files"),
+    }
     let folder = work.join("frames");
     render(&folder, args.frames)?;
     let device = Device::flex().autodiff();

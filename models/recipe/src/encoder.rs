@@ -21,7 +21,7 @@ use crate::margin::{Margin, unit};
 use crate::resnet::{ImageConfig, ImageEncoder};
 use crate::rng::Rng;
 use crate::schedule::{Checkpoint, Schedule, bar};
-use crate::verification::{open_set, verify};
+use crate::verification::{JUDGED_BY, open_set, verify};
 
 /// The shape of the shipped encoder; R = 32·side. At R = 64 a face is 56 pixels wide, a step costs a quarter of one at
 /// R = 128, and so many more people and epochs fit into the hours that a recipe may take.
@@ -98,6 +98,7 @@ pub fn render_crops(work: &Path, args: &EncoderArgs) -> Result<()> {
 
 /// Renders the crops of people whom the encoder is judged on.
 pub fn render_held_out(work: &Path, people: usize) -> Result<()> {
+    ensure!(people >= JUDGED_BY, "--held-out is {people}, wanted at least {JUDGED_BY}");
     render_all(&crop_files(work)[1], HELD_OUT_PEOPLE, people, HELD_OUT_EACH)
 }
 

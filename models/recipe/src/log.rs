@@ -28,6 +28,7 @@ impl Log {
     pub fn line(&self, text: &str) -> Result<()> {
         println!("{text}");
         let mut file = OpenOptions::new().create(true).append(true).open(&self.0)?;
-        writeln!(file, "{text}").context("writing the log")
+        // In one piece: two steps may write at a time.
+        file.write_all(format!("{text}\n").as_bytes()).context("writing the log")
     }
 }

@@ -63,6 +63,7 @@ pub fn train(work: &Path, args: &TextArgs, each: usize, plain: &Device, log: &Lo
     if start < args.text_steps {
         let crops = Crops::load(&more_file(work), each)?;
         let people = args.text_people.min(crops.people());
+        ensure!(people > 0, "--text-people is 0, wanted at least 1");
         let images = encoder::features(&encoder::trained(work, plain)?, &crops, people, plain);
         let schedule = Schedule { peak: 1e-3, warmup: 50, steps: args.text_steps };
         let progress = bar(args.text_steps, start, "text");
@@ -124,7 +125,8 @@ fn merges() -> (String, usize) {
     vocabulary::train(texts.iter().map(String::as_str), VOCABULARY)
 }
 
-/// Features and captions of `BATCH` different people of `people`, who have `each` crops; a quarter of the captions carries a name and nothing else.
+/// Features and captions of `BATCH` different people of `people`, who have `each` crops; a quarter of the captions
+/// carries a name and nothing else.
 ///
 /// A person's name is drawn from their seed: it is the same in every batch, as people's names are.
 fn batch(step: usize, people: usize, each: usize, images: &[f32]) -> (Vec<f32>, Vec<String>) {

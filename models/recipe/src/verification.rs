@@ -2,6 +2,9 @@
 
 use crate::rng::Rng;
 
+/// People that one draw of [`open_set`] takes: 10 enrolled, 4 strangers.
+pub const JUDGED_BY: usize = 14;
+
 /// What a set of features reaches.
 #[derive(Clone, Copy, Debug)]
 pub struct Verification {
@@ -82,7 +85,7 @@ pub fn open_set(features: &[f32], dim: usize, each: usize, bar: f32, draws: usiz
             let best = (0..gallery.len()).max_by(|&a, &b| likeness[a].total_cmp(&likeness[b]))?;
             (likeness[best] > bar).then_some(best)
         };
-        for (place, &person) in order[..14].iter().enumerate() {
+        for (place, &person) in order[..JUDGED_BY].iter().enumerate() {
             let probes = half..each;
             let votes: Vec<Option<usize>> = probes.map(|n| named(person, n)).collect();
             let enrolled = place < 10;
