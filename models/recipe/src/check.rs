@@ -29,9 +29,9 @@ const PHOTOS: u64 = 10;
 const LOOKS: [usize; 9] = [18, 21, 24, 27, 30, 33, 36, 39, 42];
 /// Share of a stranger's frames that may pass the bar.
 const TARGET: f32 = 0.01;
-/// The score from which the product takes something for a face; `OPERATING_POINT` in `detector_onnx` is set with the others.
+/// The score from which the product takes something for a face.
 const PRODUCT_BAR: f32 = 0.5;
-const OTHER_BARS: [f32; 10] = [0.35, 0.4, 0.45, 0.46, 0.47, 0.48, 0.49, 0.55, 0.6, 0.7];
+const OTHER_BARS: [f32; 8] = [0.35, 0.4, 0.425, 0.45, 0.475, 0.55, 0.6, 0.7];
 /// Narrowest face that must be found, pixels.
 const NARROWEST: f32 = 40.0;
 

@@ -1,6 +1,7 @@
 //! Cached frames → trained detector weights.
 
-use std::fs::{File, TryLockError};
+use std::fs::{self, File, TryLockError};
+use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread;
@@ -14,7 +15,7 @@ use crate::detector_loss::{Parts, Target, loss};
 use crate::frames::{Frames, render};
 use crate::log::Log;
 use crate::rng::Rng;
-use crate::rooms::search;
+use crate::rooms::{operating_point, search};
 use crate::schedule::{Checkpoint, Schedule, bar};
 use crate::scrfd::{DetectorConfig, Scrfd};
 
@@ -27,6 +28,9 @@ const SAVE_EVERY: usize = 250;
 /// The checkpoints of the two phases.
 const FRAMES: &str = "detector";
 const ROOMS: &str = "detector-rooms";
+/// The rooms of the second phase, and what its network is to be believed from.
+const ROOMS_FILE: &str = "rooms.json";
+const POINT_FILE: &str = "operating-point.json";
 
 /// How long to train on how much.
 #[derive(Clone, Debug, clap::Args)]
@@ -35,22 +39,30 @@ pub struct DetectorArgs {
     #[arg(long, default_value_t = 4000)]
     pub frames: usize,
     /// Optimiser steps.
-    #[arg(long, default_value_t = 8000)]
+    #[arg(long, default_value_t = 16_000)]
     pub detector_steps: usize,
     /// Empty rooms to search for what the detector takes for faces after these steps.
     #[arg(long, default_value_t = 12_000)]
     pub rooms: usize,
     /// Optimiser steps with them.
-    #[arg(long, default_value_t = 2000)]
+    #[arg(long, default_value_t = 4000)]
     pub room_steps: usize,
+    /// Empty rooms that set the score from which it is to be believed.
+    #[arg(long, default_value_t = 4000)]
+    pub calibration_rooms: usize,
 }
 
 impl DetectorArgs {
     /// As they stand on a command line.
     pub fn arguments(&self) -> impl Iterator<Item = String> + use<> {
-        let Self { frames, detector_steps, rooms, room_steps } = *self;
-        let settings =
-            [("frames", frames), ("detector-steps", detector_steps), ("rooms", rooms), ("room-steps", room_steps)];
+        let Self { frames, detector_steps, rooms, room_steps, calibration_rooms } = *self;
+        let settings = [
+            ("frames", frames),
+            ("detector-steps", detector_steps),
+            ("rooms", rooms),
+            ("room-steps", room_steps),
+            ("calibration-rooms", calibration_rooms),
+        ];
         settings.into_iter().map(|(name, value)| format!("--{name}={value}"))
     }
 }
@@ -61,9 +73,9 @@ struct Batch {
     targets: Vec<Vec<Target>>,
 }
 
-/// Trains in `work`, going on where an earlier run stopped, and returns the network on the plain device: first on frames
-/// as they come, then on what the network took for faces where there are none as well.
-pub fn train(work: &Path, args: &DetectorArgs, log: &Log) -> Result<Scrfd> {
+/// Trains in `work`, going on where an earlier run stopped: first on frames as they come, then on what the network took
+/// for faces where there are none as well. At last it sets the operating point.
+pub fn train(work: &Path, args: &DetectorArgs, device: &Device, log: &Log) -> Result<()> {
     let lock = File::create(work.join("detector.lock"))?;
     match lock.try_lock() {
         Ok(()) => {}
@@ -72,29 +84,51 @@ pub fn train(work: &Path, args: &DetectorArgs, log: &Log) -> Result<Scrfd> {
     }
     let folder = work.join("frames");
     render(&folder, args.frames)?;
-    let device = Device::flex().autodiff();
+    let device = device.clone().autodiff();
     device.seed(SEED);
     let (first, second) = (Checkpoint::new(work, FRAMES), Checkpoint::new(work, ROOMS));
-    let schedule = Schedule { peak: 3e-3, warmup: 200, steps: args.detector_steps };
+    let schedule = Schedule { peak: 1.5e-3, warmup: 200, steps: args.detector_steps };
+    let (rooms_file, point_file) = (work.join(ROOMS_FILE), work.join(POINT_FILE));
     if first.step() < schedule.steps {
-        phase(&first, Scrfd::new(&SHAPE, &device), &schedule, Frames::load(&folder)?, log)?;
+        // What comes after it is of the network that it was.
+        second.forget()?;
+        remove(&rooms_file)?;
+        phase(&first, Scrfd::new(&SHAPE, &device), &schedule, Frames::load(&folder)?, &device, log)?;
     }
     let schedule = Schedule { peak: 1e-3, warmup: 100, steps: args.room_steps };
     if second.step() < schedule.steps {
+        remove(&point_file)?;
         let net = first.weights("net", Scrfd::new(&SHAPE, &Device::flex()))?;
-        let rooms = search(&net, &work.join("rooms.json"), args.rooms)?;
+        let rooms = search(&net, &rooms_file, args.rooms)?;
         log.line(&format!("faces seen in {} of {} empty rooms", rooms.len(), args.rooms))?;
         let mut frames = Frames::load(&folder)?;
         frames.add_rooms(rooms);
         let net = first.weights("net", Scrfd::new(&SHAPE, &device))?;
-        phase(&second, net, &schedule, frames, log)?;
+        phase(&second, net, &schedule, frames, &device, log)?;
     }
-    trained(work)
+    let net = second.weights("net", Scrfd::new(&SHAPE, &Device::flex()))?;
+    let point = operating_point(&net, &point_file, args.calibration_rooms)?;
+    log.line(&format!("operating point {point:.4}"))
+}
+
+fn remove(file: &Path) -> Result<()> {
+    match fs::remove_file(file) {
+        Err(error) if error.kind() != ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("removing {}", file.display()))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Trains `net`, or what an earlier run made of it, through `schedule`.
-fn phase(checkpoint: &Checkpoint, mut net: Scrfd, schedule: &Schedule, frames: Frames, log: &Log) -> Result<()> {
-    let device = Device::flex().autodiff();
+fn phase(
+    checkpoint: &Checkpoint,
+    mut net: Scrfd,
+    schedule: &Schedule,
+    frames: Frames,
+    device: &Device,
+    log: &Log,
+) -> Result<()> {
     let mut optimizer = AdamWConfig::new().with_epsilon(1e-8).with_weight_decay(0.02).init();
     let start = checkpoint.step();
     if start > 0 {
@@ -106,7 +140,7 @@ fn phase(checkpoint: &Checkpoint, mut net: Scrfd, schedule: &Schedule, frames: F
     for step in start..schedule.steps {
         let batch = batches.recv()?;
         let side = batch.side;
-        let images = Tensor::<1>::from_floats(&batch.pixels[..], &device);
+        let images = Tensor::<1>::from_floats(&batch.pixels[..], device);
         let levels = net.forward(images.reshape([batch.targets.len(), 3, side, side]));
         let (value, parts) = loss(levels, &anchors(side, side), &batch.targets);
         ensure!(
@@ -128,9 +162,12 @@ fn phase(checkpoint: &Checkpoint, mut net: Scrfd, schedule: &Schedule, frames: F
     Ok(())
 }
 
-/// The trained network on the plain device.
-pub fn trained(work: &Path) -> Result<Scrfd> {
-    Checkpoint::new(work, ROOMS).weights("net", Scrfd::new(&SHAPE, &Device::flex()))
+/// The trained network on the plain device, and its operating point.
+pub fn trained(work: &Path) -> Result<(Scrfd, f32)> {
+    let net = Checkpoint::new(work, ROOMS).weights("net", Scrfd::new(&SHAPE, &Device::flex()))?;
+    let point =
+        fs::read(work.join(POINT_FILE)).context("the detector is not trained to its end: no operating point")?;
+    Ok((net, serde_json::from_slice(&point).context("reading the operating point")?))
 }
 
 impl Parts {
@@ -181,7 +218,7 @@ mod tests {
 
     #[test]
     fn settings_survive_a_command_line() {
-        let args = DetectorArgs { frames: 1, detector_steps: 2, rooms: 3, room_steps: 4 };
+        let args = DetectorArgs { frames: 1, detector_steps: 2, rooms: 3, room_steps: 4, calibration_rooms: 5 };
         let line = std::iter::once("lintel-recipe".to_owned()).chain(args.arguments());
         assert_eq!(format!("{:?}", Line::parse_from(line).args), format!("{args:?}"));
     }

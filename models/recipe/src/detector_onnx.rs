@@ -12,14 +12,14 @@ use crate::assign::STRIDES;
 use crate::layers::{ConvNorm, values};
 use crate::scrfd::{Block, PER_CELL, Scrfd};
 
-/// The network's score that keeps most faces of 40 px and more and lets few other things through; `lintel-recipe check` prints
-/// what other bars would do. The file's scores are shifted so that this is 0.5, the bar that the product uses.
-const OPERATING_POINT: f32 = 0.46;
+/// The operating point at which the file's scores are the network's own.
+pub const AS_TRAINED: f32 = 0.5;
 /// Names and widths of a head's three outputs.
 const OUTPUTS: [(&str, usize); 3] = [("score", 1), ("bbox", 4), ("kps", 10)];
 
-/// The file's bytes, for frames of `width`×`height` (multiples of 32).
-pub fn export(net: &Scrfd, width: usize, height: usize) -> Vec<u8> {
+/// The file's bytes, for frames of `width`×`height` (multiples of 32). Scores are shifted so that the network's
+/// `operating_point` is 0.5, the bar that the product uses.
+pub fn export(net: &Scrfd, width: usize, height: usize, operating_point: f32) -> Vec<u8> {
     let mut graph = GraphBuilder::new("scrfd");
     let input = [1, 3, height, width].map(Dim::Fixed);
     let mut x = graph.input("input.1", ElementType::F32, &input);
@@ -45,10 +45,11 @@ pub fn export(net: &Scrfd, width: usize, height: usize) -> Vec<u8> {
         let sum = graph.add(&format!("bottomup{i}"), &levels[i + 1], &down);
         levels[i + 1] = folded(&mut graph, &format!("merge{i}"), &sum, &net.merge[i], (3, 1), true);
     }
+    let score_shift = -(operating_point / (1.0 - operating_point)).ln();
     for (output, (what, columns)) in OUTPUTS.into_iter().enumerate() {
         for (i, level) in levels.iter().enumerate() {
             let rows = height / STRIDES[i] * (width / STRIDES[i]) * PER_CELL;
-            let value = head_output(&mut graph, net, i, output, level);
+            let value = head_output(&mut graph, net, (i, output), level, score_shift);
             graph.output_as(
                 &format!("{what}_{}", STRIDES[i]),
                 &value,
@@ -61,7 +62,13 @@ pub fn export(net: &Scrfd, width: usize, height: usize) -> Vec<u8> {
 }
 
 /// A level's output, cells before anchors before columns. The tower before it is written with the first one.
-fn head_output(graph: &mut GraphBuilder, net: &Scrfd, level: usize, output: usize, x: &Value) -> Value {
+fn head_output(
+    graph: &mut GraphBuilder,
+    net: &Scrfd,
+    (level, output): (usize, usize),
+    x: &Value,
+    score_shift: f32,
+) -> Value {
     let head = &net.heads[level];
     let (what, columns) = OUTPUTS[output];
     let mut x = x.clone();
@@ -72,7 +79,7 @@ fn head_output(graph: &mut GraphBuilder, net: &Scrfd, level: usize, output: usiz
     let name = format!("head{level}.{what}");
     // The learned factor on the boxes goes into the convolution.
     let factor = if what == "bbox" { values(head.scale.val()).values[0] } else { 1.0 };
-    let shift = if what == "score" { -(OPERATING_POINT / (1.0 - OPERATING_POINT)).ln() } else { 0.0 };
+    let shift = if what == "score" { score_shift } else { 0.0 };
     let y = biased(graph, &name, &x, &head.out[output], (factor, shift));
     let y = graph.transpose(&format!("{name}.cells"), &y, &[0, 2, 3, 1]);
     let y = graph.reshape(&format!("{name}.rows"), &y, &[-1, columns as i64]);
@@ -139,7 +146,7 @@ mod tests {
     #[test]
     fn the_outputs_are_in_the_published_form() {
         let net = Scrfd::new(&SHAPE, &Device::flex());
-        let model = lintel::onnx::read(&export(&net, 640, 480)).expect("what was written can be read");
+        let model = lintel::onnx::read(&export(&net, 640, 480, AS_TRAINED)).expect("what was written can be read");
         let graph = model.graph.expect("a model has a graph");
         let outputs: Vec<Vec<Option<usize>>> =
             graph.output.iter().map(|info| lintel::onnx::dims_of(info).expect("outputs have shapes").1).collect();

@@ -5,6 +5,9 @@ use burn::nn::{BatchNorm, BatchNormConfig, Linear, PaddingConfig2d};
 use burn::prelude::*;
 use lintel::weights::{NamedTensor, NamedTensors};
 
+use crate::conv::convolve;
+use crate::norm::normalise;
+
 /// A tensor's values on the host.
 pub fn values<const D: usize>(tensor: Tensor<D>) -> NamedTensor {
     let shape = tensor.dims().to_vec();
@@ -73,12 +76,12 @@ impl ConvNorm {
 
     /// Without the ReLU.
     pub fn linear(&self, x: Tensor<4>) -> Tensor<4> {
-        self.norm.forward(self.conv.forward(x))
+        normalise(&self.norm, convolve(&self.conv, x), false)
     }
 
     /// With the ReLU.
     pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
-        burn::tensor::activation::relu(self.linear(x))
+        normalise(&self.norm, convolve(&self.conv, x), true)
     }
 
     /// The pair folded into one convolution: weight OIHW, bias.

@@ -2,12 +2,14 @@
 //!
 //! Every step keeps its state in the working folder and goes on where it stopped. Seeds of people: 700 000.. set the
 //! check's bar, 800 000.. are its enrolled people and strangers, 900 000.. are held out from the encoder, 1 000 000..
-//! and 1 100 000.. train it. Seeds of crowds: 1 000 000.. train the detector, 2 000 000.. judge it, 3 000 000.. are searched for decoys.
+//! and 1 100 000.. train it. Seeds of crowds: 1 000 000.. train the detector, 2 000 000.. judge it, 3 000 000.. are
+//! searched for decoys, 4 000 000.. set its operating point.
 
 mod assign;
 mod augment;
 mod beside;
 mod check;
+mod conv;
 mod crops;
 mod detector;
 mod detector_loss;
@@ -18,6 +20,7 @@ mod layers;
 mod log;
 mod margin;
 mod names;
+mod norm;
 mod pack;
 mod resnet;
 mod rng;
@@ -33,7 +36,7 @@ use std::time::Instant;
 
 use anyhow::Result;
 use burn::prelude::Device;
-use clap::{Parser, Subcommand};
+use clap::{Parser, Subcommand, ValueEnum};
 use lintel::cli::{ComputeArg, ComputeArgs};
 
 use crate::beside::Beside;
@@ -48,7 +51,7 @@ struct Cli {
     /// The pack's folder.
     #[arg(long, global = true, default_value = "models/mini")]
     out: PathBuf,
-    /// Where encoders are trained: minutes on a GPU, hours on the processor
+    /// Where networks are trained: minutes on a GPU, hours on the processor
     #[arg(long, global = true, value_enum, default_value_t = ComputeArg::Cpu)]
     device: ComputeArg,
     #[command(subcommand)]
@@ -111,7 +114,9 @@ fn main() -> Result<()> {
     std::fs::create_dir_all(&cli.work)?;
     let compute = ComputeArgs { device: cli.device, ..ComputeArgs::default() };
     let device = compute.compute().open(compute.precision())?.device;
-    let recipe = Recipe { log: Log::new(&cli.work), work: cli.work, out: cli.out, device };
+    let name = cli.device.to_possible_value().expect("no device is hidden");
+    let device_argument = format!("--device={}", name.get_name());
+    let recipe = Recipe { log: Log::new(&cli.work), work: cli.work, out: cli.out, device, device_argument };
     match cli.step {
         Step::All(settings) => recipe.all(&settings),
         Step::Crops(args) => encoder::render_crops(&recipe.work, &args),
@@ -134,11 +139,14 @@ struct Recipe {
     out: PathBuf,
     log: Log,
     device: Device,
+    /// It, as it stands on the command line.
+    device_argument: String,
 }
 
 impl Recipe {
     fn all(&self, settings: &Settings) -> Result<()> {
-        let mut detector = Beside::start("detector", &self.work, settings.detector.arguments())?;
+        let arguments = std::iter::once(self.device_argument.clone()).chain(settings.detector.arguments());
+        let mut detector = Beside::start("detector", &self.work, arguments)?;
         self.encoder(&settings.encoder)?;
         detector.has_not_failed()?;
         self.more(&settings.more, None)?;
@@ -168,7 +176,7 @@ impl Recipe {
     }
 
     fn detector(&self, args: &detector::DetectorArgs) -> Result<()> {
-        self.timed(&format!("detector {args:?}"), || detector::train(&self.work, args, &self.log).map(drop))
+        self.timed(&format!("detector {args:?}"), || detector::train(&self.work, args, &self.device, &self.log))
     }
 
     fn check(&self, args: &check::CheckArgs) -> Result<()> {

@@ -60,6 +60,7 @@ pub fn copy_log(work: &Path, out: &Path) -> Result<()> {
 /// Writes the detector alone.
 pub fn write_detector(work: &Path, out: &Path) -> Result<()> {
     fs::create_dir_all(out)?;
-    let file = detector_onnx::export(&detector::trained(work)?, frames::WIDTH, frames::HEIGHT);
+    let (net, operating_point) = detector::trained(work)?;
+    let file = detector_onnx::export(&net, frames::WIDTH, frames::HEIGHT, operating_point);
     fs::write(out.join("detector.onnx"), file).context("writing the detector")
 }

@@ -14,7 +14,9 @@ use burn::tensor::activation::{relu, softmax};
 
 use lintel::weights::NamedTensors;
 
+use crate::conv::convolve;
 use crate::layers::{conv, name_conv, name_linear, name_norm, norm, values};
+use crate::norm::normalise;
 
 const EXPANSION: usize = 4;
 /// Channels of one attention head in both of CLIP's towers.
@@ -86,11 +88,11 @@ impl Bottleneck {
 
     fn forward(&self, x: Tensor<4>) -> Tensor<4> {
         let shrink = |x: Tensor<4>| if self.stride > 1 { average(x) } else { x };
-        let y = relu(self.norms[0].forward(self.convs[0].forward(x.clone())));
-        let y = relu(self.norms[1].forward(self.convs[1].forward(y)));
-        let y = self.norms[2].forward(self.convs[2].forward(shrink(y)));
+        let y = normalise(&self.norms[0], convolve(&self.convs[0], x.clone()), true);
+        let y = normalise(&self.norms[1], convolve(&self.convs[1], y), true);
+        let y = normalise(&self.norms[2], convolve(&self.convs[2], shrink(y)), false);
         let x = match (&self.shortcut, &self.shortcut_norm) {
-            (Some(conv), Some(norm)) => norm.forward(conv.forward(shrink(x))),
+            (Some(conv), Some(norm)) => normalise(norm, convolve(conv, shrink(x)), false),
             _ => x,
         };
         relu(x + y)
@@ -172,7 +174,7 @@ impl ImageEncoder {
     pub fn forward(&self, images: Tensor<4>) -> Tensor<2> {
         let mut x = images;
         for (conv, norm) in self.stem.iter().zip(&self.stem_norms) {
-            x = relu(norm.forward(conv.forward(x)));
+            x = normalise(norm, convolve(conv, x), true);
         }
         x = average(x);
         for block in self.stages.iter().flatten() {

@@ -1,11 +1,12 @@
-//! A half-trained detector → empty rooms in which it sees faces, for it to learn from (hard negative mining).
+//! A detector → empty rooms in which it sees faces: for it to learn from (hard negative mining), and, when it has
+//! learned, the score from which it is to be believed.
 
 use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, Result};
 use lintel_faces::crowd;
-use lintel_shared::detect::Limits;
+use lintel_shared::detect::{Face, Limits};
 use lintel_shared::frame::Frame;
 use lintel_shared::runtime::{Detector, Options};
 use lintel_shared::time::Uptime;
@@ -20,8 +21,12 @@ use crate::scrfd::Scrfd;
 
 /// First seed of the rooms that are searched; disjoint from all others of the recipe.
 const SEED: u64 = 3_000_000;
+/// First seed of the rooms that set the operating point; disjoint from all others too.
+const CALIBRATION_SEED: u64 = 4_000_000;
 /// What the detector takes for a face at least half-heartedly.
 const MIN_SCORE: f32 = 0.25;
+/// Rooms to one false face at the operating point: twice as many as are asked for.
+const ROOMS_PER_FALSE_FACE: usize = 400;
 
 /// A room with nobody in it, and where the detector thought otherwise.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -48,25 +53,66 @@ pub fn search(net: &Scrfd, file: &Path, count: usize) -> Result<Vec<Room>> {
     if let Ok(kept) = fs::read(file) {
         return serde_json::from_slice(&kept).context("reading the rooms");
     }
-    let limits = Limits { min_score: MIN_SCORE, ..Limits::default() };
-    let onnx = detector_onnx::export(net, WIDTH, HEIGHT);
-    let mut detector = Detector::open_with(&onnx, &Options::default(), (WIDTH as u32, HEIGHT as u32), limits)?;
-    let progress = bar(count, 0, "rooms");
     let mut rooms = Vec::new();
-    let seeds: Vec<u64> = (0..count as u64).map(|i| SEED + i).collect();
+    for (seed, seen) in faces_seen(net, SEED, count, "rooms")? {
+        let decoys: Vec<Corners> = seen.iter().map(|f| [f.bbox.x1, f.bbox.y1, f.bbox.x2, f.bbox.y2]).collect();
+        if !decoys.is_empty() {
+            rooms.push(Room { seed, decoys });
+        }
+    }
+    fs::write(file, serde_json::to_vec(&rooms)?).context("writing the rooms")?;
+    Ok(rooms)
+}
+
+/// The score of `net` that one thing in [`ROOMS_PER_FALSE_FACE`] of `count` empty rooms reaches; kept in `file`.
+pub fn operating_point(net: &Scrfd, file: &Path, count: usize) -> Result<f32> {
+    if let Ok(kept) = fs::read(file) {
+        return serde_json::from_slice(&kept).context("reading the operating point");
+    }
+    let seen = faces_seen(net, CALIBRATION_SEED, count, "operating point")?;
+    let scores = seen.into_iter().flat_map(|(_, faces)| faces).map(|face| face.score).collect();
+    let point = point(scores, count / ROOMS_PER_FALSE_FACE);
+    fs::write(file, serde_json::to_vec(&point)?).context("writing the operating point")?;
+    Ok(point)
+}
+
+/// Just above the highest score that must not pass, if `allowed` may.
+fn point(mut scores: Vec<f32>, allowed: usize) -> f32 {
+    scores.sort_unstable_by(|a, b| b.total_cmp(a));
+    scores.get(allowed).map_or(MIN_SCORE, |score| score.next_up())
+}
+
+/// What `net` takes for faces at `MIN_SCORE` in the rooms of `count` seeds from `first` on.
+fn faces_seen(net: &Scrfd, first: u64, count: usize, what: &str) -> Result<Vec<(u64, Vec<Face>)>> {
+    let limits = Limits { min_score: MIN_SCORE, ..Limits::default() };
+    let onnx = detector_onnx::export(net, WIDTH, HEIGHT, detector_onnx::AS_TRAINED);
+    let mut detector = Detector::open_with(&onnx, &Options::default(), (WIDTH as u32, HEIGHT as u32), limits)?;
+    let progress = bar(count, 0, what);
+    let mut all = Vec::with_capacity(count);
+    let seeds: Vec<u64> = (0..count as u64).map(|i| first + i).collect();
     for chunk in seeds.chunks(32) {
         let pictures: Vec<Vec<u8>> = chunk.par_iter().map(|&seed| paint(seed)).collect();
         for (&seed, rgb) in chunk.iter().zip(&pictures) {
             let frame = Frame::rgb8(rgb, WIDTH as u32, HEIGHT as u32, Uptime::ZERO)?;
-            let seen = detector.detect(&frame)?;
-            let decoys: Vec<Corners> = seen.iter().map(|f| [f.bbox.x1, f.bbox.y1, f.bbox.x2, f.bbox.y2]).collect();
-            if !decoys.is_empty() {
-                rooms.push(Room { seed, decoys });
-            }
+            all.push((seed, detector.detect(&frame)?.to_vec()));
         }
         progress.inc(chunk.len() as u64);
     }
     progress.finish();
-    fs::write(file, serde_json::to_vec(&rooms)?).context("writing the rooms")?;
-    Ok(rooms)
+    Ok(all)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn as_many_false_faces_pass_as_may() {
+        let scores = vec![0.3, 0.9, 0.5, 0.7];
+        for (allowed, passing) in [(0, 0), (1, 1), (3, 3)] {
+            let point = point(scores.clone(), allowed);
+            assert_eq!(scores.iter().filter(|&&score| score >= point).count(), passing);
+        }
+        assert_eq!(point(scores, 4), MIN_SCORE);
+    }
 }

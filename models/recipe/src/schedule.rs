@@ -62,6 +62,11 @@ impl Checkpoint {
         text.trim().parse().unwrap_or(0)
     }
 
+    /// Starts over.
+    pub fn forget(&self) -> Result<()> {
+        fs::write(self.marker(), "0").context("saving the step")
+    }
+
     /// Saves one module and its optimiser under `part`.
     pub fn save<M: Module>(&self, part: &str, module: &M, optimizer: &ModuleOptimizer) -> Result<()> {
         module.clone().save_file(self.file(part)).context("saving weights")?;

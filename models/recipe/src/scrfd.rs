@@ -9,6 +9,7 @@ use burn::prelude::*;
 use burn::tensor::activation::relu;
 
 use crate::assign::{SIDES, STRIDES};
+use crate::conv::convolve;
 use crate::layers::{ConvNorm, conv_biased};
 
 /// Anchors per cell.
@@ -127,7 +128,7 @@ impl Head {
         let [n, ..] = x.dims();
         let rows = |index: usize| {
             let values = HEAD_VALUES[index];
-            let y = self.out[index].forward(x.clone()).permute([0, 2, 3, 1]);
+            let y = convolve(&self.out[index], x.clone()).permute([0, 2, 3, 1]);
             let [_, h, w, _] = y.dims();
             y.reshape([n, h * w * PER_CELL, values])
         };
