@@ -39,10 +39,10 @@ const NARROWEST: f32 = 40.0;
 #[derive(Clone, Debug, clap::Args)]
 pub struct CheckArgs {
     /// Frames with faces.
-    #[arg(long, default_value_t = 500)]
+    #[arg(long, default_value_t = 1200)]
     pub check_frames: u64,
     /// Frames without.
-    #[arg(long, default_value_t = 400)]
+    #[arg(long, default_value_t = 2000)]
     pub empty_frames: u64,
     /// Draws of 10 enrolled people and 4 strangers.
     #[arg(long, default_value_t = 20)]

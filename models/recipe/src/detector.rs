@@ -48,7 +48,7 @@ pub struct DetectorArgs {
     #[arg(long, default_value_t = 4000)]
     pub room_steps: usize,
     /// Empty rooms that set the score from which it is to be believed.
-    #[arg(long, default_value_t = 4000)]
+    #[arg(long, default_value_t = 12_000)]
     pub calibration_rooms: usize,
 }
 
