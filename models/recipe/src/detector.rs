@@ -167,7 +167,8 @@ pub fn trained(work: &Path) -> Result<(Scrfd, f32)> {
     let net = Checkpoint::new(work, ROOMS).weights("net", Scrfd::new(&SHAPE, &Device::flex()))?;
     let point =
         fs::read(work.join(POINT_FILE)).context("the detector is not trained to its end: no operating point")?;
-    Ok((net, serde_json::from_slice(&point).context("reading the operating point")?))
+    let (_, point) = serde_json::from_slice::<(usize, f32)>(&point).context("reading the operating point")?;
+    Ok((net, point))
 }
 
 impl Parts {

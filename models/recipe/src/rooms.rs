@@ -64,15 +64,18 @@ pub fn search(net: &Scrfd, file: &Path, count: usize) -> Result<Vec<Room>> {
     Ok(rooms)
 }
 
-/// The score of `net` that one thing in [`ROOMS_PER_FALSE_FACE`] of `count` empty rooms reaches; kept in `file`.
+/// The score of `net` that one thing in [`ROOMS_PER_FALSE_FACE`] of `count` empty rooms reaches; both are kept in `file`.
 pub fn operating_point(net: &Scrfd, file: &Path, count: usize) -> Result<f32> {
     if let Ok(kept) = fs::read(file) {
-        return serde_json::from_slice(&kept).context("reading the operating point");
+        let (rooms, point) = serde_json::from_slice::<(usize, f32)>(&kept).context("reading the operating point")?;
+        if rooms == count {
+            return Ok(point);
+        }
     }
     let seen = faces_seen(net, CALIBRATION_SEED, count, "operating point")?;
     let scores = seen.into_iter().flat_map(|(_, faces)| faces).map(|face| face.score).collect();
     let point = point(scores, count / ROOMS_PER_FALSE_FACE);
-    fs::write(file, serde_json::to_vec(&point)?).context("writing the operating point")?;
+    fs::write(file, serde_json::to_vec(&(count, point))?).context("writing the operating point")?;
     Ok(point)
 }
 
