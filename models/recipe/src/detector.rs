@@ -42,10 +42,10 @@ pub struct DetectorArgs {
     #[arg(long, default_value_t = 16_000)]
     pub detector_steps: usize,
     /// Empty rooms to search for what the detector takes for faces after these steps.
-    #[arg(long, default_value_t = 12_000)]
+    #[arg(long, default_value_t = 16_000)]
     pub rooms: usize,
     /// Optimiser steps with them.
-    #[arg(long, default_value_t = 4000)]
+    #[arg(long, default_value_t = 6000)]
     pub room_steps: usize,
     /// Empty rooms that set the score from which it is to be believed.
     #[arg(long, default_value_t = 12_000)]
