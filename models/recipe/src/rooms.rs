@@ -48,10 +48,13 @@ fn paint(seed: u64) -> Vec<u8> {
     crowd(seed, [WIDTH as u32, HEIGHT as u32], 0, 40.0).rgb
 }
 
-/// Those of `count` rooms in which `net` sees faces; kept in `file`.
+/// Those of `count` rooms in which `net` sees faces; both are kept in `file`.
 pub fn search(net: &Scrfd, file: &Path, count: usize) -> Result<Vec<Room>> {
     if let Ok(kept) = fs::read(file) {
-        return serde_json::from_slice(&kept).context("reading the rooms");
+        let (searched, rooms) = serde_json::from_slice::<(usize, Vec<Room>)>(&kept).context("reading the rooms")?;
+        if searched == count {
+            return Ok(rooms);
+        }
     }
     let mut rooms = Vec::new();
     for (seed, seen) in faces_seen(net, SEED, count, "rooms")? {
@@ -60,7 +63,7 @@ pub fn search(net: &Scrfd, file: &Path, count: usize) -> Result<Vec<Room>> {
             rooms.push(Room { seed, decoys });
         }
     }
-    fs::write(file, serde_json::to_vec(&rooms)?).context("writing the rooms")?;
+    fs::write(file, serde_json::to_vec(&(count, &rooms))?).context("writing the rooms")?;
     Ok(rooms)
 }
 
