@@ -33,7 +33,11 @@ fn the_fine_tune_is_set_beside_simpler_ways() {
     assert_eq!(bench["bench"]["verdicts"].as_array().map(Vec::len), Some(4));
     let html = fs::read_to_string(world.path("baselines/bench.html")).unwrap();
     assert!(html.contains("Tip-Adapter-F"));
-    world.refused(&["bench", "baselines", "trained", "both", "--out", "x"], 2, "do not hold the same people");
+    world.refused(
+        &["bench", "baselines", "trained", "both", "--out", "other-people"],
+        2,
+        "do not hold the same people",
+    );
 }
 
 #[test]
@@ -50,11 +54,15 @@ fn table_1_has_no_made_up_figures() {
     }
     assert!(row(&bench, "CLIP")["accuracy"]["trials"].as_u64().is_some_and(|trials| trials > 30));
     world.refused(
-        &["bench", "table1", "trained", "faces", "--encoder", "mine=no.onnx", "--out", "x"],
+        &["bench", "table1", "trained", "faces", "--encoder", "mine=no.onnx", "--out", "unknown-encoder"],
         2,
         "--preprocessing mine=",
     );
-    world.refused(&["bench", "table1", "trained", "faces", "--encoder", "arcface=no.onnx", "--out", "x"], 2, "no.onnx");
+    world.refused(
+        &["bench", "table1", "trained", "faces", "--encoder", "arcface=no.onnx", "--out", "no-encoder"],
+        2,
+        "no.onnx",
+    );
 
     let Some(file) = mobilefacenet() else { return };
     let encoder = format!("arcface={}", file.display());
@@ -83,7 +91,8 @@ fn a_published_encoder_can_stand_at_the_door() {
     world.done(&["export", "mobile", "--pack", "pack", "--out", "mobile-bundle"]);
 
     let wrong = world.path("one/people.json").display().to_string();
-    let args = ["packs", "compose", "--encoder", &wrong, "--preprocessing", "imagenet", "--name", "x", "--out", "x"];
+    let args =
+        ["packs", "compose", "--encoder", &wrong, "--preprocessing", "imagenet", "--name", "x", "--out", "wrong"];
     world.refused(&args, 2, "people.json");
-    world.refused(&[&compose[..7], &["rn50", "--out", "x"]].concat(), 2, "is the name of a known pack");
+    world.refused(&[&compose[..7], &["rn50", "--out", "known"]].concat(), 2, "is the name of a known pack");
 }
