@@ -1,10 +1,11 @@
 //! People's seeds → aligned crops (RGB8, 112×112), rendered once and cached in a folder.
 
-use std::fs;
-use std::io::{BufWriter, Write};
+use std::fs::{self, File};
+use std::io::{self, BufWriter, Write};
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-use anyhow::{Result, anyhow, ensure};
+use anyhow::{Context, Result, anyhow, ensure};
 use lintel_faces::{Camera, Light, Picture, Pose, photo_scene, render};
 use lintel_shared::align::{CROP, CROP_BYTES, crop_transform, warp};
 use lintel_shared::frame::Frame;
@@ -25,9 +26,11 @@ pub const HELD_OUT_PEOPLE: u64 = 900_000;
 /// Standard deviation of a detector's landmark error, of the inter-ocular distance.
 const LANDMARK_ERROR: f32 = 0.025;
 
-/// Crops of `people` people, `each` per person, one person after the other.
+/// Crops of `people` people, `each` per person, one person after the other. They stay in their file: there may be more of
+/// them than memory.
 pub struct Crops {
-    pixels: Vec<u8>,
+    file: File,
+    len: usize,
     each: usize,
 }
 
@@ -98,7 +101,7 @@ pub fn render_all(file: &Path, first: u64, people: usize, each: usize) -> Result
         return Ok(());
     }
     let partial = file.with_extension("partial");
-    let mut out = BufWriter::new(fs::File::create(&partial)?);
+    let mut out = BufWriter::new(File::create(&partial)?);
     let progress = bar(people, 0, "crops");
     let seeds: Vec<u64> = (0..people as u64).map(|i| first + i).collect();
     for chunk in seeds.chunks(128) {
@@ -118,21 +121,21 @@ pub fn render_all(file: &Path, first: u64, people: usize, each: usize) -> Result
 }
 
 impl Crops {
-    /// Reads what `render_all` wrote.
-    pub fn load(file: &Path, each: usize) -> Result<Self> {
-        let pixels = fs::read(file)?;
+    /// Opens what `render_all` wrote.
+    pub fn open(path: &Path, each: usize) -> Result<Self> {
+        let file = File::open(path).with_context(|| path.display().to_string())?;
+        let bytes = file.metadata()?.len() as usize;
         ensure!(
-            !pixels.is_empty() && pixels.len() % (each * CACHED_BYTES) == 0,
-            "{} holds {} bytes, not {each} crops per person",
-            file.display(),
-            pixels.len()
+            bytes > 0 && bytes.is_multiple_of(each * CACHED_BYTES),
+            "{} holds {bytes} bytes, not {each} crops per person",
+            path.display()
         );
-        Ok(Self { pixels, each })
+        Ok(Self { file, len: bytes / CACHED_BYTES, each })
     }
 
     /// How many people.
     pub fn people(&self) -> usize {
-        self.pixels.len() / CACHED_BYTES / self.each
+        self.len / self.each
     }
 
     /// Crops per person.
@@ -142,12 +145,14 @@ impl Crops {
 
     /// Crops in all.
     pub fn len(&self) -> usize {
-        self.pixels.len() / CACHED_BYTES
+        self.len
     }
 
-    /// Crop `index`; its person is `index / each`.
-    pub fn get(&self, index: usize) -> &[u8] {
-        &self.pixels[index * CACHED_BYTES..(index + 1) * CACHED_BYTES]
+    /// Reads crop `index`; its person is `index / each`.
+    pub fn get(&self, index: usize) -> io::Result<Vec<u8>> {
+        let mut crop = vec![0; CACHED_BYTES];
+        self.file.read_exact_at(&mut crop, (index * CACHED_BYTES) as u64)?;
+        Ok(crop)
     }
 }
 

@@ -17,7 +17,7 @@ use crate::augment::{plain, varied};
 use crate::crops::{Crops, HELD_OUT_PEOPLE, MORE_PEOPLE, TRAIN_PEOPLE, render_all};
 use crate::layers::values;
 use crate::log::Log;
-use crate::margin::{Margin, unit};
+use crate::margin::{Margin, Targets, unit};
 use crate::resnet::{ImageConfig, ImageEncoder};
 use crate::rng::Rng;
 use crate::schedule::{Checkpoint, Schedule, bar};
@@ -35,6 +35,10 @@ const MARGIN: f32 = 0.35;
 /// Share of the steps over which the margin grows to its full size: a margin from the start keeps a fresh net from
 /// learning.
 const RAMP: f32 = 0.25;
+/// The most people that the crops of one step are told apart from.
+const CLASSES: usize = 8192;
+/// The crops whose mean a person's direction starts as: with glasses and without.
+const TOWARDS: usize = 2;
 const NAME: &str = "encoder";
 const MORE: &str = "more";
 const SAVE_EVERY: usize = 250;
@@ -62,13 +66,13 @@ pub struct EncoderArgs {
 #[derive(Clone, Debug, clap::Args)]
 pub struct MoreArgs {
     /// People to render.
-    #[arg(long, default_value_t = 14_000)]
+    #[arg(long, default_value_t = 40_000)]
     pub more_people: usize,
     /// Crops of each.
     #[arg(long, default_value_t = 8)]
     pub more_each: usize,
     /// Optimiser steps.
-    #[arg(long, default_value_t = 1000)]
+    #[arg(long, default_value_t = 1800)]
     pub more_steps: usize,
     /// Crops in one step.
     #[arg(long, default_value_t = 256)]
@@ -104,7 +108,7 @@ pub fn render_held_out(work: &Path, people: usize) -> Result<()> {
 
 struct Batch {
     pixels: Vec<f32>,
-    labels: Vec<u32>,
+    targets: Targets,
 }
 
 /// How one of the two runs goes.
@@ -124,8 +128,8 @@ struct Plan {
 pub fn train(work: &Path, args: &EncoderArgs, device: &Device, log: &Log) -> Result<()> {
     render_crops(work, args)?;
     let [people, held_out] = crop_files(work);
-    let crops = Arc::new(Crops::load(&people, args.each)?);
-    let held_out = Crops::load(&held_out, HELD_OUT_EACH)?;
+    let crops = Arc::new(Crops::open(&people, args.each)?);
+    let held_out = Crops::open(&held_out, HELD_OUT_EACH)?;
     let device = device.clone().autodiff();
     device.seed(SEED);
     let net = ImageEncoder::new(&SHAPE, &device);
@@ -135,11 +139,11 @@ pub fn train(work: &Path, args: &EncoderArgs, device: &Device, log: &Log) -> Res
 }
 
 /// Trains on with more people: from the weights of `from`, a pack's folder, or where [`train`] ended. A person's direction
-/// starts as the mean of what the encoder makes of the crops.
+/// starts as the mean of what the encoder makes of a few crops.
 pub fn train_on_more(work: &Path, args: &MoreArgs, from: Option<&Path>, plain: &Device, log: &Log) -> Result<()> {
     render_more(work, args)?;
-    let crops = Arc::new(Crops::load(&more_file(work), args.more_each)?);
-    let held_out = Crops::load(&crop_files(work)[1], HELD_OUT_EACH)?;
+    let crops = Arc::new(Crops::open(&more_file(work), args.more_each)?);
+    let held_out = Crops::open(&crop_files(work)[1], HELD_OUT_EACH)?;
     let device = plain.clone().autodiff();
     device.seed(SEED + 2);
     let named = match from {
@@ -148,9 +152,11 @@ pub fn train_on_more(work: &Path, args: &MoreArgs, from: Option<&Path>, plain: &
     };
     let head = if Checkpoint::new(work, MORE).step() == 0 {
         let before = ImageEncoder::from_named(&named, plain)?;
-        log.line(&format!("{MORE} step 0 {}", judge(&before, &held_out, held_out.people(), plain)))?;
-        let rows = features(&before, &crops, crops.people(), plain);
-        let rows = Tensor::<1>::from_floats(&rows[..], &device).reshape([crops.people(), crops.each(), SHAPE.dim]);
+        log.line(&format!("{MORE} step 0 {}", judge(&before, &held_out, held_out.people(), plain)?))?;
+        let few = TOWARDS.min(crops.each());
+        let picked: Vec<usize> = (0..crops.len()).filter(|index| index % crops.each() < few).collect();
+        let rows = features(&before, &crops, &picked, plain)?;
+        let rows = Tensor::<1>::from_floats(&rows[..], &device).reshape([crops.people(), few, SHAPE.dim]);
         let means = unit(rows.mean_dim(1).reshape([crops.people(), SHAPE.dim])).into_data();
         Margin::towards(Tensor::from_data(means, &device))
     } else {
@@ -186,14 +192,14 @@ fn run(
     let progress = bar(steps, start, name);
     let (mut mean_loss, mut mean_right) = (0.0f32, 0.0f32);
     for step in start..steps {
-        let batch = batches.recv()?;
-        let images = Tensor::<1>::from_floats(&batch.pixels[..], device);
-        let features = net.forward(images.reshape([batch.labels.len(), 3, input, input]));
+        let Batch { pixels, targets } = batches.recv()??;
+        let images = Tensor::<1>::from_floats(&pixels[..], device);
+        let features = net.forward(images.reshape([batch, 3, input, input]));
         let grown = if ramp > 0.0 { (step as f32 / (ramp * steps as f32)).min(1.0) } else { 1.0 };
-        let (loss, cosines) = head.loss(features, &batch.labels, SCALE, MARGIN * grown);
+        let (loss, cosines) = head.loss(features, &targets, SCALE, MARGIN * grown);
         let value = values(loss.clone().detach()).values[0];
         ensure!(value.is_finite(), "the encoder's loss is not finite at step {step}");
-        let right = right(cosines, &batch.labels);
+        let right = targets.right(cosines);
         let mix = if step == start { 1.0 } else { 0.02 };
         mean_loss += (value - mean_loss) * mix;
         mean_right += (right - mean_right) * mix;
@@ -214,7 +220,7 @@ fn run(
             log.line(&format!(
                 "{name} step {} loss {mean_loss:.4} right {mean_right:.4} {}",
                 step + 1,
-                judge(&net.valid(), held_out, count, &device.clone().inner())
+                judge(&net.valid(), held_out, count, &device.clone().inner())?
             ))?;
         }
     }
@@ -227,36 +233,28 @@ pub fn trained(work: &Path, device: &Device) -> Result<ImageEncoder> {
     Checkpoint::new(work, MORE).weights("net", ImageEncoder::new(&SHAPE, device))
 }
 
-/// Share of rows whose true class has the largest cosine.
-fn right(cosines: Tensor<2>, labels: &[u32]) -> f32 {
-    let best = cosines.argmax(1).into_data().try_to_vec_as::<i64>().unwrap_or_default();
-    let hits = best.iter().zip(labels).filter(|(b, l)| **b == i64::from(**l)).count();
-    hits as f32 / labels.len() as f32
-}
-
-/// Unit features of the first `people` people's crops, as the product would see them.
-pub fn features(net: &ImageEncoder, crops: &Crops, people: usize, device: &Device) -> Vec<f32> {
+/// Unit features of the crops `picked`, as the product would see them.
+pub fn features(net: &ImageEncoder, crops: &Crops, picked: &[usize], device: &Device) -> Result<Vec<f32>> {
     let input = 32 * SHAPE.side;
     let size = 3 * input * input;
     let mut all = Vec::new();
-    let count = people * crops.each();
-    for start in (0..count).step_by(LOOKED_AT) {
-        let n = LOOKED_AT.min(count - start);
-        let mut pixels = vec![0.0; n * size];
-        let outs = pixels.par_chunks_exact_mut(size).enumerate();
-        outs.for_each(|(i, out)| plain(crops.get(start + i), input, out));
-        let images = Tensor::<1>::from_floats(&pixels[..], device).reshape([n, 3, input, input]);
+    for picked in picked.chunks(LOOKED_AT) {
+        let mut pixels = vec![0.0; picked.len() * size];
+        let outs = pixels.par_chunks_exact_mut(size).zip(picked);
+        outs.try_for_each(|(out, &index)| crops.get(index).map(|crop| plain(&crop, input, out)))?;
+        let images = Tensor::<1>::from_floats(&pixels[..], device).reshape([picked.len(), 3, input, input]);
         all.extend(values(unit(net.forward(images))).values);
     }
-    all
+    Ok(all)
 }
 
 /// One line of what the network reaches on people it has not seen.
-pub fn judge(net: &ImageEncoder, held_out: &Crops, people: usize, device: &Device) -> String {
-    let rows = features(net, held_out, people, device);
+pub fn judge(net: &ImageEncoder, held_out: &Crops, people: usize, device: &Device) -> Result<String> {
+    let picked: Vec<usize> = (0..people * held_out.each()).collect();
+    let rows = features(net, held_out, &picked, device)?;
     let found = verify(&rows, SHAPE.dim, held_out.each());
     let door = open_set(&rows, SHAPE.dim, held_out.each(), found.bar.max(0.0) * 1.1, 50);
-    format!(
+    Ok(format!(
         "held out: TPR {:.4} at FPR 1e-3 (bar {:.3}), same {:.3}, different {:.3}; 10 enrolled + 4 strangers: named {:.4}, \
          accepted {:.4}, by vote {:.4} and {:.4}",
         found.tpr_at_1e3,
@@ -267,14 +265,13 @@ pub fn judge(net: &ImageEncoder, held_out: &Crops, people: usize, device: &Devic
         door.accepted,
         door.named_by_vote,
         door.accepted_by_vote
-    )
+    ))
 }
 
 /// Varies and packs the crops of each step on a thread of its own; a step's batch depends on its number alone.
-fn prefetch(crops: Arc<Crops>, input: usize, batch: usize, steps: Range<usize>) -> Receiver<Batch> {
+fn prefetch(crops: Arc<Crops>, input: usize, batch: usize, steps: Range<usize>) -> Receiver<Result<Batch>> {
     let (send, receive) = sync_channel(4);
     thread::spawn(move || {
-        let size = 3 * input * input;
         let per_epoch = crops.len() / batch;
         let mut order: Vec<usize> = Vec::new();
         let mut epoch = usize::MAX;
@@ -286,16 +283,24 @@ fn prefetch(crops: Arc<Crops>, input: usize, batch: usize, steps: Range<usize>) 
             }
             let at = step % per_epoch * batch;
             let picked = &order[at..at + batch];
-            let mut pixels = vec![0.0; batch * size];
-            pixels.par_chunks_exact_mut(size).zip(picked).enumerate().for_each(|(i, (out, &index))| {
-                let mut rng = Rng::new((SEED + 1) << 48 | (step as u64) << 16 | i as u64);
-                varied(crops.get(index), input, &mut rng, out);
-            });
-            let labels = picked.iter().map(|index| (index / crops.each()) as u32).collect();
-            if send.send(Batch { pixels, labels }).is_err() {
+            let packed = pack(&crops, picked, input, step);
+            let failed = packed.is_err();
+            if send.send(packed).is_err() || failed {
                 return;
             }
         }
     });
     receive
+}
+
+fn pack(crops: &Crops, picked: &[usize], input: usize, step: usize) -> Result<Batch> {
+    let size = 3 * input * input;
+    let mut pixels = vec![0.0; picked.len() * size];
+    pixels.par_chunks_exact_mut(size).zip(picked).enumerate().try_for_each(|(i, (out, &index))| {
+        let mut rng = Rng::new((SEED + 1) << 48 | (step as u64) << 16 | i as u64);
+        crops.get(index).map(|crop| varied(&crop, input, &mut rng, out))
+    })?;
+    let labels: Vec<u32> = picked.iter().map(|index| (index / crops.each()) as u32).collect();
+    let mut rng = Rng::new((SEED + 2) << 48 | step as u64);
+    Ok(Batch { pixels, targets: Targets::new(&labels, crops.people(), CLASSES, &mut rng) })
 }

@@ -61,10 +61,11 @@ pub fn train(work: &Path, args: &TextArgs, each: usize, plain: &Device, log: &Lo
         (net, optimizer) = checkpoint.load("net", net, optimizer)?;
     }
     if start < args.text_steps {
-        let crops = Crops::load(&more_file(work), each)?;
+        let crops = Crops::open(&more_file(work), each)?;
         let people = args.text_people.min(crops.people());
         ensure!(people > 0, "--text-people is 0, wanted at least 1");
-        let images = encoder::features(&encoder::trained(work, plain)?, &crops, people, plain);
+        let picked: Vec<usize> = (0..people * each).collect();
+        let images = encoder::features(&encoder::trained(work, plain)?, &crops, &picked, plain)?;
         let schedule = Schedule { peak: 1e-3, warmup: 50, steps: args.text_steps };
         let progress = bar(args.text_steps, start, "text");
         let mut mean = 0.0f32;
