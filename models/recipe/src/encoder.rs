@@ -35,10 +35,6 @@ const MARGIN: f32 = 0.35;
 /// Share of the steps over which the margin grows to its full size: a margin from the start keeps a fresh net from
 /// learning.
 const RAMP: f32 = 0.25;
-/// The most people that the crops of one step are told apart from.
-const CLASSES: usize = 8192;
-/// The crops whose mean a person's direction starts as: with glasses and without.
-const TOWARDS: usize = 2;
 const NAME: &str = "encoder";
 const MORE: &str = "more";
 const SAVE_EVERY: usize = 250;
@@ -66,17 +62,23 @@ pub struct EncoderArgs {
 #[derive(Clone, Debug, clap::Args)]
 pub struct MoreArgs {
     /// People to render.
-    #[arg(long, default_value_t = 40_000)]
+    #[arg(long, default_value_t = 14_000)]
     pub more_people: usize,
     /// Crops of each.
     #[arg(long, default_value_t = 8)]
     pub more_each: usize,
     /// Optimiser steps.
-    #[arg(long, default_value_t = 1800)]
+    #[arg(long, default_value_t = 1000)]
     pub more_steps: usize,
     /// Crops in one step.
     #[arg(long, default_value_t = 256)]
     pub more_batch: usize,
+    /// The most people that the crops of one step are told apart from
+    #[arg(long, default_value_t = 16_384)]
+    pub more_classes: usize,
+    /// How many crops of each person the directions start from.
+    #[arg(long, default_value_t = 8)]
+    pub more_towards: usize,
 }
 
 /// Where the crops of more people lie.
@@ -112,12 +114,15 @@ struct Batch {
 }
 
 /// How one of the two runs goes.
+#[derive(Clone, Copy)]
 struct Plan {
     /// What its checkpoint and its lines in the log are called.
     name: &'static str,
     steps: usize,
     /// Crops in one step.
     batch: usize,
+    /// The most people that they are told apart from.
+    classes: usize,
     /// The highest learning rate.
     peak: f64,
     /// Share of the steps over which the margin grows to its full size.
@@ -134,7 +139,8 @@ pub fn train(work: &Path, args: &EncoderArgs, device: &Device, log: &Log) -> Res
     device.seed(SEED);
     let net = ImageEncoder::new(&SHAPE, &device);
     let head = Margin::new(crops.people(), SHAPE.dim, &device);
-    let plan = Plan { name: NAME, steps: args.encoder_steps, batch: BATCH, peak: 2e-3, ramp: RAMP };
+    let plan =
+        Plan { name: NAME, steps: args.encoder_steps, batch: BATCH, classes: args.people, peak: 2e-3, ramp: RAMP };
     run(&plan, work, (net, head), (&crops, &held_out), &device, log)
 }
 
@@ -153,7 +159,7 @@ pub fn train_on_more(work: &Path, args: &MoreArgs, from: Option<&Path>, plain: &
     let head = if Checkpoint::new(work, MORE).step() == 0 {
         let before = ImageEncoder::from_named(&named, plain)?;
         log.line(&format!("{MORE} step 0 {}", judge(&before, &held_out, held_out.people(), plain)?))?;
-        let few = TOWARDS.min(crops.each());
+        let few = args.more_towards.clamp(1, crops.each());
         let picked: Vec<usize> = (0..crops.len()).filter(|index| index % crops.each() < few).collect();
         let rows = features(&before, &crops, &picked, plain)?;
         let rows = Tensor::<1>::from_floats(&rows[..], &device).reshape([crops.people(), few, SHAPE.dim]);
@@ -164,7 +170,14 @@ pub fn train_on_more(work: &Path, args: &MoreArgs, from: Option<&Path>, plain: &
         Margin::new(crops.people(), SHAPE.dim, &device)
     };
     let net = ImageEncoder::from_named(&named, &device)?;
-    let plan = Plan { name: MORE, steps: args.more_steps, batch: args.more_batch, peak: 1e-3, ramp: 0.0 };
+    let plan = Plan {
+        name: MORE,
+        steps: args.more_steps,
+        batch: args.more_batch,
+        classes: args.more_classes,
+        peak: 1e-3,
+        ramp: 0.0,
+    };
     run(&plan, work, (net, head), (&crops, &held_out), &device, log)
 }
 
@@ -178,7 +191,7 @@ fn run(
 ) -> Result<()> {
     let optimizer = || AdamWConfig::new().with_epsilon(1e-8).with_weight_decay(0.03).init();
     let (mut net_optimizer, mut head_optimizer) = (optimizer(), optimizer());
-    let &Plan { name, steps, batch, peak, ramp } = plan;
+    let &Plan { name, steps, batch, peak, ramp, .. } = plan;
     ensure!(crops.len() >= batch, "a step takes {batch} crops, and there are {}", crops.len());
     let checkpoint = Checkpoint::new(work, name);
     let start = checkpoint.step().min(steps);
@@ -188,7 +201,7 @@ fn run(
     }
     let schedule = Schedule { peak, warmup: (steps / 20).max(1), steps };
     let input = 32 * SHAPE.side;
-    let batches = prefetch(Arc::clone(crops), input, batch, start..steps);
+    let batches = prefetch(Arc::clone(crops), *plan, input, start..steps);
     let progress = bar(steps, start, name);
     let (mut mean_loss, mut mean_right) = (0.0f32, 0.0f32);
     for step in start..steps {
@@ -269,10 +282,10 @@ pub fn judge(net: &ImageEncoder, held_out: &Crops, people: usize, device: &Devic
 }
 
 /// Varies and packs the crops of each step on a thread of its own; a step's batch depends on its number alone.
-fn prefetch(crops: Arc<Crops>, input: usize, batch: usize, steps: Range<usize>) -> Receiver<Result<Batch>> {
+fn prefetch(crops: Arc<Crops>, plan: Plan, input: usize, steps: Range<usize>) -> Receiver<Result<Batch>> {
     let (send, receive) = sync_channel(4);
     thread::spawn(move || {
-        let per_epoch = crops.len() / batch;
+        let per_epoch = crops.len() / plan.batch;
         let mut order: Vec<usize> = Vec::new();
         let mut epoch = usize::MAX;
         for step in steps {
@@ -281,9 +294,8 @@ fn prefetch(crops: Arc<Crops>, input: usize, batch: usize, steps: Range<usize>) 
                 order = (0..crops.len()).collect();
                 Rng::new(SEED << 32 | epoch as u64).shuffle(&mut order);
             }
-            let at = step % per_epoch * batch;
-            let picked = &order[at..at + batch];
-            let packed = pack(&crops, picked, input, step);
+            let at = step % per_epoch * plan.batch;
+            let packed = pack(&crops, &order[at..at + plan.batch], plan.classes, input, step);
             let failed = packed.is_err();
             if send.send(packed).is_err() || failed {
                 return;
@@ -293,7 +305,7 @@ fn prefetch(crops: Arc<Crops>, input: usize, batch: usize, steps: Range<usize>) 
     receive
 }
 
-fn pack(crops: &Crops, picked: &[usize], input: usize, step: usize) -> Result<Batch> {
+fn pack(crops: &Crops, picked: &[usize], classes: usize, input: usize, step: usize) -> Result<Batch> {
     let size = 3 * input * input;
     let mut pixels = vec![0.0; picked.len() * size];
     pixels.par_chunks_exact_mut(size).zip(picked).enumerate().try_for_each(|(i, (out, &index))| {
@@ -302,5 +314,5 @@ fn pack(crops: &Crops, picked: &[usize], input: usize, step: usize) -> Result<Ba
     })?;
     let labels: Vec<u32> = picked.iter().map(|index| (index / crops.each()) as u32).collect();
     let mut rng = Rng::new((SEED + 2) << 48 | step as u64);
-    Ok(Batch { pixels, targets: Targets::new(&labels, crops.people(), CLASSES, &mut rng) })
+    Ok(Batch { pixels, targets: Targets::new(&labels, crops.people(), classes, &mut rng) })
 }
