@@ -1,12 +1,12 @@
 //! People's seeds → aligned crops (RGB8, 112×112), rendered once and cached in a folder.
 
 use std::fs::{self, File};
-use std::io::{self, BufWriter, Write};
+use std::io::{self, BufWriter, Seek, SeekFrom, Write};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use anyhow::{Context, Result, anyhow, ensure};
-use lintel_faces::{Camera, Light, Picture, Pose, photo_scene, render};
+use lintel_faces::{Camera, Light, Person, Picture, Pose, photo_scene, render};
 use lintel_shared::align::{CROP, CROP_BYTES, crop_transform, warp};
 use lintel_shared::frame::Frame;
 use lintel_shared::geometry::Point;
@@ -26,6 +26,11 @@ pub const HELD_OUT_PEOPLE: u64 = 900_000;
 /// Standard deviation of a detector's landmark error, of the inter-ocular distance.
 const LANDMARK_ERROR: f32 = 0.025;
 
+/// How many people lend their glasses, those of them who have any.
+const LENDERS: usize = 10_000;
+/// People whose crops are rendered at once.
+const AT_ONCE: usize = 128;
+
 /// Crops of `people` people, `each` per person, one person after the other. They stay in their file: there may be more of
 /// them than memory.
 pub struct Crops {
@@ -34,9 +39,36 @@ pub struct Crops {
     each: usize,
 }
 
-/// One crop of one person: any light, pose, expression, camera and size that the door may see. Who has glasses wears them
-/// in every other one, so that they don't become part of who it is.
-pub fn crop(person: u64, number: u64) -> Result<Vec<u8>> {
+/// What people wear in every other crop, so that it doesn't become part of who it is; in the others they wear none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Glasses {
+    /// Their own, if they have any
+    Own,
+    /// Anybody's, another pair each time, also if they have none
+    Anybodys,
+}
+
+/// The person as in crop `number`, with what is worn there.
+pub fn wearing(person: u64, number: u64, glasses: Glasses) -> Person {
+    let mut worn = Person::from_seed(person);
+    if !number.is_multiple_of(2) {
+        worn.glasses = None;
+    } else if glasses == Glasses::Anybodys {
+        let mut rng = Rng::new(person.wrapping_mul(2003) ^ (number << 40) ^ 0x6A55);
+        worn.glasses = loop {
+            let lender = Person::from_seed(MORE_PEOPLE + rng.below(LENDERS) as u64);
+            if let Some(pair) = lender.glasses {
+                // As wide as eyes are apart.
+                let half_width = pair.half_width.min(worn.shape.eye_x - 0.35);
+                break Some(lintel_faces::Glasses { half_width, ..pair });
+            }
+        };
+    }
+    worn
+}
+
+/// One crop of one person: any light, pose, expression, camera and size that the door may see.
+pub fn crop(person: u64, number: u64, glasses: Glasses) -> Result<Vec<u8>> {
     let mut rng = Rng::new(person.wrapping_mul(1009) ^ (number << 40) ^ 0xC409);
     let width = rng.log_range(55.0, 150.0);
     let side = (width * 2.1) as u32;
@@ -50,16 +82,12 @@ pub fn crop(person: u64, number: u64) -> Result<Vec<u8>> {
         pitch: (rng.normal() * 7.0).clamp(-22.0, 22.0),
         roll: (rng.normal() * 6.0).clamp(-18.0, 18.0),
     };
-    face.wears_glasses = wears_glasses(number);
+    face.person = wearing(person, number, glasses);
+    face.wears_glasses = true;
     scene.light = Light::indoor(rng.next(), rng.range(0.2, 0.9));
     scene.camera = Camera::everyday(rng.next(), rng.range(0.1, 0.7));
     let picture = render(&scene);
     aligned(&picture, &mut rng)
-}
-
-/// Whether somebody who has glasses wears them in this crop.
-pub fn wears_glasses(number: u64) -> bool {
-    number.is_multiple_of(2)
 }
 
 fn aligned(picture: &Picture, rng: &mut Rng) -> Result<Vec<u8>> {
@@ -94,20 +122,25 @@ pub fn halved(full: &[u8]) -> Vec<u8> {
     out
 }
 
-/// Renders `each` crops of the people `first..first + people` into `file`, unless it is there.
-pub fn render_all(file: &Path, first: u64, people: usize, each: usize) -> Result<()> {
-    let wanted = (people * each * CACHED_BYTES) as u64;
-    if fs::metadata(file).is_ok_and(|found| found.len() == wanted) {
+/// Renders `each` crops of the people `first..first + people` into `file`, unless it is there; goes on where a run before was
+/// stopped.
+pub fn render_all(file: &Path, first: u64, people: usize, each: usize, glasses: Glasses) -> Result<()> {
+    let of_one = each * CACHED_BYTES;
+    if fs::metadata(file).is_ok_and(|found| found.len() == (people * of_one) as u64) {
         return Ok(());
     }
-    let partial = file.with_extension("partial");
-    let mut out = BufWriter::new(File::create(&partial)?);
-    let progress = bar(people, 0, "crops");
-    let seeds: Vec<u64> = (0..people as u64).map(|i| first + i).collect();
-    for chunk in seeds.chunks(128) {
+    let partial = file.with_extension(format!("{each}.partial"));
+    let out = File::options().create(true).write(true).truncate(false).open(&partial)?;
+    let done = (out.metadata()?.len() as usize / of_one / AT_ONCE * AT_ONCE).min(people);
+    out.set_len((done * of_one) as u64)?;
+    let mut out = BufWriter::new(out);
+    out.seek(SeekFrom::End(0))?;
+    let progress = bar(people, done, "crops");
+    let seeds: Vec<u64> = (done..people).map(|i| first + i as u64).collect();
+    for chunk in seeds.chunks(AT_ONCE) {
         let rows: Vec<Vec<Vec<u8>>> = chunk
             .par_iter()
-            .map(|&person| (0..each as u64).map(|n| crop(person, n)).collect::<Result<_>>())
+            .map(|&person| (0..each as u64).map(|n| crop(person, n, glasses)).collect::<Result<_>>())
             .collect::<Result<_>>()?;
         for crop in rows.iter().flatten() {
             out.write_all(crop)?;
@@ -166,5 +199,34 @@ mod tests {
         full[0] = 50;
         let half = halved(&full);
         assert_eq!((half.len(), half[0], half[1]), (CACHED_BYTES, 20, 10));
+    }
+
+    #[test]
+    fn glasses_tell_nothing_where_anybodys_are_worn() {
+        let words = |person: u64, glasses| -> Vec<Option<&str>> {
+            (0..24).map(|number| wearing(person, number, glasses).traits().glasses).collect()
+        };
+        let has = (0..).find(|&p| Person::from_seed(p).glasses.is_some()).unwrap();
+        let has_none = (0..).find(|&p| Person::from_seed(p).glasses.is_none()).unwrap();
+        for person in [has, has_none] {
+            let own = words(person, Glasses::Own);
+            assert!(own.iter().step_by(2).all(|&word| word == Person::from_seed(person).traits().glasses));
+            let others = words(person, Glasses::Anybodys);
+            assert!(others.iter().step_by(2).all(Option::is_some));
+            assert!(others.iter().step_by(2).any(|word| *word != others[0]));
+            assert!(own.iter().chain(&others).skip(1).step_by(2).all(Option::is_none));
+        }
+    }
+
+    #[test]
+    fn a_run_that_was_stopped_goes_on() {
+        let folder = tempfile::tempdir().unwrap();
+        let [whole, stopped] = ["whole.rgb", "stopped.rgb"].map(|name| folder.path().join(name));
+        render_all(&whole, 5, AT_ONCE + 2, 1, Glasses::Own).unwrap();
+        let bytes = fs::read(&whole).unwrap();
+        // In the middle of a crop.
+        fs::write(stopped.with_extension("1.partial"), &bytes[..(AT_ONCE + 1) * CACHED_BYTES + 7]).unwrap();
+        render_all(&stopped, 5, AT_ONCE + 2, 1, Glasses::Own).unwrap();
+        assert!(fs::read(&stopped).unwrap() == bytes);
     }
 }

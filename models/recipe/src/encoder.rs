@@ -14,7 +14,7 @@ use lintel::weights::NamedTensors;
 use rayon::prelude::*;
 
 use crate::augment::{plain, varied};
-use crate::crops::{Crops, HELD_OUT_PEOPLE, MORE_PEOPLE, TRAIN_PEOPLE, render_all};
+use crate::crops::{Crops, Glasses, HELD_OUT_PEOPLE, MORE_PEOPLE, TRAIN_PEOPLE, render_all};
 use crate::layers::values;
 use crate::log::Log;
 use crate::margin::{Margin, Targets, unit};
@@ -79,16 +79,22 @@ pub struct MoreArgs {
     /// How many crops of each person the directions start from.
     #[arg(long, default_value_t = 8)]
     pub more_towards: usize,
+    /// Whose glasses people wear in every other crop
+    #[arg(long, value_enum, default_value_t = Glasses::Own)]
+    pub more_glasses: Glasses,
 }
 
 /// Where the crops of more people lie.
-pub fn more_file(work: &Path) -> PathBuf {
-    work.join("more.rgb")
+pub fn more_file(work: &Path, glasses: Glasses) -> PathBuf {
+    work.join(match glasses {
+        Glasses::Own => "more.rgb",
+        Glasses::Anybodys => "more-anybodys.rgb",
+    })
 }
 
 /// Renders the crops of more people.
 pub fn render_more(work: &Path, args: &MoreArgs) -> Result<()> {
-    render_all(&more_file(work), MORE_PEOPLE, args.more_people, args.more_each)
+    render_all(&more_file(work, args.more_glasses), MORE_PEOPLE, args.more_people, args.more_each, args.more_glasses)
 }
 
 /// Where the first two sets of crops lie.
@@ -99,13 +105,13 @@ pub fn crop_files(work: &Path) -> [PathBuf; 2] {
 /// Renders both sets of crops.
 pub fn render_crops(work: &Path, args: &EncoderArgs) -> Result<()> {
     render_held_out(work, args.held_out)?;
-    render_all(&crop_files(work)[0], TRAIN_PEOPLE, args.people, args.each)
+    render_all(&crop_files(work)[0], TRAIN_PEOPLE, args.people, args.each, Glasses::Own)
 }
 
 /// Renders the crops of people whom the encoder is judged on.
 pub fn render_held_out(work: &Path, people: usize) -> Result<()> {
     ensure!(people >= JUDGED_BY, "--held-out is {people}, wanted at least {JUDGED_BY}");
-    render_all(&crop_files(work)[1], HELD_OUT_PEOPLE, people, HELD_OUT_EACH)
+    render_all(&crop_files(work)[1], HELD_OUT_PEOPLE, people, HELD_OUT_EACH, Glasses::Own)
 }
 
 struct Batch {
@@ -148,7 +154,7 @@ pub fn train(work: &Path, args: &EncoderArgs, device: &Device, log: &Log) -> Res
 /// starts as the mean of what the encoder makes of a few crops.
 pub fn train_on_more(work: &Path, args: &MoreArgs, from: Option<&Path>, plain: &Device, log: &Log) -> Result<()> {
     render_more(work, args)?;
-    let crops = Arc::new(Crops::open(&more_file(work), args.more_each)?);
+    let crops = Arc::new(Crops::open(&more_file(work, args.more_glasses), args.more_each)?);
     let held_out = Crops::open(&crop_files(work)[1], HELD_OUT_EACH)?;
     let device = plain.clone().autodiff();
     device.seed(SEED + 2);

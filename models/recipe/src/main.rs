@@ -171,7 +171,7 @@ impl Recipe {
 
     fn text(&self, settings: &Settings) -> Result<()> {
         self.timed(&format!("text {:?}", settings.text), || {
-            text::train(&self.work, &settings.text, settings.more.more_each, &self.device, &self.log).map(drop)
+            text::train(&self.work, &settings.text, &settings.more, &self.device, &self.log).map(drop)
         })
     }
 
