@@ -125,6 +125,7 @@ pub fn halved(full: &[u8]) -> Vec<u8> {
 /// Renders `each` crops of the people `first..first + people` into `file`, unless it is there; goes on where a run before was
 /// stopped.
 pub fn render_all(file: &Path, first: u64, people: usize, each: usize, glasses: Glasses) -> Result<()> {
+    ensure!(people > 0 && each > 0, "{people} people with {each} crops each, wanted at least one of both");
     let of_one = each * CACHED_BYTES;
     if fs::metadata(file).is_ok_and(|found| found.len() == (people * of_one) as u64) {
         return Ok(());

@@ -76,7 +76,7 @@ pub struct MoreArgs {
     /// The most people that the crops of one step are told apart from
     #[arg(long, default_value_t = 16_384)]
     pub more_classes: usize,
-    /// How many crops of each person the directions start from.
+    /// How many crops of each person the directions start from; all of them where there are fewer
     #[arg(long, default_value_t = 8)]
     pub more_towards: usize,
     /// Whose glasses people wear in every other crop
@@ -153,6 +153,7 @@ pub fn train(work: &Path, args: &EncoderArgs, device: &Device, log: &Log) -> Res
 /// Trains on with more people: from the weights of `from`, a pack's folder, or where [`train`] ended. A person's direction
 /// starts as the mean of what the encoder makes of a few crops.
 pub fn train_on_more(work: &Path, args: &MoreArgs, from: Option<&Path>, plain: &Device, log: &Log) -> Result<()> {
+    ensure!(args.more_towards > 0, "--more-towards is 0, wanted at least 1");
     render_more(work, args)?;
     let crops = Arc::new(Crops::open(&more_file(work, args.more_glasses), args.more_each)?);
     let held_out = Crops::open(&crop_files(work)[1], HELD_OUT_EACH)?;
@@ -165,7 +166,7 @@ pub fn train_on_more(work: &Path, args: &MoreArgs, from: Option<&Path>, plain: &
     let head = if Checkpoint::new(work, MORE).step() == 0 {
         let before = ImageEncoder::from_named(&named, plain)?;
         log.line(&format!("{MORE} step 0 {}", judge(&before, &held_out, held_out.people(), plain)?))?;
-        let few = args.more_towards.clamp(1, crops.each());
+        let few = args.more_towards.min(crops.each());
         let picked: Vec<usize> = (0..crops.len()).filter(|index| index % crops.each() < few).collect();
         let rows = features(&before, &crops, &picked, plain)?;
         let rows = Tensor::<1>::from_floats(&rows[..], &device).reshape([crops.people(), few, SHAPE.dim]);

@@ -45,7 +45,7 @@ use crate::log::Log;
 #[derive(Parser)]
 #[command(about = "Trains the mini pack on procedural people")]
 struct Cli {
-    /// Where crops, frames and checkpoints go: some 9 GB; `all` holds 13 GB in memory at once.
+    /// Where crops, frames and checkpoints go: some 9 GB; `all` holds less than 13 GB in memory at once.
     #[arg(long, global = true, default_value = "work/recipe")]
     work: PathBuf,
     /// The pack's folder.

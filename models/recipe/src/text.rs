@@ -62,7 +62,7 @@ pub fn train(work: &Path, args: &TextArgs, more: &MoreArgs, plain: &Device, log:
         (net, optimizer) = checkpoint.load("net", net, optimizer)?;
     }
     if start < args.text_steps {
-        let crops = Crops::open(&more_file(work, more.more_glasses), each)?;
+        let crops = Crops::open(&more_file(work, glasses), each)?;
         let people = args.text_people.min(crops.people());
         ensure!(people > 0, "--text-people is 0, wanted at least 1");
         let picked: Vec<usize> = (0..people * each).collect();
@@ -127,8 +127,8 @@ fn merges() -> (String, usize) {
     vocabulary::train(texts.iter().map(String::as_str), VOCABULARY)
 }
 
-/// Features and captions of `BATCH` different people of `people`, who have `each` crops and wear `glasses`; a quarter of the captions
-/// carries a name and nothing else.
+/// Features and captions of `BATCH` different people of `people`, who have `each` crops and wear `glasses`; a quarter of
+/// the captions carries a name and nothing else.
 ///
 /// A person's name is drawn from their seed: it is the same in every batch, as people's names are.
 fn batch(step: usize, people: usize, (each, glasses): (usize, Glasses), images: &[f32]) -> (Vec<f32>, Vec<String>) {
