@@ -165,11 +165,15 @@ impl Geometry {
                 |(buffer, back), ((to_x, x), gradient)| {
                     let gradient = matrix(gradient, self.output);
                     let mut to_weight = vec![0.0; weight.len()];
+                    // Not added to the zeros: pages that are read before they are written cost the kernel a second
+                    // fault each, and every other processor a stop.
+                    let mut before = 0.0;
                     for rows in self.bands() {
                         let gradient = gradient.slice(s![.., self.span(&rows)]);
                         let columns = self.gathered(x, &rows, buffer);
                         let mut sum = matrix_mut(&mut to_weight, self.output);
-                        general_mat_mul(1.0, &gradient, &columns.t(), 1.0, &mut sum);
+                        general_mat_mul(1.0, &gradient, &columns.t(), before, &mut sum);
+                        before = 1.0;
                         if wants_x {
                             let used = &mut back[..self.taps() * rows.len() * self.columns];
                             general_mat_mul(1.0, &weight_rows.t(), &gradient, 0.0, &mut matrix_mut(used, self.taps()));

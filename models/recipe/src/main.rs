@@ -42,11 +42,6 @@ use lintel::cli::{ComputeArg, ComputeArgs};
 use crate::beside::Beside;
 use crate::log::Log;
 
-/// A step takes and gives back gigabytes in large pieces. The system's allocator returns each to the kernel at once, and its
-/// pages are faulted in anew at the next step.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 #[derive(Parser)]
 #[command(about = "Trains the mini pack on procedural people")]
 struct Cli {
