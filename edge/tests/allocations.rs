@@ -1,4 +1,6 @@
 //! Frames go round without allocating: the heap is counted over a short and a long run of the same scene.
+//!
+//! The count is of the whole process, so this is a program without a test harness, whose own thread allocates when it likes.
 
 use std::alloc::System;
 
@@ -61,8 +63,8 @@ impl Eyes for Stranger {
     }
 }
 
-/// Allocations and bytes that a run of so many frames leaves behind or takes on the way.
-fn run(frames: u64) -> (usize, isize) {
+/// Allocations that a run of so many frames takes.
+fn run(frames: u64) -> usize {
     let folder = tempfile::tempdir().expect("a folder");
     let keeper = Keeper::new(KeeperParts {
         vote: Default::default(),
@@ -84,13 +86,12 @@ fn run(frames: u64) -> (usize, isize) {
     assert!(matches!(outcome.end, End::Played));
     assert_eq!(outcome.report.looked_at, frames);
     let stats = region.change();
-    let left = stats.bytes_allocated.cast_signed() - stats.bytes_deallocated.cast_signed();
-    (stats.allocations + stats.reallocations, left)
+    stats.allocations + stats.reallocations
 }
 
-#[test]
-fn a_hundred_times_more_frames_allocate_nothing_more() {
-    let (short, _) = run(100);
-    let (long, _) = run(10_000);
+fn main() {
+    let short = run(100);
+    let long = run(10_000);
     assert_eq!(short, long, "allocations of 100 and of 10 000 frames");
+    println!("a hundred times more frames allocate nothing more: {long} allocations in 10 000 frames as in 100");
 }
