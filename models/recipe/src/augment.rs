@@ -1,5 +1,7 @@
 //! A cached crop (RGB8, 112×112) → the encoder's input (CLIP-normalised, R×R), varied as cameras and detectors vary.
 
+use lintel_shared::align::TEMPLATE;
+
 use crate::rng::Rng;
 
 /// Side of a cached crop: half the 224 of the product's crop.
@@ -10,6 +12,33 @@ pub const CACHED_BYTES: usize = CACHED * CACHED * 3;
 pub const MEAN: [f32; 3] = [0.481_454_66, 0.457_827_5, 0.408_210_73];
 /// CLIP's normalisation.
 pub const STD: [f32; 3] = [0.268_629_54, 0.261_302_6, 0.275_777_1];
+
+/// How much a crop is varied.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Variation {
+    /// As cameras and detectors usually vary
+    Everyday,
+    /// Much of what is seldom seen: far out of focus, in hard light, reflections over the eyes
+    Hard,
+}
+
+impl Variation {
+    /// Passes of blur, at most.
+    fn passes(self) -> usize {
+        match self {
+            Self::Everyday => 2,
+            Self::Hard => 8,
+        }
+    }
+
+    /// By how much the light's changes are larger than usual.
+    fn light(self) -> f32 {
+        match self {
+            Self::Everyday => 1.0,
+            Self::Hard => 1.6,
+        }
+    }
+}
 
 /// The crop's side inside an encoder of input side `input`: the exporter shrinks 224 by k = ⌈224 / R⌉ and pads to R.
 pub fn inner_side(input: usize) -> usize {
@@ -24,12 +53,15 @@ pub fn plain(crop: &[u8], input: usize, out: &mut [f32]) {
 }
 
 /// The same after a random change of place, light, sharpness, noise and a hidden patch.
-pub fn varied(crop: &[u8], input: usize, rng: &mut Rng, out: &mut [f32]) {
+pub fn varied(crop: &[u8], input: usize, variation: Variation, rng: &mut Rng, out: &mut [f32]) {
     let mut picture = moved(crop, rng);
-    if rng.chance(0.35) {
-        soften(&mut picture, rng);
+    if variation == Variation::Hard && rng.chance(0.25) {
+        reflect(&mut picture, rng);
     }
-    relight(&mut picture, rng);
+    if rng.chance(0.35) {
+        soften(&mut picture, variation.passes(), rng);
+    }
+    relight(&mut picture, variation.light(), rng);
     if rng.chance(0.4) {
         let depth = rng.range(0.0, 0.05);
         picture.iter_mut().for_each(|v| *v += depth * (rng.unit() - 0.5) * 2.0);
@@ -69,9 +101,29 @@ fn moved(crop: &[u8], rng: &mut Rng) -> Vec<f32> {
     out
 }
 
-/// As if the face had been small or out of focus: a box blur, once or twice.
-fn soften(picture: &mut [f32], rng: &mut Rng) {
-    for _ in 0..1 + rng.below(2) {
+/// Bright spots with soft edges where lenses are: those of glasses, or what light leaves in an eye.
+fn reflect(picture: &mut [f32], rng: &mut Rng) {
+    for eye in &TEMPLATE[..2] {
+        if !rng.chance(0.7) {
+            continue;
+        }
+        // The template is of the product's crop, twice as wide.
+        let centre = [eye.x, eye.y].map(|at| at * 0.5 + rng.normal() * 4.0);
+        let axes = [rng.range(3.0, 11.0), rng.range(2.0, 7.0)];
+        let (sin, cos) = rng.range(0.0, std::f32::consts::PI).sin_cos();
+        let strength = rng.range(0.2, 0.9);
+        for (i, pixel) in picture.chunks_exact_mut(3).enumerate() {
+            let (x, y) = ((i % CACHED) as f32 - centre[0], (i / CACHED) as f32 - centre[1]);
+            let away = ((cos * x + sin * y) / axes[0]).powi(2) + ((cos * y - sin * x) / axes[1]).powi(2);
+            let share = strength * (1.0 - away).max(0.0);
+            pixel.iter_mut().for_each(|v| *v += share * (1.0 - *v));
+        }
+    }
+}
+
+/// As if the face had been small or out of focus: a box blur, up to `passes` times.
+fn soften(picture: &mut [f32], passes: usize, rng: &mut Rng) {
+    for _ in 0..1 + rng.below(passes) {
         let amount = rng.range(0.2, 1.0) / 3.0;
         let side = 1.0 - 2.0 * amount;
         for (stride, lines, step) in [(3, CACHED, CACHED * 3), (CACHED * 3, CACHED, 3)] {
@@ -91,11 +143,12 @@ fn soften(picture: &mut [f32], rng: &mut Rng) {
     }
 }
 
-fn relight(picture: &mut [f32], rng: &mut Rng) {
-    let gamma = (rng.normal() * 0.15).exp();
-    let contrast = 1.0 + rng.normal() * 0.15;
-    let bright = rng.normal() * 0.06;
-    let tint = [0, 1, 2].map(|_| 1.0 + rng.normal() * 0.04);
+fn relight(picture: &mut [f32], more: f32, rng: &mut Rng) {
+    let mut by = |deviation: f32| rng.normal() * (deviation * more);
+    let gamma = by(0.15).exp();
+    let contrast = 1.0 + by(0.15);
+    let bright = by(0.06);
+    let tint = [0, 1, 2].map(|_| 1.0 + by(0.04));
     let curve: Vec<f32> = (0..=256).map(|i| ((i as f32 / 256.0).powf(gamma) - 0.5) * contrast + 0.5 + bright).collect();
     for pixel in picture.chunks_exact_mut(3) {
         for (v, tint) in pixel.iter_mut().zip(tint) {
@@ -139,6 +192,8 @@ fn shrink_into(picture: &[f32], input: usize, out: &mut [f32]) {
 
 #[cfg(test)]
 mod tests {
+    use lintel_shared::geometry::Point;
+
     use super::*;
 
     #[test]
@@ -161,15 +216,33 @@ mod tests {
     }
 
     #[test]
+    fn reflections_lie_over_the_eyes_and_are_light() {
+        let mut lit = vec![0.0f32; CACHED_BYTES];
+        for seed in 0..20 {
+            let mut picture = vec![0.3; CACHED_BYTES];
+            reflect(&mut picture, &mut Rng::new(seed));
+            assert!(picture.iter().all(|&v| (0.3..=1.0).contains(&v)));
+            lit.iter_mut().zip(&picture).for_each(|(sum, v)| *sum += v - 0.3);
+        }
+        let brightest = (0..CACHED * CACHED).max_by(|&a, &b| lit[3 * a].total_cmp(&lit[3 * b])).unwrap_or_default();
+        let (x, y) = ((brightest % CACHED) as f32, (brightest / CACHED) as f32);
+        let near = |eye: &Point| (x - 0.5 * eye.x).hypot(y - 0.5 * eye.y) < 8.0;
+        assert!(TEMPLATE[..2].iter().any(near), "brightest at {x}, {y}");
+        assert!(lit[(CACHED - 1) * CACHED * 3..].iter().all(|&v| v == 0.0));
+    }
+
+    #[test]
     fn variation_is_repeatable_and_bounded() {
         let crop: Vec<u8> = (0..CACHED_BYTES).map(|i| (i * 31 % 251) as u8).collect();
-        let make = |seed| {
-            let mut out = vec![0.0; 3 * 64 * 64];
-            varied(&crop, 64, &mut Rng::new(seed), &mut out);
-            out
-        };
-        assert_eq!(make(1), make(1));
-        assert_ne!(make(1), make(2));
-        assert!(make(3).iter().all(|v| v.abs() < 3.0));
+        for variation in [Variation::Everyday, Variation::Hard] {
+            let make = |seed| {
+                let mut out = vec![0.0; 3 * 64 * 64];
+                varied(&crop, 64, variation, &mut Rng::new(seed), &mut out);
+                out
+            };
+            assert_eq!(make(1), make(1));
+            assert_ne!(make(1), make(2));
+            assert!((3..40).all(|seed| make(seed).iter().all(|v| v.abs() < 3.0)));
+        }
     }
 }

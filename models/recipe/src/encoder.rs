@@ -13,7 +13,7 @@ use burn::prelude::*;
 use lintel::weights::NamedTensors;
 use rayon::prelude::*;
 
-use crate::augment::{plain, varied};
+use crate::augment::{Variation, plain, varied};
 use crate::crops::{Crops, Glasses, HELD_OUT_PEOPLE, MORE_PEOPLE, TRAIN_PEOPLE, render_all};
 use crate::layers::values;
 use crate::log::Log;
@@ -82,6 +82,9 @@ pub struct MoreArgs {
     /// Whose glasses people wear in every other crop
     #[arg(long, value_enum, default_value_t = Glasses::Own)]
     pub more_glasses: Glasses,
+    /// How much crops are varied
+    #[arg(long, value_enum, default_value_t = Variation::Everyday)]
+    pub more_variation: Variation,
 }
 
 /// Where the crops of more people lie.
@@ -133,6 +136,8 @@ struct Plan {
     peak: f64,
     /// Share of the steps over which the margin grows to its full size.
     ramp: f32,
+    /// How much crops are varied.
+    variation: Variation,
 }
 
 /// Trains in `work` from nothing, going on where an earlier run stopped.
@@ -145,8 +150,15 @@ pub fn train(work: &Path, args: &EncoderArgs, device: &Device, log: &Log) -> Res
     device.seed(SEED);
     let net = ImageEncoder::new(&SHAPE, &device);
     let head = Margin::new(crops.people(), SHAPE.dim, &device);
-    let plan =
-        Plan { name: NAME, steps: args.encoder_steps, batch: BATCH, classes: args.people, peak: 2e-3, ramp: RAMP };
+    let plan = Plan {
+        name: NAME,
+        steps: args.encoder_steps,
+        batch: BATCH,
+        classes: args.people,
+        peak: 2e-3,
+        ramp: RAMP,
+        variation: Variation::Everyday,
+    };
     run(&plan, work, (net, head), (&crops, &held_out), &device, log)
 }
 
@@ -184,6 +196,7 @@ pub fn train_on_more(work: &Path, args: &MoreArgs, from: Option<&Path>, plain: &
         classes: args.more_classes,
         peak: 1e-3,
         ramp: 0.0,
+        variation: args.more_variation,
     };
     run(&plan, work, (net, head), (&crops, &held_out), &device, log)
 }
@@ -302,7 +315,7 @@ fn prefetch(crops: Arc<Crops>, plan: Plan, input: usize, steps: Range<usize>) ->
                 Rng::new(SEED << 32 | epoch as u64).shuffle(&mut order);
             }
             let at = step % per_epoch * plan.batch;
-            let packed = pack(&crops, &order[at..at + plan.batch], plan.classes, input, step);
+            let packed = pack(&crops, &order[at..at + plan.batch], &plan, input, step);
             let failed = packed.is_err();
             if send.send(packed).is_err() || failed {
                 return;
@@ -312,14 +325,14 @@ fn prefetch(crops: Arc<Crops>, plan: Plan, input: usize, steps: Range<usize>) ->
     receive
 }
 
-fn pack(crops: &Crops, picked: &[usize], classes: usize, input: usize, step: usize) -> Result<Batch> {
+fn pack(crops: &Crops, picked: &[usize], plan: &Plan, input: usize, step: usize) -> Result<Batch> {
     let size = 3 * input * input;
     let mut pixels = vec![0.0; picked.len() * size];
     pixels.par_chunks_exact_mut(size).zip(picked).enumerate().try_for_each(|(i, (out, &index))| {
         let mut rng = Rng::new((SEED + 1) << 48 | (step as u64) << 16 | i as u64);
-        crops.get(index).map(|crop| varied(&crop, input, &mut rng, out))
+        crops.get(index).map(|crop| varied(&crop, input, plan.variation, &mut rng, out))
     })?;
     let labels: Vec<u32> = picked.iter().map(|index| (index / crops.each()) as u32).collect();
     let mut rng = Rng::new((SEED + 2) << 48 | step as u64);
-    Ok(Batch { pixels, targets: Targets::new(&labels, crops.people(), classes, &mut rng) })
+    Ok(Batch { pixels, targets: Targets::new(&labels, crops.people(), plan.classes, &mut rng) })
 }
