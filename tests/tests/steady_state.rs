@@ -190,5 +190,8 @@ fn check_counts(marks: &[Mark], others: &Others) {
     let held = |recording: usize| marks[recording * each + each / 2].bytes_held;
     let grown = held(5) - held(1);
     assert!(grown.abs() < 4096, "the heap grew by {grown} bytes over four recordings");
-    println!("{} looks, {compared} faces compared: nothing of the door's own allocates, and nothing stays", marks.len());
+    println!(
+        "{} looks, {compared} faces compared: nothing of the door's own allocates, and nothing stays",
+        marks.len()
+    );
 }
