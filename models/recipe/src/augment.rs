@@ -52,7 +52,7 @@ pub fn plain(crop: &[u8], input: usize, out: &mut [f32]) {
     shrink_into(&planes, input, out);
 }
 
-/// The same after a random change of place, light, sharpness, noise and a hidden patch.
+/// The same after a random change of place, light, sharpness, noise and a hidden patch; in hard variation reflections too.
 pub fn varied(crop: &[u8], input: usize, variation: Variation, rng: &mut Rng, out: &mut [f32]) {
     let mut picture = moved(crop, rng);
     if variation == Variation::Hard && rng.chance(0.25) {
@@ -143,6 +143,7 @@ fn soften(picture: &mut [f32], passes: usize, rng: &mut Rng) {
     }
 }
 
+/// Another exposure, contrast and tint; `more` times as far from the crop's own as is usual.
 fn relight(picture: &mut [f32], more: f32, rng: &mut Rng) {
     let mut by = |deviation: f32| rng.normal() * (deviation * more);
     let gamma = by(0.15).exp();
