@@ -18,7 +18,7 @@ pub const STD: [f32; 3] = [0.268_629_54, 0.261_302_6, 0.275_777_1];
 pub enum Variation {
     /// As cameras and detectors usually vary
     Everyday,
-    /// Much of what is seldom seen: far out of focus, in hard light, reflections over the eyes
+    /// Much of what is seldom seen: far out of focus, in hard light or light from one side, reflections over the eyes
     Hard,
 }
 
@@ -60,6 +60,9 @@ pub fn varied(crop: &[u8], input: usize, variation: Variation, rng: &mut Rng, ou
     }
     if rng.chance(0.35) {
         soften(&mut picture, variation.passes(), rng);
+    }
+    if variation == Variation::Hard && rng.chance(0.4) {
+        shade(&mut picture, rng);
     }
     relight(&mut picture, variation.light(), rng);
     if rng.chance(0.4) {
@@ -139,6 +142,21 @@ fn soften(picture: &mut [f32], passes: usize, rng: &mut Rng) {
                     }
                 }
             }
+        }
+    }
+}
+
+/// Light from one side: brighter towards it and darker away from it, by the same factor from each pixel to the next.
+fn shade(picture: &mut [f32], rng: &mut Rng) {
+    let (sin, cos) = rng.range(0.0, std::f32::consts::TAU).sin_cos();
+    let strength = rng.range(0.2, 1.0);
+    let half = CACHED as f32 / 2.0;
+    let along =
+        |way: f32| -> Vec<f32> { (0..CACHED).map(|i| (strength * way * (i as f32 / half - 1.0)).exp()).collect() };
+    let (across, down) = (along(cos), along(sin));
+    for (row, down) in picture.chunks_exact_mut(CACHED * 3).zip(down) {
+        for (pixel, across) in row.chunks_exact_mut(3).zip(&across) {
+            pixel.iter_mut().for_each(|v| *v *= across * down);
         }
     }
 }
@@ -230,6 +248,19 @@ mod tests {
         let near = |eye: &Point| (x - 0.5 * eye.x).hypot(y - 0.5 * eye.y) < 8.0;
         assert!(TEMPLATE[..2].iter().any(near), "brightest at {x}, {y}");
         assert!(lit[(CACHED - 1) * CACHED * 3..].iter().all(|&v| v == 0.0));
+    }
+
+    #[test]
+    fn light_from_one_side_leaves_the_middle_as_it_is() {
+        for seed in 0..20 {
+            let mut picture = vec![0.3; CACHED_BYTES];
+            shade(&mut picture, &mut Rng::new(seed));
+            let at = |x: usize, y: usize| picture[(y * CACHED + x) * 3];
+            assert!((at(CACHED / 2, CACHED / 2) - 0.3).abs() < 1e-6);
+            let corners = [at(0, 0), at(0, CACHED - 1), at(CACHED - 1, 0), at(CACHED - 1, CACHED - 1)];
+            let (least, most) = corners.iter().fold((1.0f32, 0.0f32), |(a, b), &v| (a.min(v), b.max(v)));
+            assert!(least < 0.27 && most > 0.33, "{corners:?}");
+        }
     }
 
     #[test]
