@@ -52,7 +52,8 @@ pub fn plain(crop: &[u8], input: usize, out: &mut [f32]) {
     shrink_into(&planes, input, out);
 }
 
-/// The same after a random change of place, light, sharpness, noise and a hidden patch; in hard variation reflections too.
+/// The same after a random change of place, light, sharpness, noise and a hidden patch; in hard variation
+/// reflections and light from one side too.
 pub fn varied(crop: &[u8], input: usize, variation: Variation, rng: &mut Rng, out: &mut [f32]) {
     let mut picture = moved(crop, rng);
     if variation == Variation::Hard && rng.chance(0.25) {
