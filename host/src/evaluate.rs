@@ -163,7 +163,7 @@ pub fn measure(visits: &[Visit], table: &Table, setup: &Setup) -> Result<Measure
         .map(|(visit, participant)| Judged { visit, participant, trials: visit.trials(table).collect() })
         .collect();
     Ok(Measured {
-        slices: slices(&judged, |trial| own.passes(&trial.scores)),
+        slices: slices(&judged, |trial| own.passes(&trial.asked)),
         comparison: calibrated.map(|calibrated| Comparison::of(table.len(), paper, calibrated, &trials)),
         participants,
         trials,

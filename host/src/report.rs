@@ -280,7 +280,10 @@ fn visited(folder: &Path) -> Result<String, ReportError> {
 pub(crate) fn rule(rule: Rule) -> String {
     match rule {
         Rule::Paper { confidence } => format!("the paper's: confidence at least {confidence:.2}"),
-        Rule::Calibrated { likeness, lead } => format!("likeness at least {likeness:.3} and lead at least {lead:.3}"),
+        Rule::Calibrated { likeness, lead } => format!(
+            "likeness at least {likeness:.3}, less what a person's photos lack in likeness to each other, and lead at least \
+             {lead:.3}"
+        ),
     }
 }
 

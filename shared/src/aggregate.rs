@@ -174,6 +174,7 @@ mod tests {
             people,
             classes: rows.concat(),
             dim: 2,
+            cohesion: alloc::vec![1.0; rows.len()],
             rule: Rule::PAPER,
             calibration: None,
         })

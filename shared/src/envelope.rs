@@ -76,6 +76,13 @@ pub fn seal(magic: [u8; 8], version: u16, body: &[u8]) -> Vec<u8> {
     file
 }
 
+/// The version that a file says it has, whatever else is wrong with it; `None` where it ends before.
+#[must_use]
+pub fn version(file: &[u8]) -> Option<u16> {
+    let (version, _) = file.get(8..)?.split_first_chunk::<2>()?;
+    Some(u16::from_le_bytes(*version))
+}
+
 /// Sealed file → body (borrowed); nothing is allocated.
 ///
 /// # Errors

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::align::CROP_BYTES;
 use crate::embed::Embedding;
 use crate::envelope::{self, EnvelopeError};
-use crate::table::{PersonId, Table, TableError};
+use crate::table::{PersonId, Scores, Table, TableError};
 
 /// The file's name in a push.
 pub const REFERENCE: &str = "reference.lintel";
@@ -196,7 +196,7 @@ impl Reference {
                 }
             }
             let same = table.opinion(&scores).person() == expected.person;
-            if !same && !hangs(table, expected, self.tolerance) {
+            if !same && !hangs(table, &scores, self.tolerance) {
                 return Err(ProofError::Decision { index });
             }
         }
@@ -204,12 +204,12 @@ impl Reference {
     }
 }
 
-/// Whether an expected decision stands within the tolerance of one of the rule's bars.
-fn hangs(table: &Table, expected: &Expected, tolerance: f32) -> bool {
+/// Whether a decision stands within the tolerance of one of the rule's bars.
+fn hangs(table: &Table, scores: &Scores, tolerance: f32) -> bool {
     use crate::table::Rule;
     match table.rule() {
         Rule::Calibrated { likeness, lead } => {
-            (expected.likeness - likeness).abs() <= tolerance || (expected.lead - lead).abs() <= tolerance
+            (table.normalized_likeness(scores) - likeness).abs() <= tolerance || (scores.lead - lead).abs() <= tolerance
         }
         // At the logit scale a small difference of leads moves the confidence a lot.
         Rule::Paper { .. } => true,
@@ -237,6 +237,7 @@ mod tests {
             people: vec![person(4), person(5)],
             classes: vec![1.0, 0.0, 0.0, 1.0],
             dim: 2,
+            cohesion: vec![1.0; 2],
             rule: Rule::Calibrated { likeness: 0.5, lead },
             calibration: None,
         })

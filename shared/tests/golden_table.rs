@@ -20,6 +20,7 @@ fn parts() -> TableParts {
         people: vec![person(1, "Ada"), person(200, "Zoë")],
         classes: vec![1.0, 0.0, 0.6, -0.8],
         dim: 2,
+        cohesion: vec![0.75, 1.0],
         rule: Rule::Calibrated { likeness: 0.5, lead: 0.25 },
         calibration: Some(Calibration {
             target_fpir: 0.01,
@@ -36,10 +37,10 @@ fn parts() -> TableParts {
 const GOLDEN: &[u8] = &[
     // magic
     0x4c, 0x49, 0x4e, 0x54, 0x45, 0x4c, 0x74, 0x62,
-    // version 1
-    0x01, 0x00,
-    // body length 115
-    0x73, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00,
+    // version 2
+    0x02, 0x00,
+    // body length 124
+    0x7c, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00,
     // encoder
     0xe1, 0xe1, 0xe1, 0xe1, 0xe1, 0xe1, 0xe1, 0xe1, 0xe1, 0xe1, 0xe1, 0xe1, 0xe1, 0xe1, 0xe1, 0xe1,
     0xe1, 0xe1, 0xe1, 0xe1, 0xe1, 0xe1, 0xe1, 0xe1, 0xe1, 0xe1, 0xe1, 0xe1, 0xe1, 0xe1, 0xe1, 0xe1,
@@ -62,6 +63,8 @@ const GOLDEN: &[u8] = &[
     // class matrix, 16 bytes: 1, 0, 0.6, -0.8
     0x10, 0x00, 0x00, 0x80, 0x3f, 0x00, 0x00, 0x00, 0x00, 0x9a, 0x99, 0x19, 0x3f, 0xcd, 0xcc, 0x4c,
     0xbf,
+    // cohesions, 8 bytes: 0.75, 1
+    0x08, 0x00, 0x00, 0x40, 0x3f, 0x00, 0x00, 0x80, 0x3f,
 ];
 
 fn with_hash(bytes: &[u8]) -> Vec<u8> {
@@ -76,6 +79,22 @@ fn bytes_are_pinned() {
 }
 
 #[test]
+fn tables_of_version_1_mean_what_they_meant() {
+    let body = &GOLDEN[18..GOLDEN_END_1];
+    let first = envelope::seal(MAGIC, 1, body);
+    let table = Table::new(TableParts { cohesion: vec![1.0; 2], ..parts() }).expect("valid parts");
+    assert_eq!(Table::from_bytes(&first), Ok(table));
+    // What only version 2 has is too much there, and what it must have too little here.
+    assert_eq!(Table::from_bytes(&envelope::seal(MAGIC, 1, &GOLDEN[18..])), Err(TableError::Body));
+    assert_eq!(Table::from_bytes(&envelope::seal(MAGIC, 2, body)), Err(TableError::Body));
+    let one_short = [body, &[0x04, 0x00, 0x00, 0x80, 0x3f]].concat();
+    let expected = TableError::Cohesions { got: 1, wanted: 2 };
+    assert_eq!(Table::from_bytes(&envelope::seal(MAGIC, 2, &one_short)), Err(expected));
+    let cut = [body, &[0x03, 0x00, 0x00, 0x80]].concat();
+    assert_eq!(Table::from_bytes(&envelope::seal(MAGIC, 2, &cut)), Err(TableError::Body));
+}
+
+#[test]
 fn unfit_files_say_what_is_wrong() {
     let sealed = |body: &[u8]| envelope::seal(MAGIC, VERSION, body);
     let body = &GOLDEN[18..];
@@ -83,10 +102,10 @@ fn unfit_files_say_what_is_wrong() {
         assert_eq!(Table::from_bytes(file).map_err(|error| error.to_string()), Err(expected.to_string()));
     };
     check(b"", "identity table: file has 0 bytes, at least 50 are needed");
-    check(&with_hash(&GOLDEN[..60]), "identity table: file has 92 bytes, its header announces 165");
-    check(&sealed(&body[..40]), "identity table: the content is not a version 1 table");
-    check(&sealed(&[body, &[0]].concat()), "identity table: the content is not a version 1 table");
-    check(&envelope::seal(MAGIC, 2, body), "identity table: file has version 2, this program reads version 1");
+    check(&with_hash(&GOLDEN[..60]), "identity table: file has 92 bytes, its header announces 174");
+    check(&sealed(&body[..40]), "identity table: the content is not a version 2 table");
+    check(&sealed(&[body, &[0]].concat()), "identity table: the content is not a version 2 table");
+    check(&envelope::seal(MAGIC, 3, body), "identity table: file has version 3, this program reads version 2");
     let mut flipped = with_hash(GOLDEN);
     flipped[40] ^= 1;
     check(&flipped, "identity table: file is damaged: its SHA-256 does not match its content");
@@ -117,6 +136,8 @@ fn too_long_a_file_is_not_even_hashed() {
     assert_eq!(Table::from_bytes(&file), Err(expected));
 }
 
+/// Where the body of a version 1 table would end in [`GOLDEN`].
+const GOLDEN_END_1: usize = 18 + 115;
 /// Offsets in the body of [`GOLDEN`].
 const GOLDEN_DIM: usize = 56;
 const GOLDEN_PEOPLE: usize = 85;

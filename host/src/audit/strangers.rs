@@ -40,7 +40,7 @@ pub fn nearest(table: &Table, strangers: &[Stranger]) -> (Vec<Nearest>, usize) {
             person: table.people().get(scores.best as usize)?.name.clone(),
             likeness: scores.likeness.get(),
             lead: scores.lead,
-            missing: missing(table.rule(), &scores),
+            missing: missing(table, &scores),
         })
     };
     let mut all: Vec<Nearest> = strangers.par_iter().enumerate().filter_map(of).collect();
@@ -50,11 +50,11 @@ pub fn nearest(table: &Table, strangers: &[Stranger]) -> (Vec<Nearest>, usize) {
     (all, passing)
 }
 
-fn missing(rule: Rule, scores: &Scores) -> f32 {
-    match rule {
+fn missing(table: &Table, scores: &Scores) -> f32 {
+    match table.rule() {
         Rule::Paper { confidence } => (confidence - scores.confidence).max(0.0),
         Rule::Calibrated { likeness, lead } => {
-            let Bars { likeness: got, lead: ahead } = Bars::of(*scores);
+            let Bars { likeness: got, lead: ahead } = Bars::of(scores, table);
             (likeness - got).max(lead - ahead).max(0.0)
         }
     }

@@ -20,6 +20,7 @@ fn table(names: &[&str], likeness: f32) -> Table {
         people,
         classes: (0..names.len()).flat_map(unit).collect(),
         dim: 4,
+        cohesion: vec![1.0; names.len()],
         rule: Rule::Calibrated { likeness, lead: 0.1 },
         calibration: None,
     })

@@ -17,6 +17,7 @@ use crate::outdir::OutDir;
 use crate::packs::Pack;
 use crate::picture::palette;
 use crate::plots::{Curve, curves};
+use crate::train::cohesion::cohesion;
 use crate::train::{CheckpointError, EpochFigures, Features, Outcome, Split, Task, TrainError, Trained, train};
 use crate::trained::HeldOut;
 
@@ -77,6 +78,16 @@ impl Faces {
     pub fn features(&self, dim: usize) -> Result<Features, Failure> {
         let values = self.embeddings.iter().flat_map(|embedding| embedding.vector().iter().copied()).collect();
         Features::new(dim, values, self.people.clone()).map_err(Failure::work)
+    }
+
+    /// How like the photos that training saw of each of these `people` are to each other, where there are enough.
+    #[must_use]
+    pub fn cohesion(&self, split: &Split, people: usize) -> Vec<Option<f32>> {
+        let of = |person: usize| {
+            let own = split.train.iter().filter(|&&row| self.people[row] as usize == person);
+            cohesion(own.map(|&row| &self.embeddings[row]))
+        };
+        (0..people).map(of).collect()
     }
 
     /// The photos that training did not see; `ids` are the people's.

@@ -17,7 +17,7 @@ use crate::ingest::{People, Person};
 use crate::outdir::{Kind, OutDir, refuse_nested};
 use crate::packs::Pack;
 use crate::quantize::{self, Quantized};
-use crate::train::{Settings, Task, Trained};
+use crate::train::{Settings, Task, Trained, cohesion};
 use crate::trained::{TRAIN_FORMAT, TrainReport, TrainedFolder};
 
 /// Runs the verb.
@@ -61,7 +61,8 @@ pub fn run(args: &TrainArgs, runtime: &Options, console: &Console) -> Result<(),
         fixed: None,
     };
     let trained = learn(&task, &mut out, console)?;
-    let table = table(args, &settings, &encoder, &names, &trained)?;
+    let cohesion = cohesion::of_table(&[], &faces.cohesion(&trained.split, names.len()));
+    let table = table(args, &settings, &encoder, &names, &trained, cohesion)?;
     let ids: Vec<PersonId> = table.people().iter().map(|person| person.id).collect();
     let held_out = faces.held_out(&trained.split, &ids);
     let table = match args.rule {
@@ -135,6 +136,7 @@ fn table(
     encoder: &Encoder,
     names: &[String],
     trained: &Trained,
+    cohesion: Vec<f32>,
 ) -> Result<Table, Failure> {
     let people = (0..).zip(names).map(|(id, name)| Enrolled { id: PersonId(id), name: name.clone() }).collect();
     Table::new(TableParts {
@@ -145,6 +147,7 @@ fn table(
         people,
         classes: trained.classes.clone(),
         dim: trained.dim,
+        cohesion,
         rule: Rule::PAPER,
         calibration: None,
     })
@@ -165,7 +168,7 @@ pub fn say(report: &TrainReport, done: &Path, console: &Console) {
     }
     if let (Rule::Calibrated { likeness, lead }, Some(calibration)) = (report.rule, &report.calibration) {
         console.say(format!(
-            "bars: likeness {likeness:.3}, lead {lead:.3}; of {} strangers {:.2} % would be named \
+            "bars: likeness {likeness:.3}, less what a person's photos lack in it, and lead {lead:.3}; of {} strangers {:.2} % would be named \
              (95 %: at most {:.2} %), {:.1} % of the held-out faces would not",
             calibration.strangers,
             calibration.observed_fpir * 100.0,

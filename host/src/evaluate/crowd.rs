@@ -16,6 +16,7 @@ use crate::failure::Failure;
 use crate::kept;
 use crate::rendered;
 use crate::rendered_faces::{Acquaintance, CHUNK, Eyes};
+use crate::train::cohesion::cohesion;
 
 /// Photos of a person that make the row: four in five of the ten that the admin's guide asks for.
 const ENROLLED: u64 = 8;
@@ -26,7 +27,7 @@ const WORLD: u64 = 0;
 /// The first bytes of the file.
 pub const MAGIC: [u8; 8] = *b"LINTELcr";
 /// The version of its body.
-pub const VERSION: u16 = 1;
+pub const VERSION: u16 = 2;
 /// No file is longer: twenty thousand people at the widest embedding, and some room.
 const MAX_BYTES: usize = 1 << 30;
 /// The same pictures give an embedding that is at least so like.
@@ -39,6 +40,8 @@ pub struct Neighbour {
     pub index: u32,
     /// The mean of the photos that they are enrolled by, which is where training puts a name.
     pub row: Embedding,
+    /// How like these photos are to each other, where there are enough to say so.
+    pub cohesion: Option<f32>,
     /// Single photos that set bars, one at least.
     pub setting: Vec<Embedding>,
     /// What the door makes of a visit.
@@ -121,8 +124,9 @@ fn meet(indices: impl Iterator<Item = u32> + Clone, eyes: &mut Eyes) -> Result<V
 fn neighbour(index: u32, Acquaintance { photos, visitor }: Acquaintance) -> Option<Neighbour> {
     let (enrolled, setting): (Vec<_>, Vec<_>) = photos.into_iter().partition(|(number, _)| *number < ENROLLED);
     let row = aggregate::mean(enrolled.iter().map(|(_, embedding)| embedding))?;
+    let cohesion = cohesion(enrolled.iter().map(|(_, embedding)| embedding));
     let setting: Vec<Embedding> = setting.into_iter().map(|(_, embedding)| embedding).collect();
-    (!setting.is_empty()).then_some(Neighbour { index, row, setting, visit: visitor?.embedding })
+    (!setting.is_empty()).then_some(Neighbour { index, row, cohesion, setting, visit: visitor?.embedding })
 }
 
 /// Where a crowd is kept.
@@ -136,8 +140,8 @@ pub struct Kept {
 struct Body<'a> {
     encoder: EncoderId,
     rendered: u32,
-    /// By person: which, and how many photos set bars.
-    people: Vec<(u32, u8)>,
+    /// By person: which, how many photos set bars, and the cohesion.
+    people: Vec<(u32, u8, Option<f32>)>,
     dim: u32,
     /// By person: row, visit, photos.
     #[serde(borrow)]
@@ -160,7 +164,11 @@ impl Kept {
         for one in crowd.people.first().into_iter().chain(crowd.people.last()) {
             let again = meet(std::iter::once(one.index), eyes)?.pop();
             let like = |a: &Embedding, b: &Embedding| a.similarity(b).is_some_and(|likeness| likeness.get() >= SAME);
-            if !again.is_some_and(|again| like(&again.row, &one.row) && like(&again.visit, &one.visit)) {
+            let same = |again: &Neighbour| {
+                let apart = again.cohesion.unwrap_or(2.0) - one.cohesion.unwrap_or(2.0);
+                like(&again.row, &one.row) && like(&again.visit, &one.visit) && apart.abs() <= 1.0 - SAME
+            };
+            if !again.as_ref().is_some_and(same) {
                 return Ok(Crowd::default());
             }
         }
@@ -177,7 +185,7 @@ impl Kept {
 }
 
 fn write(crowd: &Crowd, encoder: EncoderId) -> Vec<u8> {
-    let of = |one: &Neighbour| (one.index, u8::try_from(one.setting.len()).unwrap_or(u8::MAX));
+    let of = |one: &Neighbour| (one.index, u8::try_from(one.setting.len()).unwrap_or(u8::MAX), one.cohesion);
     let all = crowd.people.iter().flat_map(|one| [&one.row, &one.visit].into_iter().chain(&one.setting));
     let body = Body {
         encoder,
@@ -195,14 +203,15 @@ fn write(crowd: &Crowd, encoder: EncoderId) -> Vec<u8> {
 pub fn read(bytes: &[u8], by: EncoderId) -> Option<Crowd> {
     let body = envelope::open(MAGIC, VERSION, MAX_BYTES, bytes).ok()?;
     let Body { encoder, rendered, people, dim, values } = postcard::from_bytes(body).ok()?;
-    let count = people.iter().map(|(_, photos)| 2 + usize::from(*photos)).sum();
-    if encoder != by || people.iter().any(|(_, photos)| *photos == 0) {
+    let count = people.iter().map(|(_, photos, _)| 2 + usize::from(*photos)).sum();
+    let sound = |cohesion: &Option<f32>| cohesion.is_none_or(|cohesion| (0.0..=1.0).contains(&cohesion));
+    if encoder != by || people.iter().any(|(_, photos, cohesion)| *photos == 0 || !sound(cohesion)) {
         return None;
     }
     let mut all = embeddings::from_bytes(values, count, dim as usize, encoder)?.into_iter();
-    let one = |(index, photos): (u32, u8)| {
+    let one = |(index, photos, cohesion): (u32, u8, Option<f32>)| {
         let (row, visit) = (all.next()?, all.next()?);
-        Some(Neighbour { index, row, visit, setting: all.by_ref().take(photos.into()).collect() })
+        Some(Neighbour { index, row, cohesion, visit, setting: all.by_ref().take(photos.into()).collect() })
     };
     Some(Crowd { people: people.into_iter().map(one).collect::<Option<_>>()?, rendered })
 }
@@ -216,7 +225,13 @@ mod tests {
 
     fn crowd() -> Crowd {
         let face = |values: [f32; 2]| Embedding::new(&values, ENCODER).expect("a direction");
-        let one = |index, setting| Neighbour { index, row: face([1.0, 0.0]), visit: face([0.6, 0.8]), setting };
+        let one = |index, setting| Neighbour {
+            index,
+            row: face([1.0, 0.0]),
+            cohesion: (index > 0).then_some(0.75),
+            visit: face([0.6, 0.8]),
+            setting,
+        };
         Crowd { people: vec![one(0, vec![face([0.0, 1.0])]), one(2, vec![face([0.8, 0.6]); 2])], rendered: 3 }
     }
 
@@ -226,7 +241,7 @@ mod tests {
             let read = read(&write(&crowd, ENCODER), ENCODER).expect("read");
             assert_eq!((read.rendered, read.people.len()), (crowd.rendered, crowd.people.len()));
             for (a, b) in read.people.iter().zip(&crowd.people) {
-                assert_eq!((a.index, a.setting.len()), (b.index, b.setting.len()));
+                assert_eq!((a.index, a.setting.len(), a.cohesion), (b.index, b.setting.len(), b.cohesion));
                 let like = |a: &Embedding, b: &Embedding| a.similarity(b).expect("one encoder").get() > 0.999_999;
                 assert!(like(&a.row, &b.row) && like(&a.visit, &b.visit));
                 assert!(a.setting.iter().zip(&b.setting).all(|(a, b)| like(a, b)));

@@ -11,10 +11,11 @@ use serde::{Deserialize, Serialize};
 
 use super::crowd::Neighbour;
 use super::rules::{Comparison, Errors, Family};
-use super::visit::{Conditions, Mated, Trial};
+use super::visit::{Asked, Conditions, Mated, Trial};
 use crate::failure::Failure;
 use crate::statistics::Rate;
 use crate::train::calibration::{CalibrationError, Genuine, TARGET_FPIR, calibrate};
+use crate::train::cohesion;
 
 /// Strangers who are met: half of them set bars, and the others measure.
 pub const STRANGERS: usize = 4000;
@@ -113,10 +114,11 @@ impl Faces<'_> {
         let mated = people.par_iter().enumerate().map(|(row, one)| {
             let scores = table.score(&one.visit)?;
             let mated = if scores.best as usize == row { Mated::First } else { Mated::Behind };
-            Ok(Trial { mated, scores, conditions: Conditions::default() })
+            Ok(Trial { mated, asked: Asked::of(&scores, &table), conditions: Conditions::default() })
         });
         let others = measuring.par_iter().map(|photo| {
-            Ok(Trial { mated: Mated::Not, scores: table.score(photo)?, conditions: Conditions::default() })
+            let asked = Asked::of(&table.score(photo)?, &table);
+            Ok(Trial { mated: Mated::Not, asked, conditions: Conditions::default() })
         });
         let trials = mated.chain(others).collect::<Result<Vec<_>, TableError>>()?;
         let (paper, calibrated) = Family::both(rule, &trials);
@@ -134,6 +136,7 @@ fn table(people: &[Neighbour], rule: Rule) -> Result<Table, TableError> {
         people: people.iter().zip(0..).map(person).collect(),
         classes: people.iter().flat_map(|one| one.row.vector()).copied().collect(),
         dim: people[0].row.vector().len(),
+        cohesion: cohesion::of_table(&[], &people.iter().map(|one| one.cohesion).collect::<Vec<_>>()),
         rule,
         calibration: None,
     })

@@ -52,12 +52,12 @@ pub fn by_bar(trials: &[Trial], rule: Rule) -> Canvas {
         Rule::Calibrated { likeness, lead } => (Some(likeness), lead),
         Rule::Paper { .. } => (None, 0.0),
     };
-    let likenesses = || trials.iter().map(|trial| f64::from(trial.scores.likeness.get()));
+    let likenesses = || trials.iter().map(|trial| f64::from(trial.asked.bars.likeness));
     let from = likenesses().fold(1.0, f64::min);
     let share = |at: f64, mated: bool| {
         let of = || trials.iter().filter(|trial| (trial.mated != Mated::Not) == mated);
         let named = |trial: &&Trial| {
-            f64::from(trial.scores.likeness.get()) >= at && trial.scores.lead >= lead && trial.mated != Mated::Behind
+            f64::from(trial.asked.bars.likeness) >= at && trial.asked.bars.lead >= lead && trial.mated != Mated::Behind
         };
         let named = of().filter(named).count() as f64 / of().count() as f64;
         (at, if mated { 1.0 - named } else { named })
@@ -68,7 +68,8 @@ pub fn by_bar(trials: &[Trial], rule: Rule) -> Canvas {
         Curve { label: "FNIR".into(), colour: palette::ACCENT, points: bars().map(|at| share(at, true)).collect() },
     ];
     let least = 1.0 / trials.len().max(10) as f64;
-    let x = Axis::linear("bar on likeness (cosine)", likenesses().chain([1.0]), 8.0, 0.0, true);
+    let x =
+        Axis::linear("bar on likeness (cosine, normalised by the person)", likenesses().chain([1.0]), 8.0, 0.0, true);
     let marks: Vec<Mark> = bar
         .into_iter()
         .flat_map(|bar| [palette::BAD, palette::ACCENT].into_iter().zip([false, true]).map(move |(c, m)| (bar, c, m)))
@@ -96,8 +97,10 @@ pub fn scores(trials: &[Trial]) -> Canvas {
         chart(title, &x, &Axis::linear("share of looks", shares, 5.0, 0.0, true), &curves, &[])
     };
     let parts = [
-        picture("likeness to the most similar person", "cosine", |trial| trial.scores.likeness.get().into()),
-        picture("lead over the next person", "difference of cosines", |trial| trial.scores.lead.into()),
+        picture("likeness to the most similar person", "cosine, normalised by the person", |trial| {
+            trial.asked.bars.likeness.into()
+        }),
+        picture("lead over the next person", "difference of cosines", |trial| trial.asked.bars.lead.into()),
     ]
     .map(Canvas::into_image);
     let (width, height) = parts[0].dimensions();

@@ -1,11 +1,11 @@
 //! Trials → error rates by bar, and two rules compared where they miss equally many people.
 
-use lintel_shared::table::{Rule, Scores, Table};
+use lintel_shared::table::{Rule, Table};
 use serde::{Deserialize, Serialize};
 
 use super::EvaluateError;
 use super::Setup;
-use super::visit::{Mated, Outcome, Trial, Visit};
+use super::visit::{Asked, Mated, Outcome, Trial, Visit};
 use crate::statistics::Rate;
 use crate::train::calibration::{Bars, spread};
 
@@ -41,7 +41,7 @@ impl Family {
     #[must_use]
     pub fn calibrated(bars: Bars, trials: &[Trial]) -> Self {
         let mated: Vec<Bars> =
-            trials.iter().filter(|trial| trial.mated == Mated::First).map(|trial| Bars::of(trial.scores)).collect();
+            trials.iter().filter(|trial| trial.mated == Mated::First).map(|trial| trial.asked.bars).collect();
         Self { measure: Measure::Room { bars, spread: spread(&mated) }, bar: 0.0 }
     }
 
@@ -66,10 +66,10 @@ impl Family {
         }
     }
 
-    fn measured(&self, scores: &Scores) -> f32 {
+    fn measured(&self, asked: &Asked) -> f32 {
         match &self.measure {
-            Measure::Confidence => scores.confidence,
-            Measure::Room { bars, spread } => Bars::of(*scores).room(*bars, *spread),
+            Measure::Confidence => asked.confidence,
+            Measure::Room { bars, spread } => asked.bars.room(*bars, *spread),
         }
     }
 
@@ -77,10 +77,10 @@ impl Family {
         Self { bar, ..self }
     }
 
-    /// Whether scores are a name.
+    /// Whether it is a name.
     #[must_use]
-    pub fn passes(&self, scores: &Scores) -> bool {
-        self.measured(scores) >= self.bar
+    pub fn passes(&self, asked: &Asked) -> bool {
+        self.measured(asked) >= self.bar
     }
 
     /// The error rates over frames, at the bar.
@@ -88,8 +88,8 @@ impl Family {
     pub fn errors(&self, trials: &[Trial]) -> Errors {
         let count = |wanted: &dyn Fn(&Trial) -> bool| trials.iter().filter(|trial| wanted(trial)).count();
         let not_mated = count(&|trial| trial.mated == Mated::Not);
-        let named = count(&|trial| trial.mated == Mated::Not && self.passes(&trial.scores));
-        let right = count(&|trial| trial.mated == Mated::First && self.passes(&trial.scores));
+        let named = count(&|trial| trial.mated == Mated::Not && self.passes(&trial.asked));
+        let right = count(&|trial| trial.mated == Mated::First && self.passes(&trial.asked));
         let mated = trials.len() - not_mated;
         Errors { fpir: Rate::new(named, not_mated), fnir: Rate::new(mated - right, mated) }
     }
@@ -102,7 +102,7 @@ impl Family {
         let mut first: Vec<f32> = trials
             .iter()
             .filter(|trial| trial.mated == Mated::First)
-            .map(|trial| self.measured(&trial.scores))
+            .map(|trial| self.measured(&trial.asked))
             .collect();
         first.sort_by(f32::total_cmp);
         let lost = usize::try_from(misses.saturating_sub(behind)).unwrap_or(usize::MAX);
@@ -137,7 +137,7 @@ impl Family {
     pub fn errors_of_visits(&self, visits: &[Visit], table: &Table, setup: &Setup) -> Result<Errors, EvaluateError> {
         let (mut mated, mut missed, mut accepted) = (0, 0, 0);
         for visit in visits {
-            let outcome = visit.outcome(table, setup, |scores| self.passes(scores))?;
+            let outcome = visit.outcome(table, setup, |asked| self.passes(asked))?;
             mated += usize::from(visit.enrolled.is_some());
             missed += usize::from(matches!(outcome, Outcome::Misnamed | Outcome::NotNamed));
             accepted += usize::from(outcome == Outcome::Accepted);
@@ -147,7 +147,7 @@ impl Family {
 
     /// Bars worth measuring at, ascending: each names fewer than the one before.
     fn bars(&self, trials: &[Trial], most: usize) -> Vec<f32> {
-        let mut measured: Vec<f32> = trials.iter().map(|trial| self.measured(&trial.scores)).collect();
+        let mut measured: Vec<f32> = trials.iter().map(|trial| self.measured(&trial.asked)).collect();
         measured.sort_by(f32::total_cmp);
         measured.dedup();
         let every = measured.len().div_ceil(most).max(1);
@@ -241,12 +241,11 @@ impl Comparison {
 mod tests {
     use super::*;
     use crate::evaluate::visit::Conditions;
-    use lintel_shared::embed::Similarity;
     use proptest::prelude::*;
 
     fn trial(mated: Mated, likeness: f32, lead: f32, confidence: f32) -> Trial {
-        let likeness = Similarity::new(likeness).expect("a cosine");
-        Trial { mated, scores: Scores { best: 0, likeness, lead, confidence }, conditions: Conditions::default() }
+        let asked = Asked { confidence, bars: Bars { likeness, lead } };
+        Trial { mated, asked, conditions: Conditions::default() }
     }
 
     #[test]

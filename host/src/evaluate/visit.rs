@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{EvaluateError, Setup, milliseconds};
 use crate::failure::Failure;
+use crate::train::calibration::Bars;
 
 /// What became of one participant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -117,10 +118,27 @@ struct Moment {
 pub struct Trial {
     /// Whether the person who stands there is enrolled, and is the most similar one.
     pub mated: Mated,
-    /// Against the table.
-    pub scores: Scores,
+    /// What rules ask of its scores.
+    pub asked: Asked,
     /// Under what conditions.
     pub conditions: Conditions,
+}
+
+/// What rules with bars ask of scores.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Asked {
+    /// The paper's softmax confidence.
+    pub confidence: f32,
+    /// Likeness, normalised by the person, and lead.
+    pub bars: Bars,
+}
+
+impl Asked {
+    /// Of some scores against this table.
+    #[must_use]
+    pub fn of(scores: &Scores, table: &Table) -> Self {
+        Self { confidence: scores.confidence, bars: Bars::of(scores, table) }
+    }
 }
 
 /// Who stands there.
@@ -209,7 +227,7 @@ impl Visit {
         Ok(judge(&self.name, &self.about, table, self.enrolled, &decisions, released, frames))
     }
 
-    /// What becomes of the visit where `passes` decides whether scores are a name.
+    /// What becomes of the visit where `passes` decides whether what is asked of scores is a name.
     ///
     /// # Errors
     /// [`EvaluateError::Setup`].
@@ -217,10 +235,10 @@ impl Visit {
         &self,
         table: &Table,
         setup: &Setup,
-        passes: impl Fn(&Scores) -> bool,
+        passes: impl Fn(&Asked) -> bool,
     ) -> Result<Outcome, EvaluateError> {
         let opinion = |scores: &Scores| {
-            let best = table.people().get(scores.best as usize).filter(|_| passes(scores));
+            let best = table.people().get(scores.best as usize).filter(|_| passes(&Asked::of(scores, table)));
             Some(best.map_or(Opinion::Stranger { scores: *scores }, |person| Opinion::Known {
                 person: person.id,
                 scores: *scores,
@@ -247,7 +265,7 @@ impl Visit {
                 inter_ocular_px: seen.quality.inter_ocular_px,
                 light: moment.light,
             };
-            Some(Trial { mated, scores, conditions })
+            Some(Trial { mated, asked: Asked::of(&scores, table), conditions })
         })
     }
 

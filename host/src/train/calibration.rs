@@ -111,12 +111,13 @@ pub fn calibrate(
     if genuine.is_empty() {
         return Err(CalibrationError::NoGenuine);
     }
-    let strangers = strangers.iter().map(|e| table.score(e).map(Bars::of)).collect::<Result<Vec<_>, _>>()?;
+    let of = |e: &Embedding| table.score(e).map(|scores| Bars::of(&scores, table));
+    let strangers = strangers.iter().map(of).collect::<Result<Vec<_>, _>>()?;
     let mut right = Vec::with_capacity(genuine.len());
     for photo in genuine {
         let scores = table.score(&photo.embedding)?;
         if scores.best as usize == photo.row {
-            right.push(Bars::of(scores));
+            right.push(Bars::of(&scores, table));
         }
     }
     let allowed = most_named(strangers.len(), target);
@@ -130,17 +131,17 @@ pub fn calibrate(
 /// A pair of bars, or of scores against them.
 #[derive(Copy, Clone, Debug, PartialEq)]
 pub struct Bars {
-    /// Cosine with the best person.
+    /// Likeness to the best person, normalised by that person; see [`Table::normalized_likeness`]. A bar is 1 at most.
     pub likeness: f32,
     /// By how much that exceeds the next person's.
     pub lead: f32,
 }
 
 impl Bars {
-    /// The two of some scores.
+    /// What bars are asked of, of some scores against this table.
     #[must_use]
-    pub fn of(scores: Scores) -> Self {
-        Self { likeness: scores.likeness.get(), lead: scores.lead }
+    pub fn of(scores: &Scores, table: &Table) -> Self {
+        Self { likeness: table.normalized_likeness(scores), lead: scores.lead }
     }
 
     /// Whether both reach their bars.
@@ -218,7 +219,10 @@ fn lowest_lead(strangers: &[Bars], likeness: f32, allowed: usize) -> f32 {
 fn raised(lowest: Bars, genuine: &[Bars], spread: Bars) -> Bars {
     let passing = || genuine.iter().filter(|g| g.passes(lowest));
     let half_way = |bar: f32, scores: &mut dyn Iterator<Item = f32>, spread: f32| {
-        scores.min_by(f32::total_cmp).map_or(bar, |least| f32::midpoint(bar, least).min(least - ROOM * spread).max(bar))
+        scores.min_by(f32::total_cmp).map_or(bar, |least| {
+            let raised = f32::midpoint(bar, least).min(least - ROOM * spread);
+            raised.min(1.0).max(bar)
+        })
     };
     Bars {
         likeness: half_way(lowest.likeness, &mut passing().map(|g| g.likeness), spread.likeness),
@@ -295,14 +299,15 @@ mod tests {
     proptest! {
         #[test]
         fn no_more_strangers_pass_than_are_allowed(
-            strangers in prop::collection::vec((-1.0_f32..=1.0, 0.0_f32..2.0), 0..60),
-            genuine in prop::collection::vec((-1.0_f32..=1.0, 0.0_f32..2.0), 0..30),
+            strangers in prop::collection::vec((-1.0_f32..=2.0, 0.0_f32..2.0), 0..60),
+            genuine in prop::collection::vec((-1.0_f32..=2.0, 0.0_f32..2.0), 0..30),
             allowed in 0_usize..5,
         ) {
             let points = |list: &[(f32, f32)]| list.iter().map(|&(s, l)| point(s, l)).collect::<Vec<_>>();
             let (strangers, genuine) = (points(&strangers), points(&genuine));
             let bars = best_bars(&strangers, &genuine, allowed);
             prop_assert!(named(&strangers, bars) <= allowed);
+            prop_assert!((-1.0..=1.0).contains(&bars.likeness) && (0.0..=2.0).contains(&bars.lead), "{bars:?}");
             // No other pair of bars at the strangers' own scores does better by people.
             for likeness in likeness_candidates(&strangers) {
                 let other = point(likeness, lowest_lead(&strangers, likeness, allowed));
@@ -376,6 +381,7 @@ mod tests {
             people: vec![person(0, "Ada"), person(1, "Bo")],
             classes: vec![1.0, 0.0, 0.0, 0.0, 1.0, 0.0],
             dim: 3,
+            cohesion: vec![1.0; 2],
             rule: Rule::PAPER,
             calibration: None,
         })

@@ -11,6 +11,7 @@
 pub mod calibration;
 mod checkpoint;
 mod classes;
+pub mod cohesion;
 mod compute;
 mod data;
 mod gradients;

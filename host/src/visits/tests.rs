@@ -17,6 +17,7 @@ fn table() -> Table {
         people: people.collect(),
         classes: vec![1.0, 0.0, 0.0, 1.0],
         dim: 2,
+        cohesion: vec![1.0; 2],
         rule: Rule::PAPER,
         calibration: None,
     })

@@ -1,10 +1,12 @@
 //! Table ⇄ the bytes of `table.lintel`: a sealed envelope around a postcard body.
 //!
-//! Body, version 1, in this order: encoder id, revision, template, logit scale, dimension, rule, calibration, people
-//! (number, name), class matrix as little-endian f32 in one byte string. Nothing is allocated for the matrix before
+//! Body, version 2, in this order: encoder id, revision, template, logit scale, dimension, rule, calibration, people
+//! (number, name), class matrix as little-endian f32 in one byte string, cohesions likewise. Version 1 ends with the matrix;
+//! nobody's cohesion is known there, which leaves its bars what they were. Nothing is allocated for the matrix before
 //! its length is known to fit the people, nor for more people than a table may have.
 
 use alloc::string::String;
+use alloc::vec;
 use alloc::vec::Vec;
 use core::fmt;
 
@@ -20,11 +22,13 @@ use crate::envelope;
 
 /// First eight bytes of a table file.
 pub const MAGIC: [u8; 8] = *b"LINTELtb";
-/// The version that this program writes and reads.
-pub const VERSION: u16 = 1;
+/// The version that this program writes; it reads this and version 1.
+pub const VERSION: u16 = 2;
+/// The version without cohesions.
+const FIRST_VERSION: u16 = 1;
 /// No table file is longer: the largest matrix, the longest names, and the header.
 pub const MAX_FILE_BYTES: usize =
-    MAX_PEOPLE * (MAX_DIM * 4 + MAX_NAME_CHARS * 4 + 16) + MAX_TEMPLATE_CHARS * 4 + 256 + envelope::OVERHEAD;
+    MAX_PEOPLE * (MAX_DIM * 4 + MAX_NAME_CHARS * 4 + 20) + MAX_TEMPLATE_CHARS * 4 + 256 + envelope::OVERHEAD;
 
 #[derive(Serialize, Deserialize)]
 struct Body<'a> {
@@ -51,7 +55,8 @@ impl Table {
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
         let parts = &self.parts;
-        let classes: Vec<u8> = parts.classes.iter().flat_map(|value| value.to_le_bytes()).collect();
+        let bytes = |values: &[f32]| -> Vec<u8> { values.iter().flat_map(|value| value.to_le_bytes()).collect() };
+        let classes = bytes(&parts.classes);
         let body = Body {
             encoder: parts.encoder,
             revision: parts.revision,
@@ -63,6 +68,7 @@ impl Table {
             people: parts.people.iter().map(|p| Entry { id: p.id, name: &p.name }).collect(),
             classes: &classes,
         };
+        let body = (body, bytes(&parts.cohesion));
         let body = postcard::to_allocvec(&body).expect("plain data of known length always encodes");
         envelope::seal(MAGIC, VERSION, &body)
     }
@@ -72,8 +78,15 @@ impl Table {
     /// # Errors
     /// The first thing that is wrong with the file or with the table in it.
     pub fn from_bytes(file: &[u8]) -> Result<Self, TableError> {
-        let bytes = envelope::open(MAGIC, VERSION, MAX_FILE_BYTES, file)?;
+        let first = envelope::version(file) == Some(FIRST_VERSION);
+        let bytes = envelope::open(MAGIC, if first { FIRST_VERSION } else { VERSION }, MAX_FILE_BYTES, file)?;
         let (body, rest) = postcard::take_from_bytes::<Body<'_>>(bytes).map_err(|_| TableError::Body)?;
+        let (cohesion, rest) = if first {
+            (None, rest)
+        } else {
+            let (cohesion, rest) = postcard::take_from_bytes::<&[u8]>(rest).map_err(|_| TableError::Body)?;
+            (Some(cohesion), rest)
+        };
         if !rest.is_empty() {
             return Err(TableError::Body);
         }
@@ -84,6 +97,11 @@ impl Table {
         if values.len() != wanted || !odd.is_empty() {
             return Err(TableError::Classes { got: body.classes.len().div_ceil(4), wanted });
         }
+        let cohesion = match cohesion.map(<[u8]>::as_chunks::<4>) {
+            None => vec![1.0; body.people.len()],
+            Some((values, [])) => values.iter().map(|value| f32::from_le_bytes(*value)).collect(),
+            Some(_) => return Err(TableError::Body),
+        };
         Self::new(TableParts {
             encoder: body.encoder,
             revision: body.revision,
@@ -92,6 +110,7 @@ impl Table {
             people: body.people.iter().map(Entry::person).collect(),
             classes: values.iter().map(|value| f32::from_le_bytes(*value)).collect(),
             dim,
+            cohesion,
             rule: body.rule,
             calibration: body.calibration,
         })

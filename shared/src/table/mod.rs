@@ -58,7 +58,7 @@ pub enum Rule {
     },
     /// Likeness to the best person, and lead over the next.
     Calibrated {
-        /// Cosine, −1..=1.
+        /// Cosine, −1..=1, for somebody whose photos are all alike; lower for others, see [`Table::normalized_likeness`].
         likeness: f32,
         /// Difference of cosines, 0..=2.
         lead: f32,
@@ -102,6 +102,9 @@ pub struct TableParts {
     pub classes: Vec<f32>,
     /// Components per row, 1..=[`MAX_DIM`].
     pub dim: usize,
+    /// `[N]`, 0..=1: how like each person's own photos are to each other, as the cosine that one of them may be expected to
+    /// have with their true mean; 1 where it isn't known. See [`Table::normalized_likeness`].
+    pub cohesion: Vec<f32>,
     /// When a face counts as a person's.
     pub rule: Rule,
     /// What was measured when the rule was set.
@@ -171,6 +174,22 @@ pub enum TableError {
         row: usize,
         /// Its Euclidean length; NaN or infinite where a value is.
         length: f32,
+    },
+    /// There is not one cohesion for each person.
+    #[error("there are {got} cohesions of people's photos, wanted {wanted}")]
+    Cohesions {
+        /// Values that are there.
+        got: usize,
+        /// People.
+        wanted: usize,
+    },
+    /// No cohesion.
+    #[error("the cohesion of row {row} is {got}, wanted 0 to 1")]
+    Cohesion {
+        /// Index of the row.
+        row: usize,
+        /// The value.
+        got: f32,
     },
     /// Not a scale.
     #[error("logit scale is {got}, wanted a positive number")]
@@ -296,6 +315,12 @@ impl Table {
         self.parts.dim
     }
 
+    /// `[N]`: how like each person's own photos are to each other; see [`TableParts::cohesion`].
+    #[must_use]
+    pub fn cohesion(&self) -> &[f32] {
+        &self.parts.cohesion
+    }
+
     /// When a face counts as a person's.
     #[must_use]
     pub fn rule(&self) -> Rule {
@@ -343,6 +368,7 @@ impl Table {
             people: (0..old.people.len()).filter(keep).map(|row| old.people[row].clone()).collect(),
             classes: rows.filter(|(row, _)| keep(row)).flat_map(|(_, c)| c).copied().collect(),
             dim: old.dim,
+            cohesion: (0..old.cohesion.len()).filter(keep).map(|row| old.cohesion[row]).collect(),
             rule: old.rule,
             calibration: None,
         })
@@ -354,7 +380,8 @@ fn check(parts: &TableParts) -> Result<(), TableError> {
     check_rule(parts.rule)?;
     parts.calibration.as_ref().map_or(Ok(()), check_calibration)?;
     check_people(&parts.people)?;
-    check_classes(parts)
+    check_classes(parts)?;
+    check_cohesion(parts)
 }
 
 fn check_header(dim: usize, template: &str, logit_scale: f32) -> Result<(), TableError> {
@@ -431,6 +458,17 @@ fn check_classes(parts: &TableParts) -> Result<(), TableError> {
         }
     }
     Ok(())
+}
+
+fn check_cohesion(parts: &TableParts) -> Result<(), TableError> {
+    let (got, wanted) = (parts.cohesion.len(), parts.people.len());
+    if got != wanted {
+        return Err(TableError::Cohesions { got, wanted });
+    }
+    match parts.cohesion.iter().enumerate().find(|(_, value)| !(0.0..=1.0).contains(*value)) {
+        Some((row, &got)) => Err(TableError::Cohesion { row, got }),
+        None => Ok(()),
+    }
 }
 
 #[cfg(test)]

@@ -48,12 +48,22 @@ impl Table {
         Ok(ranking.scores())
     }
 
+    /// What the bar on likeness is asked of: the likeness, and what the best person's own photos lack in likeness to each
+    /// other. Whose face differs from photo to photo differs at the door too, and one bar for everybody would miss the
+    /// same few people again and again (client-centric score normalisation; docs/decisions/0030). −1..=2.
+    #[must_use]
+    pub fn normalized_likeness(&self, scores: &Scores) -> f32 {
+        let best = usize::try_from(scores.best).ok();
+        let cohesion = best.and_then(|row| self.parts.cohesion.get(row)).copied().unwrap_or(1.0);
+        scores.likeness.get() + 1.0 - cohesion
+    }
+
     /// Applies the table's rule. Scores of another table may name a row that is not there: that is a stranger.
     #[must_use]
     pub fn opinion(&self, scores: &Scores) -> Opinion {
         let passes = match self.parts.rule {
             Rule::Paper { confidence } => scores.confidence >= confidence,
-            Rule::Calibrated { likeness, lead } => scores.likeness.get() >= likeness && scores.lead >= lead,
+            Rule::Calibrated { likeness, lead } => self.normalized_likeness(scores) >= likeness && scores.lead >= lead,
         };
         let best = usize::try_from(scores.best).ok().and_then(|row| self.parts.people.get(row));
         match best {

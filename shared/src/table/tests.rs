@@ -23,6 +23,7 @@ fn parts() -> TableParts {
         people: vec![person(10, "Ada"), person(4, "Bo"), person(300, "Zoë 李")],
         classes: vec![1.0, 0.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 0.0, 1.0, 0.0],
         dim: 4,
+        cohesion: vec![0.5, 1.0, 0.75],
         rule: Rule::PAPER,
         calibration: None,
     }
@@ -57,6 +58,9 @@ fn refuses_what_no_table_may_hold() {
     check(&|p| p.logit_scale = 0.0, TableError::LogitScale { got: 0.0 });
     check(&|p| p.logit_scale = f32::NAN, TableError::LogitScale { got: f32::NAN });
     check(&|p| p.logit_scale = f32::INFINITY, TableError::LogitScale { got: f32::INFINITY });
+    check(&|p| p.cohesion.truncate(2), TableError::Cohesions { got: 2, wanted: 3 });
+    check(&|p| p.cohesion[1] = 1.1, TableError::Cohesion { row: 1, got: 1.1 });
+    check(&|p| p.cohesion[2] = f32::NAN, TableError::Cohesion { row: 2, got: f32::NAN });
     check(&|p| p.people[2].id = PersonId(10), TableError::DuplicateId(PersonId(10)));
     let name = |chars, control| TableError::Name { id: PersonId(4), chars, control };
     check(&|p| p.people[1].name.clear(), name(0, false));
@@ -171,6 +175,23 @@ fn both_bars_must_be_passed() {
 }
 
 #[test]
+fn people_whose_photos_differ_are_asked_for_less() {
+    let both = Rule::Calibrated { likeness: 0.5, lead: 0.1 };
+    let check = |best: u32, likeness: f32, known: bool| {
+        let likeness = Similarity::new(likeness).expect("a cosine");
+        let scores = Scores { best, likeness, lead: 0.2, confidence: 0.9 };
+        assert_eq!(table(|p| p.rule = both).opinion(&scores).person().is_some(), known, "{scores:?}");
+    };
+    // What the photos lack in likeness: 0.5, 0, 0.25.
+    check(0, 0.001, true);
+    check(0, -0.001, false);
+    check(1, 0.501, true);
+    check(1, 0.499, false);
+    check(2, 0.251, true);
+    check(2, 0.249, false);
+}
+
+#[test]
 fn a_row_that_is_not_there_is_nobody() {
     let likeness = Similarity::new(1.0).expect("a cosine");
     for best in [3, u32::MAX] {
@@ -244,18 +265,33 @@ fn unit_row(dim: usize) -> impl Strategy<Value = Vec<f32>> {
 
 fn any_table() -> impl Strategy<Value = Table> {
     let rows = (1usize..40, 0usize..12).prop_flat_map(|(dim, n)| {
-        (Just(dim), proptest::collection::vec(unit_row(dim), n), proptest::collection::vec("\\PC{1,9}", n))
+        (
+            Just(dim),
+            proptest::collection::vec(unit_row(dim), n),
+            proptest::collection::vec("\\PC{1,9}", n),
+            proptest::collection::vec(0.0f32..=1.0, n),
+        )
     });
     (rows, any::<[u8; 32]>(), any::<u64>(), 0.01f32..1e4, ".{0,40}").prop_filter_map(
         "control characters",
-        |((dim, rows, names), encoder, revision, logit_scale, template)| {
+        |((dim, rows, names, cohesion), encoder, revision, logit_scale, template)| {
             let people = (0u32..).zip(names).map(|(id, name)| Person { id: PersonId(id * 7), name }).collect();
             let encoder = EncoderId(encoder);
             let classes = rows.concat();
             let rule = Rule::Calibrated { likeness: 0.25, lead: 0.125 };
-            let parts =
-                TableParts { encoder, revision, template, logit_scale, people, classes, dim, rule, calibration: None };
-            Table::new(parts).ok()
+            Table::new(TableParts {
+                encoder,
+                revision,
+                template,
+                logit_scale,
+                people,
+                classes,
+                dim,
+                cohesion,
+                rule,
+                calibration: None,
+            })
+            .ok()
         },
     )
 }

@@ -188,6 +188,7 @@ fn table(encoder: EncoderId, revision: u64) -> Table {
         people: vec![person(0, "Ruby"), person(1, "Jade")],
         classes: vec![1.0, 0.0, 0.0, 0.0, 1.0, 0.0],
         dim: 3,
+        cohesion: vec![1.0; 2],
         rule: Rule::PAPER,
         calibration: None,
     };

@@ -15,7 +15,7 @@ use crate::ingest::{People, Person};
 use crate::outdir::{Kind, OutDir, refuse_nested};
 use crate::packs::Pack;
 use crate::people::folded;
-use crate::train::{Fixed, Settings, Task};
+use crate::train::{Fixed, Settings, Task, cohesion};
 use crate::trained::{Change, TrainReport, TrainedFolder};
 
 /// A prompt that is trained alone takes about so many steps to find its place, however few photos there are.
@@ -58,7 +58,8 @@ pub(super) fn run(args: &TableAddArgs, runtime: &Options, console: &Console) -> 
     let first = report.next_person.max(highest);
     let ids: Vec<PersonId> = (first..).take(names.len()).map(PersonId).collect();
     let held_out = held_out.with(faces.held_out(&learnt.split, &ids));
-    let table = joined(old, &ids, &names, &learnt.classes)?;
+    let cohesion = cohesion::of_table(old.cohesion(), &faces.cohesion(&learnt.split, names.len()));
+    let table = joined(old, &ids, &names, &learnt.classes, &cohesion)?;
     let table = with_bars(table, &held_out, &bars, &pack, &onnx, runtime, console)?;
 
     let mut sources = report.held_out;
@@ -120,10 +121,11 @@ fn settings(args: &TableAddArgs, pack: &Pack, table: &Table, new: &[&Person]) ->
 }
 
 /// The table with new rows behind the old, one revision later; its bars are still those of before.
-fn joined(old: Table, ids: &[PersonId], names: &[String], rows: &[f32]) -> Result<Table, Failure> {
+fn joined(old: Table, ids: &[PersonId], names: &[String], rows: &[f32], cohesion: &[f32]) -> Result<Table, Failure> {
     let mut parts = old.into_parts();
     parts.people.extend(ids.iter().zip(names).map(|(&id, name)| Enrolled { id, name: name.clone() }));
     parts.classes.extend_from_slice(rows);
+    parts.cohesion.extend_from_slice(cohesion);
     let revision = parts.revision.saturating_add(1);
     Table::new(TableParts { revision, calibration: None, ..parts }).map_err(Failure::input)
 }

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use lintel_shared::bundle::TABLE;
-use lintel_shared::table::{MAX_FILE_BYTES, Rule, Table};
+use lintel_shared::table::{MAX_FILE_BYTES, Person, Rule, Table};
 use serde_json::json;
 
 use crate::cli::TableShowArgs;
@@ -13,7 +13,9 @@ use crate::failure::Failure;
 pub(super) fn run(args: &TableShowArgs, console: &Console) -> Result<(), Failure> {
     let table = read_table(&args.table)?;
     console.say(said(&table));
-    let people: Vec<_> = table.people().iter().map(|person| json!({ "id": person.id, "name": person.name })).collect();
+    let person =
+        |(person, cohesion): (&Person, &f32)| json!({ "id": person.id, "name": person.name, "cohesion": cohesion });
+    let people: Vec<_> = table.people().iter().zip(table.cohesion()).map(person).collect();
     console.result(&json!({
         "table": args.table,
         "revision": table.revision(),
@@ -49,7 +51,9 @@ fn said(table: &Table) -> String {
     )];
     lines.push(match table.rule() {
         Rule::Paper { confidence } => format!("the paper's rule: confidence {confidence:.2}"),
-        Rule::Calibrated { likeness, lead } => format!("bars: likeness {likeness:.3}, lead {lead:.3}"),
+        Rule::Calibrated { likeness, lead } => format!(
+            "bars: likeness {likeness:.3}, less what a person's photos lack in likeness to each other (below); lead {lead:.3}"
+        ),
     });
     lines.push(match (table.rule(), table.calibration()) {
         (_, Some(calibration)) => format!(
@@ -65,6 +69,11 @@ fn said(table: &Table) -> String {
         }
     });
     lines.push(String::new());
-    lines.extend(table.people().iter().map(|person| format!("{:>6}  {}", person.id.0, person.name)));
+    lines.extend(table.people().iter().zip(table.cohesion()).map(|(person, cohesion)| match table.rule() {
+        Rule::Paper { .. } => format!("{:>6}  {}", person.id.0, person.name),
+        Rule::Calibrated { likeness, .. } => {
+            format!("{:>6}  from {:.3}  {}", person.id.0, likeness - (1.0 - cohesion), person.name)
+        }
+    }));
     lines.join("\n")
 }

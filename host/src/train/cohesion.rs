@@ -1,0 +1,105 @@
+//! People's photos → how like each person's are to each other, which the bar on likeness is measured from.
+
+use lintel_shared::embed::Embedding;
+
+/// Fewer photos of a person say nothing of it.
+const LEAST: usize = 4;
+/// How far below the median of a table somebody may be. Photos of two people in one folder are hardly alike, and must not
+/// open the door to everybody who is a little like both.
+const LOWEST: f32 = 0.15;
+
+/// The cosine that a photo may be expected to have with the true mean of its person, by the photos at hand, 0..=1: the
+/// square root of the mean cosine of two of them. Unlike their cosine with their own mean, or with that of the others, it does
+/// not hang on how many there are, so that nobody gets another bar for having few. `None` of fewer than four.
+#[must_use]
+pub fn cohesion<'a>(photos: impl IntoIterator<Item = &'a Embedding>) -> Option<f32> {
+    let mut sum: Vec<f32> = Vec::new();
+    let mut count = 0;
+    for photo in photos {
+        sum.resize(photo.dim(), 0.0);
+        sum.iter_mut().zip(photo.vector()).for_each(|(sum, value)| *sum += value);
+        count += 1;
+    }
+    if count < LEAST {
+        return None;
+    }
+    // The squared length of the sum of K unit vectors is K, and twice each cosine.
+    let squared: f32 = sum.iter().map(|value| value * value).sum();
+    #[expect(clippy::cast_precision_loss, reason = "a count of photos")]
+    let k = count as f32;
+    Some(((squared - k) / (k * (k - 1.0))).clamp(0.0, 1.0).sqrt())
+}
+
+/// What a table says of people who join those that it has, `before`: who has too few photos is like most, and nobody is far below
+/// them. 1 for everybody, which leaves the bar where it is, where nothing is known of anybody.
+#[must_use]
+pub fn of_table(before: &[f32], joining: &[Option<f32>]) -> Vec<f32> {
+    let mut known: Vec<f32> = before.iter().copied().chain(joining.iter().copied().flatten()).collect();
+    if known.is_empty() {
+        return vec![1.0; joining.len()];
+    }
+    let middle = known.len() / 2;
+    let (_, &mut median, _) = known.select_nth_unstable_by(middle, f32::total_cmp);
+    joining.iter().map(|own| own.unwrap_or(median).max(median - LOWEST)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use lintel_shared::embed::EncoderId;
+    use proptest::prelude::*;
+
+    fn face(values: &[f32]) -> Embedding {
+        Embedding::new(values, EncoderId([1; 32])).expect("a direction")
+    }
+
+    #[test]
+    fn photos_that_differ_have_less() {
+        let check = |photos: &[[f32; 4]], expected: Option<f32>| {
+            let photos: Vec<Embedding> = photos.iter().map(|values| face(values)).collect();
+            let got = cohesion(&photos);
+            assert_eq!(got.is_some(), expected.is_some());
+            assert!((got.unwrap_or(0.0) - expected.unwrap_or(0.0)).abs() < 1e-5, "{got:?}");
+        };
+        let axis = |at: usize| std::array::from_fn(|place| f32::from(u8::from(place == at)));
+        check(&[[1.0, 2.0, 3.0, 4.0]; 5], Some(1.0));
+        check(&[axis(0), axis(1), axis(2), axis(3)], Some(0.0));
+        // Two pairs of six are alike.
+        check(&[axis(0), axis(0), axis(1), axis(1)], Some((1.0_f32 / 3.0).sqrt()));
+        // Opposites are no less than nothing alike, and three photos say nothing.
+        check(&[axis(0), axis(0).map(|value: f32| -value), axis(1), axis(2)], Some(0.0));
+        check(&[axis(0); 3], None);
+        check(&[], None);
+    }
+
+    #[test]
+    fn a_table_bounds_and_fills() {
+        let check = |before: &[f32], joining: &[Option<f32>], expected: &[f32]| {
+            assert_eq!(of_table(before, joining), expected, "{before:?} {joining:?}");
+        };
+        check(&[], &[Some(0.9), Some(0.95), Some(0.85)], &[0.9, 0.95, 0.85]);
+        check(&[], &[Some(0.9), None, Some(0.3)], &[0.9, 0.9, 0.75]);
+        check(&[0.8, 0.9, 0.9], &[None, Some(0.1)], &[0.9, 0.75]);
+        check(&[], &[None, None], &[1.0, 1.0]);
+        check(&[0.9], &[], &[]);
+    }
+
+    proptest! {
+        /// Photos that scatter alike around a face are as like each other, however many there are.
+        #[test]
+        fn it_does_not_depend_on_how_many_photos_there_are(seed: u64, scatter in 0.2_f32..1.5) {
+            let mut random = fastrand::Rng::with_seed(seed);
+            let mut normal = || (0..12).map(|_| random.f32()).sum::<f32>() - 6.0;
+            let photos: Vec<Embedding> = (0..1000)
+                .map(|_| {
+                    let values: Vec<f32> =
+                        (0..32).map(|at| f32::from(u8::from(at == 0)) * 4.0 + scatter * normal()).collect();
+                    face(&values)
+                })
+                .collect();
+            let all = cohesion(&photos).expect("enough");
+            let of_few = photos.chunks(5).map(|few| cohesion(few).expect("enough").powi(2)).sum::<f32>() / 200.0;
+            prop_assert!((of_few.sqrt() - all).abs() < 0.05, "{} {}", of_few.sqrt(), all);
+        }
+    }
+}
