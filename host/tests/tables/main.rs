@@ -114,6 +114,9 @@ fn who_leaves_has_left_no_trace() {
     let after = world.table("left");
     assert!(!names(&after).contains(&gone.as_str()) && names(&after).contains(&stays.as_str()));
     assert_eq!(after.revision(), before.revision() + 1);
+    // The photos of these people differ, and what is known of that stays with who stays.
+    assert!(before.cohesion().iter().all(|cohesion| (0.5..1.0).contains(cohesion)), "{:?}", before.cohesion());
+    assert_eq!(after.cohesion(), [before.cohesion()[0], before.cohesion()[2]]);
     assert!(after.calibration().is_some_and(|calibration| calibration.fpir_upper <= 0.1));
     let row = &before.classes()[before.dim()..2 * before.dim()];
     let traces: [Vec<u8>; 2] =
@@ -144,6 +147,7 @@ fn an_audit_shows_who_could_open_for_whom() {
     let mut parts = before.clone().into_parts();
     let left = parts.people.pop().expect("three people").name;
     parts.classes.truncate(2 * parts.dim);
+    parts.cohesion.truncate(2);
     parts.revision = 0;
     let deployed = Table::new(parts).expect("a table of two");
     fs::write(world.path("deployed.lintel"), deployed.to_bytes()).unwrap();
