@@ -228,13 +228,14 @@ fn removal_leaves_no_trace_in_the_bytes() {
     let before = table(|p| {
         p.people[1] = person(0x0123_4567, "Somebody Unforgettable");
         p.classes[4..8].copy_from_slice(&row);
+        p.cohesion[1] = 0.876_543_2;
         p.calibration =
             Some(Calibration { target_fpir: 0.1, strangers: 9, observed_fpir: 0.0, fpir_upper: 0.3, fnir: 0.0 });
     });
     let has = |table: &Table, needle: &[u8]| table.to_bytes().windows(needle.len()).any(|w| w == needle);
     let id = postcard::to_allocvec(&PersonId(0x0123_4567)).expect("a number");
     let mut traces: Vec<Vec<u8>> = row.iter().map(|value| value.to_le_bytes().to_vec()).collect();
-    traces.extend([b"Unforgettable".to_vec(), id]);
+    traces.extend([b"Unforgettable".to_vec(), id, 0.876_543_2_f32.to_le_bytes().to_vec()]);
     let after = before.without(PersonId(0x0123_4567)).expect("the person is there");
     for trace in traces {
         assert!(has(&before, &trace), "{trace:x?} is in the table before");
@@ -245,6 +246,7 @@ fn removal_leaves_no_trace_in_the_bytes() {
         p.revision = 8;
         p.people.remove(1);
         p.classes.drain(4..8);
+        p.cohesion.remove(1);
     });
     assert_eq!(after.to_bytes(), never.to_bytes());
     assert_eq!(after.without(PersonId(5)), Err(TableError::UnknownPerson(PersonId(5))));
