@@ -31,11 +31,12 @@ pub fn cohesion<'a>(photos: impl IntoIterator<Item = &'a Embedding>) -> Option<f
 }
 
 /// What a table says of people who join those that it has, `before`: who has too few photos is like most, and nobody is far below
-/// them. 1 for everybody, which leaves the bar where it is, where nothing is known of anybody.
+/// them. 1, which leaves the bar where it is, where nothing is known of those before, or of anybody.
 #[must_use]
 pub fn of_table(before: &[f32], joining: &[Option<f32>]) -> Vec<f32> {
     let mut known: Vec<f32> = before.iter().copied().chain(joining.iter().copied().flatten()).collect();
-    if known.is_empty() {
+    let nothing_before = !before.is_empty() && before.iter().all(|own| *own >= 1.0);
+    if known.is_empty() || nothing_before {
         return vec![1.0; joining.len()];
     }
     let middle = known.len() / 2;
@@ -82,6 +83,8 @@ mod tests {
         check(&[0.8, 0.9, 0.9], &[None, Some(0.1)], &[0.9, 0.75]);
         check(&[], &[None, None], &[1.0, 1.0]);
         check(&[0.9], &[], &[]);
+        // Of a table of version 1 nobody's is known: whoever joins is asked for as much as the others.
+        check(&[1.0, 1.0], &[Some(0.9), None], &[1.0, 1.0]);
     }
 
     proptest! {
