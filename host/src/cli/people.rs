@@ -208,7 +208,7 @@ visitor; the paper's deployment accuracy, FPR and FNR; NIST's FPIR and FNIR with
 time from the first sharp frame to the verdict; the paper's 80 % rule against the table's bars at equal FNIR; and the \
 errors by yaw, distance, light and the recordings' tags. Writes report.json, confusion.png, det.png (errors as the bar \
 moves), by-bar.png and scores.png. --growth 10,100,1000,10000 also tells how both rules do as a table grows, on people \
-who do not exist; 10000 people take about half an hour.")]
+who do not exist; 10000 people take about half an hour, once: they are kept in the user's cache.")]
 pub struct EvaluateArgs {
     /// A folder that `lintel export` made
     #[arg(value_name = "BUNDLE")]
@@ -225,6 +225,9 @@ pub struct EvaluateArgs {
     /// Compare the paper's rule and bars on tables of so many people who do not exist, such as 10,100,1000,10000
     #[arg(long, value_name = "N,N…", value_delimiter = ',', value_parser = clap::value_parser!(u32).range(2..=20_000))]
     pub growth: Vec<u32>,
+    /// Which people who do not exist --growth enrols: another number, others
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub growth_seed: u64,
     /// Fail (exit code 1) when the paper's deployment accuracy is below this
     #[arg(long, value_name = "RATE", value_parser = rate)]
     pub min_accuracy: Option<f64>,

@@ -134,6 +134,7 @@ pub fn run(args: &DemoArgs, everywhere: &Everywhere, console: &Console) -> Resul
         output: output(&places.evaluation),
         frame_ms: 0,
         growth: Vec::new(),
+        growth_seed: 0,
         min_accuracy: None,
     };
     steps.step(&line, &places.evaluation, Kind::Evaluation, || commands::evaluate::run(&evaluate, &runtime, inner))?;

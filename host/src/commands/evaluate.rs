@@ -85,7 +85,7 @@ pub fn run(args: &EvaluateArgs, runtime: &Options, console: &Console) -> Result<
         curves,
         comparison,
         slices,
-        growth: grown(&args.growth, &detector, &encoder, runtime, console)?,
+        growth: grown(args, &detector, &encoder, runtime, console)?,
     };
     out.write_json(Kind::Evaluation.marker(), &report)?;
     let who = pictures::confusion(&report.people, &report.participants).draw("who was taken for whom");
@@ -109,12 +109,13 @@ pub fn run(args: &EvaluateArgs, runtime: &Options, console: &Console) -> Result<
 
 /// Both rules on tables of people who do not exist.
 fn grown(
-    sizes: &[u32],
+    args: &EvaluateArgs,
     detector: &[u8],
     encoder: &[u8],
     runtime: &Options,
     console: &Console,
 ) -> Result<Option<Growth>, Failure> {
+    let sizes = &args.growth;
     let Some(people) = sizes.iter().max().map(|&size| size as usize) else { return Ok(None) };
     let mut sizes: Vec<usize> = sizes.iter().map(|&size| size as usize).collect();
     sizes.sort_unstable();
@@ -122,7 +123,7 @@ fn grown(
     let mut eyes = Eyes::open(detector, encoder, runtime).map_err(Failure::work)?;
     let strangers = bars::rendered(STRANGERS, detector, &mut eyes, console)?;
     let strangers: Vec<Embedding> = strangers.met.into_iter().take(STRANGERS).map(|one| one.embedding).collect();
-    let crowd = crowd(people, detector, &mut eyes, console)?;
+    let crowd = crowd(people, args.growth_seed, detector, &mut eyes, console)?;
     let progress = console.progress("comparing them", tables(&sizes, people) as u64);
     let growth = Faces { people: &crowd.people[..people], strangers: &strangers }.grow(&sizes, || {
         progress.step();
@@ -132,14 +133,14 @@ fn grown(
 }
 
 /// At least so many people who do not exist, as far as they were met before; kept every so often on the way.
-fn crowd(wanted: usize, detector: &[u8], eyes: &mut Eyes, console: &Console) -> Result<Crowd, Failure> {
-    let kept = crowd::Kept::by(detector, eyes.encoder());
+fn crowd(wanted: usize, seed: u64, detector: &[u8], eyes: &mut Eyes, console: &Console) -> Result<Crowd, Failure> {
+    let kept = crowd::Kept::by(detector, eyes.encoder(), seed);
     let opened = kept.as_ref().map(|kept| kept.open(eyes)).transpose().map_err(Failure::work)?;
     let mut crowd = opened.unwrap_or_default();
     let progress =
         console.progress("meeting people who do not exist", wanted.saturating_sub(crowd.people.len()) as u64);
     while crowd.people.len() < wanted {
-        let grown = crowd.grow(wanted.min(crowd.people.len() + KEPT_EVERY), eyes, || {
+        let grown = crowd.grow(seed, wanted.min(crowd.people.len() + KEPT_EVERY), eyes, || {
             progress.step();
             interrupt::check()
         });

@@ -22,8 +22,6 @@ use crate::train::cohesion::cohesion;
 const ENROLLED: u64 = 8;
 /// Photos of a person after those that make the row; they set bars.
 const HELD_OUT: u64 = 2;
-/// Which crowd; the same every time, so that reports compare.
-const WORLD: u64 = 0;
 /// The first bytes of the file.
 pub const MAGIC: [u8; 8] = *b"LINTELcr";
 /// The version of its body.
@@ -86,12 +84,13 @@ impl From<CrowdError> for Failure {
 }
 
 impl Crowd {
-    /// Until there are `wanted`; whoever was met when it ends early stays.
+    /// Until there are `wanted` of the crowd `seed`, no two of which share anybody; whoever was met when it ends early stays.
     ///
     /// # Errors
     /// [`CrowdError`].
     pub fn grow(
         &mut self,
+        seed: u64,
         wanted: usize,
         eyes: &mut Eyes,
         mut on_person: impl FnMut() -> Result<(), Failure>,
@@ -101,7 +100,7 @@ impl Crowd {
                 return Err(CrowdError::TooFewPeople { rendered: self.rendered, found: self.people.len() });
             }
             let count = u32::try_from((wanted - self.people.len()).min(CHUNK)).unwrap_or(1);
-            let met = meet(self.rendered..self.rendered + count, eyes)?;
+            let met = meet(seed, self.rendered..self.rendered + count, eyes)?;
             self.rendered += count;
             let before = self.people.len();
             self.people.extend(met);
@@ -114,8 +113,12 @@ impl Crowd {
 }
 
 /// Those of the crowd's people who could be used.
-fn meet(indices: impl Iterator<Item = u32> + Clone, eyes: &mut Eyes) -> Result<Vec<Neighbour>, RuntimeError> {
-    let people: Vec<u64> = indices.clone().map(|index| rendered::crowd(WORLD, index)).collect();
+fn meet(
+    seed: u64,
+    indices: impl Iterator<Item = u32> + Clone,
+    eyes: &mut Eyes,
+) -> Result<Vec<Neighbour>, RuntimeError> {
+    let people: Vec<u64> = indices.clone().map(|index| rendered::crowd(seed, index)).collect();
     let met = eyes.acquaintances(&people, ENROLLED + HELD_OUT)?;
     Ok(indices.zip(met).filter_map(|(index, acquaintance)| neighbour(index, acquaintance)).collect())
 }
@@ -134,6 +137,7 @@ fn neighbour(index: u32, Acquaintance { photos, visitor }: Acquaintance) -> Opti
 pub struct Kept {
     file: PathBuf,
     encoder: EncoderId,
+    seed: u64,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -151,8 +155,8 @@ struct Body<'a> {
 impl Kept {
     /// `None` where the user has no cache folder.
     #[must_use]
-    pub fn by(detector: &[u8], encoder: EncoderId) -> Option<Self> {
-        Some(Self { file: kept::file("crowd", detector, encoder)?, encoder })
+    pub fn by(detector: &[u8], encoder: EncoderId, seed: u64) -> Option<Self> {
+        Some(Self { file: kept::file(&format!("crowd/{seed}"), detector, encoder)?, encoder, seed })
     }
 
     /// Whoever is kept, if they still look the same; nobody otherwise.
@@ -162,7 +166,7 @@ impl Kept {
     pub fn open(&self, eyes: &mut Eyes) -> Result<Crowd, RuntimeError> {
         let crowd = std::fs::read(&self.file).ok().and_then(|bytes| read(&bytes, self.encoder)).unwrap_or_default();
         for one in crowd.people.first().into_iter().chain(crowd.people.last()) {
-            let again = meet(std::iter::once(one.index), eyes)?.pop();
+            let again = meet(self.seed, std::iter::once(one.index), eyes)?.pop();
             let like = |a: &Embedding, b: &Embedding| a.similarity(b).is_some_and(|likeness| likeness.get() >= SAME);
             let same = |again: &Neighbour| {
                 let apart = again.cohesion.unwrap_or(2.0) - one.cohesion.unwrap_or(2.0);
