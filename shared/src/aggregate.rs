@@ -137,21 +137,25 @@ pub fn mean<'a>(looks: impl Iterator<Item = &'a Embedding>) -> Option<Embedding>
     Embedding::new(&sum, first.encoder()).ok()
 }
 
+/// The mean cosine of two of some unit vectors of one length, −1..=1 but for rounding; `None` of fewer than two vectors.
+pub fn mean_cosine<'a>(vectors: impl IntoIterator<Item = &'a [f32]>) -> Option<f32> {
+    let mut sum: Vec<f32> = Vec::new();
+    let mut count = 0.0_f32;
+    for vector in vectors {
+        sum.resize(vector.len(), 0.0);
+        sum.iter_mut().zip(vector).for_each(|(sum, value)| *sum += value);
+        count += 1.0;
+    }
+    // The squared length of the sum of N unit vectors is N, and twice each cosine.
+    let squared: f32 = sum.iter().map(|value| value * value).sum();
+    (count >= 2.0).then(|| (squared - count) / (count * (count - 1.0)))
+}
+
 /// How unlike the mean of its looks a face may be and still be the same: half way between two people of the table, as they
 /// are on average, and one person.
 fn least_likeness(table: &Table) -> f32 {
-    let people = table.len() as f32;
-    if people < 2.0 {
-        return 0.5;
-    }
-    let mut sum = alloc::vec![0.0_f32; table.dim()];
-    for row in table.classes().chunks_exact(table.dim()) {
-        sum.iter_mut().zip(row).for_each(|(sum, value)| *sum += value);
-    }
-    // The squared length of the sum of N unit rows is N, and twice each cosine.
-    let squared: f32 = sum.iter().map(|value| value * value).sum();
-    let cosine = (squared - people) / (people * (people - 1.0));
-    f32::midpoint(cosine.clamp(0.0, 0.9), 1.0)
+    mean_cosine(table.classes().chunks_exact(table.dim()))
+        .map_or(0.5, |cosine| f32::midpoint(cosine.clamp(0.0, 0.9), 1.0))
 }
 
 #[cfg(test)]

@@ -1,33 +1,22 @@
 //! People's photos → how like each person's are to each other, which the bar on likeness is measured from.
 
+use lintel_shared::aggregate::mean_cosine;
 use lintel_shared::embed::Embedding;
 
 /// Fewer photos of a person say nothing of it.
 const LEAST: usize = 4;
 /// How far below the median of a table somebody may be. Photos of two people in one folder are hardly alike, and must not
 /// open the door to everybody who is a little like both.
-const LOWEST: f32 = 0.15;
+const MOST_BELOW: f32 = 0.15;
 
 /// The cosine that a photo may be expected to have with the true mean of its person, by the photos at hand, 0..=1: the
 /// square root of the mean cosine of two of them. Unlike their cosine with their own mean, or with that of the others, it does
 /// not hang on how many there are, so that nobody gets another bar for having few. `None` of fewer than four.
 #[must_use]
 pub fn cohesion<'a>(photos: impl IntoIterator<Item = &'a Embedding>) -> Option<f32> {
-    let mut sum: Vec<f32> = Vec::new();
-    let mut count = 0;
-    for photo in photos {
-        sum.resize(photo.dim(), 0.0);
-        sum.iter_mut().zip(photo.vector()).for_each(|(sum, value)| *sum += value);
-        count += 1;
-    }
-    if count < LEAST {
-        return None;
-    }
-    // The squared length of the sum of K unit vectors is K, and twice each cosine.
-    let squared: f32 = sum.iter().map(|value| value * value).sum();
-    #[expect(clippy::cast_precision_loss, reason = "a count of photos")]
-    let k = count as f32;
-    Some(((squared - k) / (k * (k - 1.0))).clamp(0.0, 1.0).sqrt())
+    let photos: Vec<&[f32]> = photos.into_iter().map(Embedding::vector).collect();
+    let cosine = (photos.len() >= LEAST).then(|| mean_cosine(photos)).flatten()?;
+    Some(cosine.clamp(0.0, 1.0).sqrt())
 }
 
 /// What a table says of people who join those that it has, `before`: who has too few photos is like most, and nobody is far below
@@ -41,7 +30,7 @@ pub fn of_table(before: &[f32], joining: &[Option<f32>]) -> Vec<f32> {
     }
     let middle = known.len() / 2;
     let (_, &mut median, _) = known.select_nth_unstable_by(middle, f32::total_cmp);
-    joining.iter().map(|own| own.unwrap_or(median).max(median - LOWEST)).collect()
+    joining.iter().map(|own| own.unwrap_or(median).max(median - MOST_BELOW)).collect()
 }
 
 #[cfg(test)]
