@@ -31,7 +31,7 @@ use slices::{Judged, Slice, slices};
 use visit::{Participant, Trial, Visit};
 
 /// Bumped when the meaning of `report.json` changes.
-pub const REPORT_FORMAT: u32 = 2;
+pub const REPORT_FORMAT: u32 = 3;
 
 /// How the door is set up.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]

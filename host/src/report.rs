@@ -7,6 +7,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use htmlize::{escape_attribute, escape_text};
 use lintel_shared::table::Rule;
+use serde::Deserialize;
 
 use crate::evaluate;
 use crate::evaluate::rules::Errors;
@@ -170,8 +171,20 @@ fn trained(folder: &Path) -> Result<String, ReportError> {
     Ok(text)
 }
 
+/// By which version of its form a report was written.
+#[derive(Deserialize)]
+struct Made {
+    format: u32,
+}
+
 fn evaluated(folder: &Path) -> Result<String, ReportError> {
-    let report: evaluate::Report = json(&folder.join(Kind::Evaluation.marker()))?;
+    let path = folder.join(Kind::Evaluation.marker());
+    let Made { format } = json(&path)?;
+    if format != evaluate::REPORT_FORMAT {
+        let wanted = evaluate::REPORT_FORMAT;
+        return Err(unreadable(&path, format!("it has format {format}, wanted {wanted}; run `lintel evaluate` again")));
+    }
+    let report: evaluate::Report = json(&path)?;
     let figures = &report.figures;
     let mut text = heading("At the door, measured", folder);
     let mut rows = vec![
@@ -221,6 +234,7 @@ fn rules_compared(report: &evaluate::Report) -> String {
         (format!("{} × {} people who do not exist", size.tables, size.comparison.people), &size.comparison)
     });
     let own = report.comparison.iter().map(|compared| (format!("these looks, {} people", compared.people), compared));
+    let share = |ratio: Option<f64>| ratio.map_or_else(|| "-".into(), |ratio| format!("{ratio:.2}"));
     let rows: Vec<Vec<String>> = own
         .chain(grown)
         .map(|(what, compared)| {
@@ -229,9 +243,11 @@ fn rules_compared(report: &evaluate::Report) -> String {
                 compared.paper.fnir.text(),
                 compared.paper.fpir.text(),
                 compared.at_equal_fnir.fpir.text(),
-                compared.ratio().map_or_else(|| "-".into(), |ratio| format!("{ratio:.2}")),
-                compared.calibrated.fpir.text(),
+                share(compared.ratio()),
                 compared.calibrated.fnir.text(),
+                compared.calibrated.fpir.text(),
+                compared.paper_at_equal_fnir.fpir.text(),
+                share(compared.ratio_where_bars_stand()),
             ]
         })
         .collect();
@@ -244,8 +260,10 @@ fn rules_compared(report: &evaluate::Report) -> String {
         "80 % rule: FPIR",
         "bars at that FNIR: FPIR",
         "ratio",
+        "bars where they stand: FNIR",
         "bars where they stand: FPIR",
-        "FNIR",
+        "confidence at that FNIR: FPIR",
+        "ratio",
     ];
     table(&head, &rows)
 }

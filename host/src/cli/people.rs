@@ -205,10 +205,10 @@ impl TrainArgs {
 
 Plays every recording through the code that runs at the door, in virtual time, and prints what became of each \
 visitor; the paper's deployment accuracy, FPR and FNR; NIST's FPIR and FNIR with 95 % confidence intervals; and the \
-time from the first sharp frame to the verdict; the paper's 80 % rule against the table's bars at equal FNIR; and the \
-errors by yaw, distance, light and the recordings' tags. Writes report.json, confusion.png, det.png (errors as the bar \
+time from the first sharp frame to the verdict; the paper's 80 % rule against the table's bars, at the FNIR of either; and \
+the errors by yaw, distance, light and the recordings' tags. Writes report.json, confusion.png, det.png (errors as the bar \
 moves), by-bar.png and scores.png. --growth 10,100,1000,10000 also tells how both rules do as a table grows, on people \
-who do not exist; 10000 people take about half an hour, once: they are kept in the user's cache.")]
+who do not exist; 10000 people take the better part of an hour, once: they are kept in the user's cache.")]
 pub struct EvaluateArgs {
     /// A folder that `lintel export` made
     #[arg(value_name = "BUNDLE")]

@@ -199,15 +199,19 @@ pub fn text(report: &Report) -> Vec<String> {
 /// The paper's rule against the table's bars.
 fn compared_text(what: &str, compared: &Comparison) -> Vec<String> {
     let rates = |errors: &Errors| format!("FPIR {}; FNIR {}", errors.fpir.text(), errors.fnir.text());
-    let ratio = compared.ratio().map_or_else(
-        || "the paper's rule named no stranger here: nothing to compare".to_owned(),
-        |ratio| format!("{ratio:.2} of the FPIR of the paper's rule"),
-    );
+    let of_the_papers = |ratio: Option<f64>| {
+        ratio.map_or_else(
+            || "the paper's rule named no stranger here: nothing to compare".to_owned(),
+            |ratio| format!("{ratio:.2} of the FPIR of the paper's rule"),
+        )
+    };
+    let (at_its, at_theirs) = (of_the_papers(compared.ratio()), of_the_papers(compared.ratio_where_bars_stand()));
     vec![
         String::new(),
         format!("{what}, the paper's 80 %: {}", rates(&compared.paper)),
-        format!("    the bars where they stand: {}", rates(&compared.calibrated)),
-        format!("    the bars at the same FNIR: {} ({ratio})", rates(&compared.at_equal_fnir)),
+        format!("    the bars moved to that FNIR: {} ({at_its})", rates(&compared.at_equal_fnir)),
+        format!("    the bars where they stand: {} ({at_theirs})", rates(&compared.calibrated)),
+        format!("    the paper's confidence moved to that FNIR: {}", rates(&compared.paper_at_equal_fnir)),
     ]
 }
 

@@ -151,5 +151,6 @@ fn together(a: &Comparison, b: &Comparison) -> Comparison {
         paper: errors(a.paper, b.paper),
         calibrated: errors(a.calibrated, b.calibrated),
         at_equal_fnir: errors(a.at_equal_fnir, b.at_equal_fnir),
+        paper_at_equal_fnir: errors(a.paper_at_equal_fnir, b.paper_at_equal_fnir),
     }
 }

@@ -214,27 +214,41 @@ pub struct Comparison {
     pub calibrated: Errors,
     /// Both bars moved together, to where they miss as many people as the paper's rule does.
     pub at_equal_fnir: Errors,
+    /// The paper's confidence moved, to where it misses as many people as the bars do where they stand.
+    pub paper_at_equal_fnir: Errors,
 }
 
 impl Comparison {
     /// Compares on these trials.
     #[must_use]
     pub fn of(people: usize, paper: Family, calibrated: Family, trials: &[Trial]) -> Self {
-        let at_paper = paper.errors(trials);
+        let moved = |family: Family, to: Errors| family.missing_at_most(to.fnir.count, trials).errors(trials);
+        let (at_paper, at_bars) = (paper.errors(trials), calibrated.errors(trials));
         Self {
             people,
             paper: at_paper,
-            calibrated: calibrated.errors(trials),
-            at_equal_fnir: calibrated.missing_at_most(at_paper.fnir.count, trials).errors(trials),
+            calibrated: at_bars,
+            at_equal_fnir: moved(calibrated, at_paper),
+            paper_at_equal_fnir: moved(paper, at_bars),
         }
     }
 
-    /// FPIR of the bars for one of the paper's rule, at equal FNIR; `None` where the paper's rule named no stranger.
+    /// FPIR of the bars for one of the paper's rule, at the FNIR that the paper's rule has; `None` where it named no stranger.
     #[must_use]
     pub fn ratio(&self) -> Option<f64> {
-        let paper = self.paper.fpir.rate.filter(|rate| *rate > 0.0)?;
-        self.at_equal_fnir.fpir.rate.map(|rate| rate / paper)
+        share(&self.at_equal_fnir, &self.paper)
     }
+
+    /// The same at the FNIR that the bars have where they stand.
+    #[must_use]
+    pub fn ratio_where_bars_stand(&self) -> Option<f64> {
+        share(&self.calibrated, &self.paper_at_equal_fnir)
+    }
+}
+
+fn share(bars: &Errors, paper: &Errors) -> Option<f64> {
+    let paper = paper.fpir.rate.filter(|rate| *rate > 0.0)?;
+    bars.fpir.rate.map(|rate| rate / paper)
 }
 
 #[cfg(test)]
@@ -272,6 +286,13 @@ mod tests {
         check(bars.missing_at_most(3, &trials), (0, 2), (3, 3));
         let compared = Comparison::of(2, paper, bars, &trials);
         assert_eq!(compared.ratio(), Some(0.0));
+        // The bars miss two, and so may the paper's rule: its bar is at the confidence of the better of the two people.
+        check(paper.missing_at_most(2, &trials), (0, 2), (2, 3));
+        assert_eq!(compared.ratio_where_bars_stand(), None);
+        let lower = Family::calibrated(Bars { likeness: 0.15, lead: 0.02 }, &trials);
+        let compared = Comparison::of(2, paper, lower, &trials);
+        assert_eq!((compared.calibrated.fnir.count, compared.paper_at_equal_fnir.fpir.count), (1, 1));
+        assert_eq!(compared.ratio_where_bars_stand(), Some(1.0));
     }
 
     proptest! {

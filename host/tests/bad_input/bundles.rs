@@ -138,5 +138,13 @@ fn a_missed_target_is_told_after_the_report_is_written() {
     let args = ["evaluate", "bundle", "rendered/recordings", "--out", "evaluation2", "--json", "--frame-ms", "9000"];
     let output = world.lintel(&[args.as_slice(), &["--min-accuracy", "1"]].concat());
     crate::world::refused(&output, 1, "deployment accuracy is 25.0 %, wanted 100.0 %");
-    assert!(fs::read_to_string(world.path("evaluation2/report.json")).unwrap().contains("not-named"));
+    let report = fs::read_to_string(world.path("evaluation2/report.json")).unwrap();
+    assert!(report.contains("not-named"));
+    // What a version before has written is not read as if it meant the same.
+    assert!(world.lintel(&["report", "evaluation2", "--out", "page.html"]).status.success());
+    let (now, before) = (r#""format": 3"#, r#""format": 2"#);
+    assert!(report.contains(now), "{report}");
+    fs::write(world.path("evaluation2/report.json"), report.replacen(now, before, 1)).unwrap();
+    let output = world.lintel(&["report", "evaluation2", "--out", "page2.html"]);
+    crate::world::refused(&output, 2, "it has format 2, wanted 3; run `lintel evaluate` again");
 }
