@@ -311,7 +311,8 @@ fn a_door_goes_on_while_its_disk_is_slow() {
         return;
     }
     let folder = TempDir::new().expect("a folder");
-    let slow = ["strace", "-f", "-qqq", "-o", "/dev/null", "-e", "trace=fsync,fdatasync"];
+    // With -D it is the daemon that is started and stopped here, and not strace, which would leave it running.
+    let slow = ["strace", "-D", "-f", "-qqq", "-o", "/dev/null", "-e", "trace=fsync,fdatasync"];
     let held = ["-e", "inject=fsync,fdatasync:delay_enter=500000"];
     let door = Door::start(&edge, &folder.path().join("state"), &[&slow[..], &held[..]].concat());
     for _ in 0..2 {
