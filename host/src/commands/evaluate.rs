@@ -202,7 +202,7 @@ fn compared_text(what: &str, compared: &Comparison) -> Vec<String> {
     let of_the_papers = |ratio: Option<f64>| {
         ratio.map_or_else(
             || "the paper's rule named no stranger here: nothing to compare".to_owned(),
-            |ratio| format!("{ratio:.2} of the FPIR of the paper's rule"),
+            |ratio| format!("the bars have {ratio:.2} of the FPIR of the paper's rule there"),
         )
     };
     let (at_its, at_theirs) = (of_the_papers(compared.ratio()), of_the_papers(compared.ratio_where_bars_stand()));
@@ -210,8 +210,11 @@ fn compared_text(what: &str, compared: &Comparison) -> Vec<String> {
         String::new(),
         format!("{what}, the paper's 80 %: {}", rates(&compared.paper)),
         format!("    the bars moved to that FNIR: {} ({at_its})", rates(&compared.at_equal_fnir)),
-        format!("    the bars where they stand: {} ({at_theirs})", rates(&compared.calibrated)),
-        format!("    the paper's confidence moved to that FNIR: {}", rates(&compared.paper_at_equal_fnir)),
+        format!("    the bars where they stand: {}", rates(&compared.calibrated)),
+        format!(
+            "    the paper's confidence moved to that FNIR: {} ({at_theirs})",
+            rates(&compared.paper_at_equal_fnir)
+        ),
     ]
 }
 
