@@ -23,7 +23,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use lintel::calibration_set::{crops, frames};
-use lintel::export::{encoder_onnx, with_u8_input};
+use lintel::export::{Views, encoder_onnx, with_u8_input};
 use lintel::quantize::fidelity::{compare, outputs_of, worst};
 use lintel::quantize::{self, Settings, quantize};
 use lintel_shared::runtime::{Array, Model, Options, Values};
@@ -54,7 +54,7 @@ fn models(faces: &Path, photos: &Path, dir: &Path) {
     let described = fs::read(shared(&["reference", "tensors.json"])).unwrap();
     let described: Vec<formula::Described> = serde_json::from_slice(&described).unwrap();
     let visual: Vec<_> = described.into_iter().filter(|tensor| tensor.name.starts_with("visual.")).collect();
-    fs::write(dir.join("rn50.onnx"), encoder_onnx(&formula::tensors(&visual), 224).unwrap()).unwrap();
+    fs::write(dir.join("rn50.onnx"), encoder_onnx(&formula::tensors(&visual), 224, Views::default()).unwrap()).unwrap();
     write_pictures(dir, "rn50", &crops(faces, TEACHERS + JUDGES).unwrap());
     for name in ["scrfd_500m_kps", "scrfd_2.5g_kps"] {
         let published = fs::read(shared(&["models", &format!("{name}.onnx")])).unwrap();

@@ -4,7 +4,7 @@
 use std::io::Cursor;
 use std::process::Command;
 
-use lintel::export::{VisualConfig, encoder_onnx, text_encoder_onnx, with_u8_input};
+use lintel::export::{Views, VisualConfig, encoder_onnx, text_encoder_onnx, with_u8_input};
 use lintel::onnx::{read, write};
 use lintel::text_encoder::TextConfig;
 use lintel::weights::NamedTensors;
@@ -58,7 +58,7 @@ fn sizes_are_read_off_the_shapes() {
 
 #[test]
 fn two_engines_agree_on_a_picture() {
-    let onnx = encoder_onnx(&tensors(), 224).unwrap();
+    let onnx = encoder_onnx(&tensors(), 224, Views::default()).unwrap();
     let pixels = formula::picture("two engines", 224);
     let mut encoder = Encoder::open(&onnx, &Options::default()).unwrap();
     let ours = encoder.embed(&pixels).unwrap();
@@ -107,7 +107,7 @@ fn the_checker_of_onnx_passes() {
     let tensors = tensors();
     let detector = lintel::packs::Pack::embedded().unwrap().detector;
     for (name, onnx) in [
-        ("visual.onnx", encoder_onnx(&tensors, 224).unwrap()),
+        ("visual.onnx", encoder_onnx(&tensors, 224, Views::default()).unwrap()),
         ("text.onnx", text_encoder_onnx(&tensors).unwrap()),
         ("detector.onnx", with_u8_input(&detector, None).unwrap()),
         ("small.onnx", with_u8_input(&detector, Some((320, 256))).unwrap()),

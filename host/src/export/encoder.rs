@@ -5,14 +5,11 @@
 //! only query is the mean token. Every size is read off the weights. What can be computed once is computed here: batch
 //! norms and the pixels' scale are folded into the convolutions, the attention's 1/√64 into its query.
 
+use super::pixels::{PIXEL_MEAN, PIXEL_STD, Views, pixels};
 use crate::onnx::{Dim, ElementType, GraphBuilder, Value, Window, write};
 use crate::text_encoder::HEAD_WIDTH;
 use crate::weights::{NamedTensor, NamedTensors, WeightsError};
 
-/// Mean of CLIP's training pixels, R, G, B, for pixels in 0..=1.
-pub const PIXEL_MEAN: [f64; 3] = [0.481_454_66, 0.457_827_5, 0.408_210_73];
-/// Standard deviation of CLIP's training pixels.
-pub const PIXEL_STD: [f64; 3] = [0.268_629_54, 0.261_302_58, 0.275_777_11];
 /// Name of the model's input.
 pub const INPUT: &str = "crops";
 /// Name of the model's output.
@@ -71,20 +68,7 @@ impl VisualConfig {
 /// # Errors
 /// [`WeightsError`] when a tensor is missing, has a shape that contradicts the others, or a batch norm's variance is
 /// negative.
-pub fn encoder_onnx(tensors: &NamedTensors, side: usize) -> Result<Vec<u8>, WeightsError> {
-    build(tensors, side, false)
-}
-
-/// The same, looking at every crop twice, as it is and in a mirror: the embedding is the direction of the sum of both. That costs twice
-/// the time, and what is by chance in one look (light from the left, a face turned to the right) is not in both.
-///
-/// # Errors
-/// As [`encoder_onnx`].
-pub fn mirrored_encoder_onnx(tensors: &NamedTensors, side: usize) -> Result<Vec<u8>, WeightsError> {
-    build(tensors, side, true)
-}
-
-fn build(tensors: &NamedTensors, side: usize, mirrored: bool) -> Result<Vec<u8>, WeightsError> {
+pub fn encoder_onnx(tensors: &NamedTensors, side: usize, views: Views) -> Result<Vec<u8>, WeightsError> {
     let config = VisualConfig::from_tensors(tensors)?;
     let mut tower = Tower { tensors, graph: GraphBuilder::new("clip-visual") };
     let crops = tower.graph.input(
@@ -92,15 +76,12 @@ fn build(tensors: &NamedTensors, side: usize, mirrored: bool) -> Result<Vec<u8>,
         ElementType::U8,
         &[Dim::Named("batch"), Dim::Fixed(side), Dim::Fixed(side), Dim::Fixed(3)],
     );
-    let mut pixels = tower.pixels(&crops, side, config.resolution);
-    if mirrored {
-        pixels.value = tower.with_mirrored(&pixels.value, config.resolution);
-    }
-    let x = tower.stem(&pixels)?;
+    let (value, looks) = pixels(&mut tower.graph, &crops, side, config.resolution, views);
+    let x = tower.stem(&Features { value, channels: PIXEL_MEAN.len() })?;
     let x = tower.stages(x, &config)?;
     let mut features = tower.attention_pool(&x)?;
-    if mirrored {
-        features = tower.both(&features, config.dim);
+    if looks > 1 {
+        features = tower.together(&features, as_i64(looks), config.dim);
     }
     let unit = tower.graph.normalize(OUTPUT, &features, -1);
     tower.graph.output(&unit, ElementType::F32, &[Dim::Named("batch"), Dim::Fixed(config.dim)]);
@@ -119,43 +100,11 @@ struct Tower<'a> {
 }
 
 impl Tower<'_> {
-    /// u8 NHWC → f32 NCHW around 0, in units of 1/255, at the weights' resolution. The division by the standard
-    /// deviation is part of the first convolution: it commutes with the pool and with padding by zeros.
-    fn pixels(&mut self, crops: &Value, side: usize, resolution: usize) -> Features {
-        let g = &mut self.graph;
-        let planes = g.transpose("pixels.planes", crops, &[0, 3, 1, 2]);
-        let planes = g.cast("pixels.float", &planes, ElementType::F32);
-        let mean = NamedTensor::new(vec![1, 3, 1, 1], PIXEL_MEAN.map(|m| as_f32(255.0 * m)).to_vec());
-        let mean = g.constant("pixels.mean", &mean);
-        let mut value = g.sub("pixels.centred", &planes, &mean);
-        let mut size = side;
-        let block = side.div_ceil(resolution);
-        if block > 1 {
-            value = g.average_pool("pixels.pooled", &value, Window::square(block, block, 0));
-            size = side / block;
-        }
-        if size < resolution {
-            let before = (resolution - size) / 2;
-            let after = resolution - size - before;
-            value = g.pad("pixels.padded", &value, [before, before, after, after]);
-        }
-        Features { value, channels: 3 }
-    }
-
-    /// `[N, C, R, R]` → `[2 · N, C, R, R]`: all pictures, and then all of them in a mirror.
-    fn with_mirrored(&mut self, pixels: &Value, resolution: usize) -> Value {
-        let g = &mut self.graph;
-        let columns: Vec<i64> = (0..as_i64(resolution)).rev().collect();
-        let columns = g.constant_ints("pixels.columns", &columns);
-        let mirrored = g.gather("pixels.mirrored", pixels, &columns, 3);
-        g.concat("pixels.both", &[pixels, &mirrored], 0)
-    }
-
-    /// `[2 · N, D]` → `[N, D]`: the mean of the directions of each picture and its mirror image.
-    fn both(&mut self, features: &Value, dim: usize) -> Value {
+    /// `[looks · N, D]` → `[N, D]`: the mean of the directions of all looks at a picture.
+    fn together(&mut self, features: &Value, looks: i64, dim: usize) -> Value {
         let g = &mut self.graph;
         let directions = g.normalize("looks.unit", features, -1);
-        let looks = g.reshape("looks", &directions, &[2, -1, as_i64(dim)]);
+        let looks = g.reshape("looks", &directions, &[looks, -1, as_i64(dim)]);
         g.reduce_mean("looks.mean", &looks, &[0], false)
     }
 

@@ -7,11 +7,13 @@ mod bundle;
 mod detector;
 mod encoder;
 mod graft;
+mod pixels;
 mod resize;
 mod text;
 
 pub use bundle::{BundleError, BundleParts, detector_input, write_bundle};
 pub use detector::with_u8_input;
-pub use encoder::{PIXEL_MEAN, PIXEL_STD, VisualConfig, encoder_onnx, mirrored_encoder_onnx};
+pub use encoder::{VisualConfig, encoder_onnx};
 pub use graft::{Preprocessing, graft};
+pub use pixels::{PIXEL_MEAN, PIXEL_STD, Views};
 pub use text::text_encoder_onnx;

@@ -44,6 +44,7 @@ pub fn compose(from: &Pack, encoder: Vec<u8>, dim: usize, naming: &Naming) -> Re
         clip: "text.safetensors".to_owned(),
         encoder: Some("encoder.onnx".to_owned()),
         mirror: false,
+        multi_scale: false,
         vocabulary,
         ..from.about.clone()
     };

@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 use lintel_shared::align::CROP;
 use serde::{Deserialize, Serialize};
 
-use crate::export::{VisualConfig, encoder_onnx, mirrored_encoder_onnx};
+use crate::export::{Views, VisualConfig, encoder_onnx};
 use crate::text_encoder::TextConfig;
 use crate::tokenizer::{Tokenizer, TokenizerError};
 use crate::weights::{NamedTensors, WeightsError};
@@ -79,12 +79,23 @@ pub struct About {
     /// better.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub mirror: bool,
+    /// Whether it looks at every face a little smaller and a little larger instead of as it is, which costs as much again and forgives
+    /// landmarks that are a little off.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub multi_scale: bool,
     /// File name of the list of merges; without one, OpenAI's, which is part of the program.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub vocabulary: Option<String>,
     /// Settings for fine-tuning that suit these weights.
     #[serde(default)]
     pub training: TrainingDefaults,
+}
+
+impl About {
+    /// In how many views CLIP's image encoder sees each face.
+    fn views(&self) -> Views {
+        Views { mirror: self.mirror, multi_scale: self.multi_scale }
+    }
 }
 
 /// Settings that a pack recommends; what it leaves out has the program's own default.
@@ -164,8 +175,8 @@ pub enum PackError {
         source: WeightsError,
     },
     /// An encoder of somebody's own is not changed.
-    #[error("pack {pack}: mirror is for CLIP's image encoder, and {PACK_FILE} names another one")]
-    Mirror {
+    #[error("pack {pack}: mirror and multi_scale are for CLIP's image encoder, and {PACK_FILE} names another one")]
+    Views {
         /// The pack's name.
         pack: String,
     },
@@ -261,8 +272,7 @@ impl Pack {
     pub fn encoder_onnx(&self) -> Result<Vec<u8>, WeightsError> {
         match &self.encoder {
             Some(onnx) => Ok(onnx.clone()),
-            None if self.about.mirror => mirrored_encoder_onnx(&self.clip, CROP as usize),
-            None => encoder_onnx(&self.clip, CROP as usize),
+            None => encoder_onnx(&self.clip, CROP as usize, self.about.views()),
         }
     }
 
@@ -323,8 +333,8 @@ impl Files {
         let weights = |source| PackError::Weights { pack: name(), source };
         let clip = NamedTensors::read(&self.clip.1).map_err(weights)?;
         let text = TextConfig::from_tensors(&clip).map_err(weights)?;
-        if self.encoder.is_some() && self.about.mirror {
-            return Err(PackError::Mirror { pack: name() });
+        if self.encoder.is_some() && self.about.views() != Views::default() {
+            return Err(PackError::Views { pack: name() });
         }
         if self.encoder.is_none() {
             let visual = VisualConfig::from_tensors(&clip).map_err(weights)?;

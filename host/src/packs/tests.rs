@@ -74,7 +74,11 @@ fn broken_packs_are_refused() {
     check(&write("v.txt", "#\nno\n".to_owned()), "pack own: vocabulary is not");
     check(
         &write(PACK_FILE, ABOUT.replace("[training]", "mirror = true\nencoder = \"d.onnx\"\n[training]")),
-        "mirror is for CLIP's",
+        "mirror and multi_scale are for CLIP's",
+    );
+    check(
+        &write(PACK_FILE, ABOUT.replace("[training]", "multi_scale = true\nencoder = \"d.onnx\"\n[training]")),
+        "mirror and multi_scale are for CLIP's",
     );
     let other = clip(9).to_safetensors(Precision::F32).expect("a file");
     check(

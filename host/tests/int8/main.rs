@@ -16,7 +16,7 @@ mod photos;
 mod shapes;
 mod small;
 
-use lintel::export::{encoder_onnx, with_u8_input};
+use lintel::export::{Views, encoder_onnx, with_u8_input};
 use lintel::packs::Pack;
 use lintel::quantize::fidelity::{compare, outputs_of, worst};
 use lintel::quantize::{Method, Precision, QuantizeError, Quantized, Settings, Target, quantize};
@@ -38,7 +38,7 @@ fn integers(onnx: &[u8], pictures: &[Array], settings: &Settings) -> Quantized {
 
 /// A CLIP RN50 with one bottleneck a stage instead of 3, 4, 6, 3: its own widths, its attention pool.
 fn shallow_rn50() -> Vec<u8> {
-    encoder_onnx(&formula::tensors(&shapes::visual(224)), 224).unwrap()
+    encoder_onnx(&formula::tensors(&shapes::visual(224)), 224, Views::default()).unwrap()
 }
 
 #[test]

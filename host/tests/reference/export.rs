@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use lintel::export::{BundleParts, detector_input, encoder_onnx, mirrored_encoder_onnx, with_u8_input, write_bundle};
+use lintel::export::{BundleParts, Views, detector_input, encoder_onnx, with_u8_input, write_bundle};
 use lintel::onnx::{Dim, ElementType, GraphBuilder, read, write};
 use lintel_shared::embed::EncoderId;
 use lintel_shared::frame::Frame;
@@ -15,13 +15,17 @@ use crate::{formula, shapes};
 #[test]
 fn the_same_weights_give_the_same_bytes() {
     let tensors = formula::tensors(&shapes::visual(128));
-    assert_eq!(encoder_onnx(&tensors, 224).unwrap(), encoder_onnx(&tensors, 224).unwrap());
+    assert_eq!(
+        encoder_onnx(&tensors, 224, Views::default()).unwrap(),
+        encoder_onnx(&tensors, 224, Views::default()).unwrap()
+    );
 }
 
 #[test]
 fn a_batch_is_its_crops() {
     let tensors = formula::tensors(&shapes::visual(128));
-    let mut encoder = Encoder::open(&encoder_onnx(&tensors, 224).unwrap(), &Options::default()).unwrap();
+    let mut encoder =
+        Encoder::open(&encoder_onnx(&tensors, 224, Views::default()).unwrap(), &Options::default()).unwrap();
     let crops = [0, 1, 2].map(|i| formula::picture(&format!("crop {i}"), 224));
     let batch = encoder.embed_batch(&crops.each_ref().map(Vec::as_slice)).unwrap();
     for (crop, together) in crops.iter().zip(&batch) {
@@ -35,11 +39,10 @@ fn a_batch_is_its_crops() {
 #[test]
 fn a_mirrored_encoder_sees_both_sides_as_one() {
     let tensors = formula::tensors(&shapes::visual(64));
-    let plain = encoder_onnx(&tensors, 224).unwrap();
-    let mirrored = mirrored_encoder_onnx(&tensors, 224).unwrap();
+    let plain = encoder_onnx(&tensors, 224, Views::default()).unwrap();
+    let mirrored = encoder_onnx(&tensors, 224, Views { mirror: true, ..Views::default() }).unwrap();
     let crop = formula::picture("mirrored", 224);
     let other: Vec<u8> = crop.chunks(224 * 3).flat_map(|row| row.chunks(3).rev().flatten().copied()).collect();
-    let cosine = |a: &[f32], b: &[f32]| -> f32 { a.iter().zip(b).map(|(a, b)| a * b).sum() };
     let (a, b) = (embed(&plain, &crop, 224), embed(&plain, &other, 224));
     assert!(cosine(&a, &b) < 0.999, "a picture that is its own mirror image says nothing");
     let sum: Vec<f32> = a.iter().zip(&b).map(|(a, b)| a + b).collect();
@@ -57,6 +60,67 @@ fn a_mirrored_encoder_sees_both_sides_as_one() {
     assert!(batch[0].similarity(&batch[2]).unwrap().get() > 0.999_99);
     assert!(batch[1].similarity(&alone).unwrap().get() > 0.999_99);
     assert!(batch[0].similarity(&batch[1]).unwrap().get() < 0.999);
+}
+
+/// Both views are made by hand, as a camera would that looks at the crop from further away and from nearer: many points in each pixel.
+/// The crop's edge goes on where the crop ends, and around the view is the mean colour.
+#[test]
+fn a_multi_scale_encoder_sees_a_smaller_and_a_larger_face() {
+    const R: usize = 64;
+    let tensors = formula::tensors(&shapes::visual(R));
+    let multi_scale = Views { multi_scale: true, ..Views::default() };
+    let seen = encoder_onnx(&tensors, 224, multi_scale).unwrap();
+    let direct = encoder_onnx(&tensors, R, Views::default()).unwrap();
+    // Squares of eight pixels, of which something is left when four pixels are one.
+    let crops = ["scaled", "another"].map(|name| {
+        let squares = formula::picture(name, 28);
+        let at = |i: usize| squares[(i / 3 / 224 / 8 * 28 + i / 3 % 224 / 8) * 3 + i % 3];
+        (0..224 * 224 * 3).map(at).collect::<Vec<u8>>()
+    });
+    for crop in &crops {
+        let [smaller, plain, larger] = [0.96, 1.0, 1.04].map(|scale| embed(&direct, &scaled(crop, R, scale), R));
+        let sum: Vec<f32> = smaller.iter().zip(&larger).map(|(a, b)| a + b).collect();
+        let got = embed(&seen, crop, 224);
+        assert!((cosine(&got, &got) - 1.0).abs() < 1e-4);
+        // Nearer to the two by far than they are to each other, and to the crop as it is.
+        let off = 1.0 - cosine(&got, &sum) / cosine(&sum, &sum).sqrt();
+        let apart = 1.0 - [&smaller, &larger].map(|look| cosine(look, &plain)).into_iter().fold(0.0, f32::max);
+        assert!(apart > 1e-4, "{apart}: pictures that are the same at every scale say nothing");
+        assert!(off < 0.05 * apart, "{off} of {apart}");
+    }
+    // Several at a time, and in a mirror too: each with its own views.
+    let both = encoder_onnx(&tensors, 224, Views { mirror: true, ..multi_scale }).unwrap();
+    for onnx in [&seen, &both] {
+        let mut encoder = Encoder::open(onnx, &Options::default()).unwrap();
+        let batch = encoder.embed_batch(&crops.each_ref().map(Vec::as_slice)).unwrap();
+        for (crop, together) in crops.iter().zip(&batch) {
+            assert!(encoder.embed(crop).unwrap().similarity(together).unwrap().get() > 0.999_99);
+        }
+        assert!(batch[0].similarity(&batch[1]).unwrap().get() < 0.999);
+    }
+}
+
+/// A crop of 224 pixels at `scale`, on `side` pixels of four times the crop's each.
+fn scaled(crop: &[u8], side: usize, scale: f64) -> Vec<u8> {
+    const POINTS: usize = 20;
+    let mut picture = Vec::with_capacity(side * side * 3);
+    let place = |pixel: usize, point: usize| {
+        let from_centre = pixel as f64 + (point as f64 + 0.5) / POINTS as f64 - side as f64 / 2.0;
+        (from_centre.abs() < 28.0).then(|| (112.0 + from_centre * 4.0 / scale).clamp(0.0, 223.0) as usize)
+    };
+    for (y, x, c) in (0..side * side * 3).map(|i| (i / 3 / side, i / 3 % side, i % 3)) {
+        let colour = |point: usize| {
+            let inside = place(y, point / POINTS).zip(place(x, point % POINTS));
+            inside.map_or([122.77, 116.75, 104.09][c], |(y, x)| f64::from(crop[(y * 224 + x) * 3 + c]))
+        };
+        let sum: f64 = (0..POINTS * POINTS).map(colour).sum();
+        picture.push((sum / (POINTS * POINTS) as f64).round() as u8);
+    }
+    picture
+}
+
+fn cosine(a: &[f32], b: &[f32]) -> f32 {
+    a.iter().zip(b).map(|(a, b)| a * b).sum()
 }
 
 /// A crop is averaged over blocks and centred on the mean colour. The same is done here by hand: the weights' own
@@ -78,8 +142,8 @@ fn a_large_crop_is_averaged_and_centred() {
                 }
             }
         }
-        let whole = embed(&encoder_onnx(&tensors, 224).unwrap(), &crop, 224);
-        let direct = embed(&encoder_onnx(&tensors, resolution).unwrap(), &by_hand, resolution);
+        let whole = embed(&encoder_onnx(&tensors, 224, Views::default()).unwrap(), &crop, 224);
+        let direct = embed(&encoder_onnx(&tensors, resolution, Views::default()).unwrap(), &by_hand, resolution);
         let cosine: f32 = whole.iter().zip(&direct).map(|(a, b)| a * b).sum();
         assert!(cosine > 0.9998, "{resolution}: {cosine}");
     };
@@ -100,7 +164,7 @@ fn weights_that_contradict_each_other_are_refused() {
     let check = |change: &dyn Fn(&mut Vec<formula::Described>), expected: &str| {
         let mut described = shapes::visual(64);
         change(&mut described);
-        let error = encoder_onnx(&formula::tensors(&described), 224).unwrap_err().to_string();
+        let error = encoder_onnx(&formula::tensors(&described), 224, Views::default()).unwrap_err().to_string();
         assert_eq!(error, expected);
     };
     let reshape = |name: &'static str, shape: &'static [usize]| {
@@ -217,7 +281,7 @@ fn table(encoder: EncoderId) -> Table {
 #[test]
 fn a_bundle_is_sealed() {
     let folder = tempfile::tempdir().unwrap();
-    let encoder = encoder_onnx(&formula::tensors(&shapes::visual(64)), 224).unwrap();
+    let encoder = encoder_onnx(&formula::tensors(&shapes::visual(64)), 224, Views::default()).unwrap();
     let free = [Dim::Fixed(1), Dim::Fixed(3), Dim::Fixed(64), Dim::Fixed(96)];
     let detector = with_u8_input(&detector(ElementType::F32, &free), None).unwrap();
     let parts = |table| BundleParts { pack: "test", detector: &detector, encoder: &encoder, table, created: 0 };

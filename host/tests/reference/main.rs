@@ -19,7 +19,7 @@ use std::path::PathBuf;
 
 use burn::tensor::Device;
 use half::f16;
-use lintel::export::{VisualConfig, encoder_onnx, text_encoder_onnx};
+use lintel::export::{Views, VisualConfig, encoder_onnx, text_encoder_onnx};
 use lintel::text_encoder::{Prompts, TextConfig, TextEncoder};
 use lintel::tokenizer::Tokenizer;
 use lintel::weights::NamedTensors;
@@ -113,7 +113,7 @@ fn rn50(test: &str, keep: impl Fn(&str) -> bool) -> Option<(NamedTensors, Refere
 fn rn50_image_embeddings_are_the_references() {
     let test = "rn50_image_embeddings_are_the_references";
     let Some((tensors, reference)) = rn50(test, |name| name.starts_with("visual.")) else { return };
-    let onnx = encoder_onnx(&tensors, 224).unwrap();
+    let onnx = encoder_onnx(&tensors, 224, Views::default()).unwrap();
     drop(tensors);
     let mut encoder = Encoder::open(&onnx, &Options::default()).unwrap();
     for described in &reference.pictures {
@@ -227,7 +227,7 @@ fn an_archive_of_openais_form_holds_what_was_put_in() {
 #[test]
 fn small_clip_image_embedding_is_the_references() {
     let Some((tensors, reference)) = mini_clip("small_clip_image_embedding_is_the_references") else { return };
-    let onnx = encoder_onnx(&tensors, 64).unwrap();
+    let onnx = encoder_onnx(&tensors, 64, Views::default()).unwrap();
     let mut session = session::open("open the encoder", &onnx, &Options::default()).unwrap().session;
     let pixels = picture(&reference.picture, 64);
     // Twice, so that the free batch dimension is used.

@@ -11,7 +11,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, Result, ensure};
 use clap::Parser;
-use lintel::export::{VisualConfig, encoder_onnx, text_encoder_onnx};
+use lintel::export::{Views, VisualConfig, encoder_onnx, text_encoder_onnx};
 use lintel::quantize::fidelity::worst;
 use lintel::quantize::{Settings, quantize};
 use lintel::text_encoder::TextConfig;
@@ -86,7 +86,7 @@ fn run(args: &Args) -> Result<()> {
     clock.lap(&format!("{} tensors loaded", tensors.len()));
 
     let (visual, text) = (work.join("visual.onnx"), work.join("text.onnx"));
-    fs::write(&visual, encoder_onnx(&tensors, RN50_VISUAL.resolution)?)?;
+    fs::write(&visual, encoder_onnx(&tensors, RN50_VISUAL.resolution, Views::default())?)?;
     fs::write(&text, text_encoder_onnx(&tensors)?)?;
     drop(tensors);
     clock.lap(&format!("exported: visual {:.0} MB, text {:.0} MB", megabytes(&visual)?, megabytes(&text)?));
