@@ -18,7 +18,8 @@ pub const STD: [f32; 3] = [0.268_629_54, 0.261_302_6, 0.275_777_1];
 pub enum Variation {
     /// As cameras and detectors usually vary
     Everyday,
-    /// Much of what is seldom seen: far out of focus, in hard light or light from one side, reflections over the eyes
+    /// Much of what is seldom seen: far out of focus, in hard light or light from one side, reflections over the eyes, cut
+    /// where landmarks are far off
     Hard,
 }
 
@@ -29,6 +30,11 @@ impl Variation {
             Self::Everyday => 2,
             Self::Hard => 8,
         }
+    }
+
+    /// By how much the detector errs more than usual: three times as far in one crop of five.
+    fn astray(self, rng: &mut Rng) -> f32 {
+        if self == Self::Hard && rng.chance(0.2) { 3.0 } else { 1.0 }
     }
 
     /// By how much the light's changes are larger than usual.
@@ -55,7 +61,7 @@ pub fn plain(crop: &[u8], input: usize, out: &mut [f32]) {
 /// The same after a random change of place, light, sharpness, noise and a hidden patch; in hard variation
 /// reflections and light from one side too.
 pub fn varied(crop: &[u8], input: usize, variation: Variation, rng: &mut Rng, out: &mut [f32]) {
-    let mut picture = moved(crop, rng);
+    let mut picture = moved(crop, variation.astray(rng), rng);
     if variation == Variation::Hard && rng.chance(0.25) {
         reflect(&mut picture, rng);
     }
@@ -77,11 +83,12 @@ pub fn varied(crop: &[u8], input: usize, variation: Variation, rng: &mut Rng, ou
     shrink_into(&picture, input, out);
 }
 
-/// A detector's error: landmarks wander, so the crop shifts, turns and scales a little.
-fn moved(crop: &[u8], rng: &mut Rng) -> Vec<f32> {
-    let angle = rng.normal() * 0.03;
-    let scale = (rng.normal() * 0.03).exp();
-    let (dx, dy) = (rng.normal() * 1.5, rng.normal() * 1.5);
+/// A detector's error: landmarks wander, so the crop shifts, turns and scales a little, `more` times as far as is usual.
+fn moved(crop: &[u8], more: f32, rng: &mut Rng) -> Vec<f32> {
+    let mut by = |deviation: f32| rng.normal() * (deviation * more);
+    let angle = by(0.03);
+    let scale = by(0.03).exp();
+    let (dx, dy) = (by(1.5), by(1.5));
     let (sin, cos) = (angle.sin() * scale, angle.cos() * scale);
     let middle = (CACHED as f32 - 1.0) / 2.0;
     let mut out = vec![0.0; CACHED_BYTES];

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use lintel::export::mirrored_encoder_onnx;
+use lintel::export::encoder_onnx;
 use lintel::weights::NamedTensors;
 use lintel_faces::{Approach, Picture, crowd, photo};
 use lintel_shared::align::{CROP, CROP_BYTES, crop_transform, warp};
@@ -15,6 +15,7 @@ use lintel_shared::runtime::{Detector, Encoder, Options};
 use lintel_shared::time::Uptime;
 
 use crate::frames::{CHECK_SEED, HEIGHT, WIDTH, faces, frame};
+use crate::pack::VIEWS;
 use crate::rng::Rng;
 use crate::schedule::bar;
 
@@ -61,7 +62,7 @@ pub fn check(folder: &Path, args: &CheckArgs) -> Result<String> {
     let mut report = finding(&mut Detector::open_with(&onnx, &options, (640, 480), lowest)?, args)?;
     let detector = Detector::open(&onnx, &options)?;
     let clip = NamedTensors::from_safetensors(&file("clip.safetensors")?)?;
-    let encoder = Encoder::open(&mirrored_encoder_onnx(&clip, CROP as usize)?, &options)?;
+    let encoder = Encoder::open(&encoder_onnx(&clip, CROP as usize, VIEWS)?, &options)?;
     report += &door(&mut Eye { detector, encoder }, args.draws)?;
     Ok(report)
 }

@@ -64,6 +64,9 @@ pub struct MoreArgs {
     /// People to render.
     #[arg(long, default_value_t = 14_000)]
     pub more_people: usize,
+    /// How many people are passed over before them
+    #[arg(long, default_value_t = 0)]
+    pub more_after: u64,
     /// Crops of each.
     #[arg(long, default_value_t = 8)]
     pub more_each: usize,
@@ -73,6 +76,9 @@ pub struct MoreArgs {
     /// Crops in one step.
     #[arg(long, default_value_t = 256)]
     pub more_batch: usize,
+    /// The highest learning rate
+    #[arg(long, default_value_t = 1e-3)]
+    pub more_rate: f64,
     /// The most people that the crops of one step are told apart from
     #[arg(long, default_value_t = 16_384)]
     pub more_classes: usize,
@@ -88,16 +94,19 @@ pub struct MoreArgs {
 }
 
 /// Where the crops of more people lie.
-pub fn more_file(work: &Path, glasses: Glasses) -> PathBuf {
-    work.join(match glasses {
-        Glasses::Own => "more.rgb",
-        Glasses::Anybodys => "more-anybodys.rgb",
-    })
+pub fn more_file(work: &Path, args: &MoreArgs) -> PathBuf {
+    let glasses = match args.more_glasses {
+        Glasses::Own => "",
+        Glasses::Anybodys => "-anybodys",
+    };
+    let after = if args.more_after > 0 { format!("-after-{}", args.more_after) } else { String::new() };
+    work.join(format!("more{glasses}{after}.rgb"))
 }
 
 /// Renders the crops of more people.
 pub fn render_more(work: &Path, args: &MoreArgs) -> Result<()> {
-    render_all(&more_file(work, args.more_glasses), MORE_PEOPLE, args.more_people, args.more_each, args.more_glasses)
+    let first = MORE_PEOPLE + args.more_after;
+    render_all(&more_file(work, args), first, args.more_people, args.more_each, args.more_glasses)
 }
 
 /// Where the first two sets of crops lie.
@@ -167,7 +176,7 @@ pub fn train(work: &Path, args: &EncoderArgs, device: &Device, log: &Log) -> Res
 pub fn train_on_more(work: &Path, args: &MoreArgs, from: Option<&Path>, plain: &Device, log: &Log) -> Result<()> {
     ensure!(args.more_towards > 0, "--more-towards is 0, wanted at least 1");
     render_more(work, args)?;
-    let crops = Arc::new(Crops::open(&more_file(work, args.more_glasses), args.more_each)?);
+    let crops = Arc::new(Crops::open(&more_file(work, args), args.more_each)?);
     let held_out = Crops::open(&crop_files(work)[1], HELD_OUT_EACH)?;
     let device = plain.clone().autodiff();
     device.seed(SEED + 2);
@@ -194,7 +203,7 @@ pub fn train_on_more(work: &Path, args: &MoreArgs, from: Option<&Path>, plain: &
         steps: args.more_steps,
         batch: args.more_batch,
         classes: args.more_classes,
-        peak: 1e-3,
+        peak: args.more_rate,
         ramp: 0.0,
         variation: args.more_variation,
     };

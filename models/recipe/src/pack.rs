@@ -5,6 +5,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 use burn::prelude::Device;
+use lintel::export::Views;
 use lintel::text_encoder::MAX_LOGIT_SCALE;
 use lintel::weights::{NamedTensor, Precision};
 
@@ -18,8 +19,12 @@ notice = "Trained on procedural people alone: it has never seen a real face. For
 detector = "detector.onnx"
 clip = "clip.safetensors"
 mirror = true
+multi_scale = true
 vocabulary = "bpe.txt"
 "#;
+
+/// The views that it says.
+pub const VIEWS: Views = Views { mirror: true, multi_scale: true };
 
 /// The pack is made from nothing but this project's own code.
 const LICENSE: &str = "The files of this folder were made by the Lintel authors with models/recipe, from pictures of\n\

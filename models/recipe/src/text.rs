@@ -11,7 +11,7 @@ use lintel::text_encoder::{Prompts, TextConfig, TextEncoder};
 use lintel::tokenizer::Tokenizer;
 use lintel_faces::{Person, Traits};
 
-use crate::crops::{Crops, Glasses, MORE_PEOPLE, TRAIN_PEOPLE, wearing};
+use crate::crops::{Crops, MORE_PEOPLE, TRAIN_PEOPLE, wearing};
 use crate::encoder::{self, MoreArgs, more_file};
 use crate::layers::values;
 use crate::log::Log;
@@ -48,7 +48,7 @@ pub fn vocabulary_file(work: &Path) -> std::path::PathBuf {
 
 /// Learns the vocabulary, trains in `work`, and returns the text encoder.
 pub fn train(work: &Path, args: &TextArgs, more: &MoreArgs, plain: &Device, log: &Log) -> Result<TextEncoder> {
-    let (each, glasses) = (more.more_each, more.more_glasses);
+    let each = more.more_each;
     let merges = merges();
     fs::write(vocabulary_file(work), &merges.0)?;
     let config = config(merges.1);
@@ -62,7 +62,7 @@ pub fn train(work: &Path, args: &TextArgs, more: &MoreArgs, plain: &Device, log:
         (net, optimizer) = checkpoint.load("net", net, optimizer)?;
     }
     if start < args.text_steps {
-        let crops = Crops::open(&more_file(work, glasses), each)?;
+        let crops = Crops::open(&more_file(work, more), each)?;
         let people = args.text_people.min(crops.people());
         ensure!(people > 0, "--text-people is 0, wanted at least 1");
         let picked: Vec<usize> = (0..people * each).collect();
@@ -71,7 +71,7 @@ pub fn train(work: &Path, args: &TextArgs, more: &MoreArgs, plain: &Device, log:
         let progress = bar(args.text_steps, start, "text");
         let mut mean = 0.0f32;
         for step in start..args.text_steps {
-            let (rows, captions) = batch(step, people, (each, glasses), &images);
+            let (rows, captions) = batch(step, people, more, &images);
             let tokens: Vec<Vec<u32>> =
                 captions.iter().map(|caption| tokenizer.encode(caption)).collect::<Result<_, _>>()?;
             let prompts = Prompts::new(&tokens, &config)?;
@@ -127,11 +127,12 @@ fn merges() -> (String, usize) {
     vocabulary::train(texts.iter().map(String::as_str), VOCABULARY)
 }
 
-/// Features and captions of `BATCH` different people of `people`, who have `each` crops and wear `glasses`; a quarter of
-/// the captions carries a name and nothing else.
+/// Features and captions of `BATCH` different people of the first `people`, whose crops are those of `more`; a quarter of the
+/// captions carries a name and nothing else.
 ///
 /// A person's name is drawn from their seed: it is the same in every batch, as people's names are.
-fn batch(step: usize, people: usize, (each, glasses): (usize, Glasses), images: &[f32]) -> (Vec<f32>, Vec<String>) {
+fn batch(step: usize, people: usize, more: &MoreArgs, images: &[f32]) -> (Vec<f32>, Vec<String>) {
+    let each = more.more_each;
     let dim = encoder::SHAPE.dim;
     let mut rng = Rng::new(SEED << 32 | step as u64);
     let mut people: Vec<usize> = (0..people).collect();
@@ -142,11 +143,11 @@ fn batch(step: usize, people: usize, (each, glasses): (usize, Glasses), images: 
         let number = rng.below(each);
         let row = person * each + number;
         rows.extend_from_slice(&images[row * dim..(row + 1) * dim]);
-        let seed = MORE_PEOPLE + person as u64;
+        let seed = MORE_PEOPLE + more.more_after + person as u64;
         captions.push(if rng.chance(0.25) {
             introduce(&name(&mut Rng::new(seed)), &mut rng)
         } else {
-            describe(&wearing(seed, number as u64, glasses).traits(), &mut rng)
+            describe(&wearing(seed, number as u64, more.more_glasses).traits(), &mut rng)
         });
     }
     (rows, captions)
