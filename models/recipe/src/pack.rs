@@ -23,7 +23,7 @@ multi_scale = true
 vocabulary = "bpe.txt"
 "#;
 
-/// The views that it says.
+/// The views that it says; `check` looks through them.
 pub const VIEWS: Views = Views { mirror: true, multi_scale: true };
 
 /// The pack is made from nothing but this project's own code.
@@ -68,4 +68,16 @@ pub fn write_detector(work: &Path, out: &Path) -> Result<()> {
     let (net, operating_point) = detector::trained(work)?;
     let file = detector_onnx::export(&net, frames::WIDTH, frames::HEIGHT, operating_point);
     fs::write(out.join("detector.onnx"), file).context("writing the detector")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_checked_is_what_the_pack_says() {
+        for (key, on) in [("mirror", VIEWS.mirror), ("multi_scale", VIEWS.multi_scale)] {
+            assert_eq!(ABOUT.contains(&format!("\n{key} = true\n")), on, "{key}");
+        }
+    }
 }
