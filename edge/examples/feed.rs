@@ -14,7 +14,7 @@ use std::io::Write as _;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use lintel_shared::recording::{About, Part, split};
+use lintel_formats::recording::{About, Part, split};
 use v4l::video::Output as _;
 use v4l::{Device, Format, FourCC};
 

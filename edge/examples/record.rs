@@ -9,9 +9,9 @@ use std::fs::File;
 use std::io::{BufWriter, Write as _};
 use std::path::{Path, PathBuf};
 
+use lintel_core::quality::QualityLimits;
 use lintel_edge::pipeline::recorded::record;
-use lintel_shared::quality::QualityLimits;
-use lintel_shared::runtime::{Options, Vision};
+use lintel_inference::{Options, Vision};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<PathBuf> = std::env::args_os().skip(1).map(PathBuf::from).collect();

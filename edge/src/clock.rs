@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use lintel_shared::time::Uptime;
+use lintel_core::time::Uptime;
 use rustix::time::{ClockId, clock_gettime};
 
 /// The kernel's monotonic clock, by which drivers stamp frames and edges; only for how long ago those were.

@@ -8,7 +8,7 @@ use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
-use lintel_shared::wire::{self, Event, Text};
+use lintel_wire::event::{self, Event, Text};
 
 /// Events that may wait for a slow disk; more are lost, and counted.
 pub const MAX_WAITING: usize = 1024;
@@ -75,7 +75,7 @@ impl WireFile {
     /// When it cannot be created.
     pub fn create(path: &Path) -> Result<Self, EventError> {
         let file = File::create(path).map_err(|e| EventError { path: path.to_owned(), why: e.to_string() })?;
-        let buffer = vec![0; wire::PREFIX + wire::MAX_MESSAGE].into_boxed_slice();
+        let buffer = vec![0; event::PREFIX + event::MAX_MESSAGE].into_boxed_slice();
         Ok(Self { path: path.to_owned(), file, whole: 0, buffer })
     }
 
@@ -93,7 +93,7 @@ impl WireFile {
 impl Sink for WireFile {
     fn emit(&mut self, event: &Event) -> Result<(), EventError> {
         let failed = |why: String| EventError { path: self.path.clone(), why };
-        let length = wire::encode(event, &mut self.buffer).map_err(|e| failed(e.to_string()))?;
+        let length = event::encode(event, &mut self.buffer).map_err(|e| failed(e.to_string()))?;
         self.append(length).map_err(|e| EventError { path: self.path.clone(), why: e.to_string() })
     }
 }
@@ -226,9 +226,9 @@ impl Drop for Detached {
 
 #[cfg(test)]
 mod tests {
-    use lintel_shared::door::Strike;
-    use lintel_shared::time::Uptime;
-    use lintel_shared::wire::EventKind;
+    use lintel_core::door::Strike;
+    use lintel_core::time::Uptime;
+    use lintel_wire::event::EventKind;
 
     use super::*;
 
@@ -249,7 +249,7 @@ mod tests {
             assert_eq!(sink.lost(), 0);
             drop(sink);
             let bytes = std::fs::read(&path).unwrap();
-            let read: Result<Vec<Event>, _> = wire::events(&bytes).collect();
+            let read: Result<Vec<Event>, _> = event::events(&bytes).collect();
             assert_eq!(read.unwrap(), events());
         };
         check(Box::new(WireFile::create(&path).unwrap()));

@@ -5,8 +5,8 @@
 use std::fmt;
 use std::time::Duration;
 
-use lintel_shared::door::CameraFault;
-use lintel_shared::time::Uptime;
+use lintel_core::door::CameraFault;
+use lintel_core::time::Uptime;
 use sd_notify::NotifyState;
 use serde::Serialize;
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use lintel_shared::door::Contact;
+use lintel_core::door::Contact;
 
 use crate::relay::gpio::{Active, InputLine, Pull};
 

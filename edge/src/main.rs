@@ -7,6 +7,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use clap::{Args, CommandFactory as _, Parser, Subcommand};
 use clap_complete::Shell;
+use lintel_core::time::Uptime;
 use lintel_edge::check::{Extra, check};
 use lintel_edge::clock::{Clock, Stop};
 use lintel_edge::config::{self, CameraKind, Config, DisplayKind, RelayKind, Size};
@@ -18,7 +19,6 @@ use lintel_edge::narrate::Narrator;
 use lintel_edge::pipeline::{End, Outcome};
 use lintel_edge::run::{self, RunOptions, run};
 use lintel_edge::warmup::{WarmupError, warmup};
-use lintel_shared::time::Uptime;
 
 const EXAMPLES: &str = "\
 Examples:

@@ -3,9 +3,9 @@
 use std::io::Write;
 use std::path::PathBuf;
 
-use lintel_shared::door::Strike;
-use lintel_shared::verdict::Verdict;
-use lintel_shared::wire::{Event, EventKind};
+use lintel_core::door::Strike;
+use lintel_core::verdict::Verdict;
+use lintel_wire::event::{Event, EventKind};
 
 use crate::display::card;
 use crate::events::{EventError, Sink};

@@ -7,15 +7,15 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use lintel_shared::bundle::{self, Manifest};
-use lintel_shared::door::Fault;
-use lintel_shared::lockout::Lockout;
-use lintel_shared::quality::QualityLimits;
-use lintel_shared::runtime::{BundleError, Fallback, Fetch, Library, LoadedBundle, Options, Provider, Vision};
-use lintel_shared::screen::Screen;
-use lintel_shared::table::{PersonId, Table};
-use lintel_shared::time::Uptime;
-use lintel_shared::wire::{Started, Text};
+use lintel_core::door::Fault;
+use lintel_core::lockout::Lockout;
+use lintel_core::quality::QualityLimits;
+use lintel_core::screen::Screen;
+use lintel_core::table::{PersonId, Table};
+use lintel_core::time::Uptime;
+use lintel_formats::bundle::{self, Manifest};
+use lintel_inference::{BundleError, Fallback, Fetch, Library, LoadedBundle, Options, Provider, Vision};
+use lintel_wire::event::{Started, Text};
 
 use crate::camera::replay::{Pace, Replay};
 use crate::camera::v4l2::V4l2Camera;

@@ -8,7 +8,7 @@ use std::io::Write;
 use std::thread;
 use std::time::Duration;
 
-use lintel_shared::runtime::{Detector, Encoder, Provider, RuntimeError, Skipped};
+use lintel_inference::{Detector, Encoder, Provider, RuntimeError, Skipped};
 use serde::Serialize;
 
 use crate::clock::Clock;
@@ -109,7 +109,7 @@ fn warm(
     .map_err(failed)?;
     let first = clock.now();
     open().map_err(failed)?;
-    let seconds = |from, to: lintel_shared::time::Uptime| to.since(from).as_secs_f64();
+    let seconds = |from, to: lintel_core::time::Uptime| to.since(from).as_secs_f64();
     Ok(Warm {
         model,
         provider: provider.to_string(),

@@ -4,6 +4,15 @@
 
 use std::alloc::System;
 
+use lintel_core::detect::Face;
+use lintel_core::embed::Similarity;
+use lintel_core::frame::Frame;
+use lintel_core::geometry::{Point, Rect};
+use lintel_core::quality::Quality;
+use lintel_core::table::Opinion;
+use lintel_core::table::Scores;
+use lintel_core::time::Uptime;
+use lintel_core::verdict::{Seen, Sighting};
 use lintel_edge::camera::{Camera, CameraError, Captured, Picture};
 use lintel_edge::clock::Stop;
 use lintel_edge::display::NoDisplay;
@@ -12,14 +21,6 @@ use lintel_edge::health::CameraWatchSettings;
 use lintel_edge::pipeline::keeper::{Keeper, KeeperParts, Names};
 use lintel_edge::pipeline::{End, Eyes, Stages, lockstep};
 use lintel_edge::relay::sim::{SimRelay, SimSettings};
-use lintel_shared::detect::Face;
-use lintel_shared::embed::Similarity;
-use lintel_shared::frame::Frame;
-use lintel_shared::geometry::{Point, Rect};
-use lintel_shared::quality::Quality;
-use lintel_shared::table::Scores;
-use lintel_shared::time::Uptime;
-use lintel_shared::verdict::{Opinion, Seen, Sighting};
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 
 #[global_allocator]

@@ -2,12 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
+use lintel_core::door::Fault;
+use lintel_core::screen::{Screen, shown_name};
 use lintel_edge::config::Size;
 use lintel_edge::display::Display as _;
 use lintel_edge::display::card::slug;
 use lintel_edge::display::png::{PngDisplay, picture};
-use lintel_shared::door::Fault;
-use lintel_shared::screen::{Screen, shown_name};
 
 fn welcome(name: &str) -> Screen {
     Screen::Welcome { name: shown_name(name) }

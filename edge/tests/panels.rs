@@ -11,6 +11,8 @@ use embedded_hal::digital::{self, OutputPin};
 use embedded_hal::i2c::{self, I2c};
 use embedded_hal::spi::{self, Operation, SpiDevice};
 use image::{DynamicImage, RgbImage};
+use lintel_core::door::Fault;
+use lintel_core::screen::{Screen, shown_name};
 use lintel_edge::display::card::card;
 use lintel_edge::display::draw::{self, Canvas};
 use lintel_edge::display::framebuffer::{Channel, Form};
@@ -18,8 +20,6 @@ use lintel_edge::display::panel::{Panel, PanelDisplay};
 use lintel_edge::display::ssd1306::Ssd1306Panel;
 use lintel_edge::display::st7789::St7789Panel;
 use lintel_edge::display::{Detached, Display};
-use lintel_shared::door::Fault;
-use lintel_shared::screen::{Screen, shown_name};
 
 fn screens() -> [(&'static str, Screen); 5] {
     [

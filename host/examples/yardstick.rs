@@ -26,7 +26,7 @@ use lintel::calibration_set::{crops, frames};
 use lintel::export::{Views, encoder_onnx, with_u8_input};
 use lintel::quantize::fidelity::{compare, outputs_of, worst};
 use lintel::quantize::{self, Settings, quantize};
-use lintel_shared::runtime::{Array, Model, Options, Values};
+use lintel_inference::{Array, Model, Options, Values};
 
 /// Pictures that both quantisers see, and those that judge.
 const TEACHERS: usize = 24;

@@ -8,9 +8,9 @@ pub mod pairs;
 pub mod photos;
 pub mod strangers;
 
-use lintel_shared::embed::Embedding;
-use lintel_shared::table::{Calibration, Rule, Table};
-use lintel_shared::verdict::Opinion;
+use lintel_core::embed::Embedding;
+use lintel_core::table::Opinion;
+use lintel_core::table::{Calibration, Rule, Table};
 use serde::{Deserialize, Serialize};
 
 use change::Change;

@@ -10,7 +10,7 @@ pub mod linear_probe;
 pub mod matching;
 pub mod tip_adapter;
 
-use lintel_shared::embed::Embedding;
+use lintel_core::embed::Embedding;
 use serde::{Deserialize, Serialize};
 
 use crate::statistics::Rate;

@@ -2,11 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
-use lintel_shared::align::CROP;
-use lintel_shared::detect::Letterbox;
-use lintel_shared::frame::Frame;
-use lintel_shared::runtime::{Array, Values};
-use lintel_shared::time::Uptime;
+use lintel_core::align::CROP;
+use lintel_core::detect::Letterbox;
+use lintel_core::frame::Frame;
+use lintel_core::time::Uptime;
+use lintel_inference::{Array, Values};
 
 use crate::failure::Failure;
 use crate::ingest::People;

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use image::RgbImage;
 use image::imageops::FilterType;
-use lintel_shared::align::CROP;
+use lintel_core::align::CROP;
 
 use crate::ingest::{IngestError, People, Person, THUMBNAIL, Thumbnail};
 use crate::picture::{Canvas, Font, fitted, greyed, palette};

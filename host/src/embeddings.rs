@@ -1,6 +1,6 @@
 //! Embeddings of one encoder ⇄ bytes: little-endian f32, `[rows, dim]`.
 
-use lintel_shared::embed::{Embedding, EncoderId};
+use lintel_core::embed::{Embedding, EncoderId};
 
 /// The values of all rows.
 pub(crate) fn to_bytes<'a>(embeddings: impl Iterator<Item = &'a Embedding>) -> Vec<u8> {

@@ -16,11 +16,11 @@ pub mod visit;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use lintel_shared::door::DoorSettings;
-use lintel_shared::quality::QualityLimits;
-use lintel_shared::recording::{Recording, RecordingError};
-use lintel_shared::table::{Calibration, Rule, Table};
-use lintel_shared::verdict::VoteSettings;
+use lintel_core::door::DoorSettings;
+use lintel_core::quality::QualityLimits;
+use lintel_core::table::{Calibration, Rule, Table};
+use lintel_core::verdict::VoteSettings;
+use lintel_formats::recording::{Recording, RecordingError};
 use serde::{Deserialize, Serialize};
 
 use crate::failure::{Failure, reason};

@@ -3,9 +3,9 @@
 //! A table's bars are set by these, so that somebody can join a table, or leave it, and the bars be set anew without the
 //! others' photos. The file stays on the workstation: a bundle does not have it.
 
-use lintel_shared::embed::{Embedding, EncoderId};
-use lintel_shared::envelope::{self, EnvelopeError};
-use lintel_shared::table::{PersonId, Table};
+use lintel_core::embed::{Embedding, EncoderId};
+use lintel_core::table::{PersonId, Table};
+use lintel_formats::envelope::{self, EnvelopeError};
 use serde::{Deserialize, Serialize};
 
 use crate::embeddings;

@@ -5,11 +5,11 @@
 use std::path::{Path, PathBuf};
 
 use image::RgbImage;
-use lintel_shared::align::{CROP, CROP_BYTES, crop_transform, warp};
-use lintel_shared::detect::{Face, Faces};
-use lintel_shared::frame::Frame;
-use lintel_shared::quality::{Quality, QualityFlaw, QualityLimits, measure};
-use lintel_shared::time::Uptime;
+use lintel_core::align::{CROP, CROP_BYTES, crop_transform, warp};
+use lintel_core::detect::{Face, Faces};
+use lintel_core::frame::Frame;
+use lintel_core::quality::{Quality, QualityFlaw, QualityLimits, measure};
+use lintel_core::time::Uptime;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -367,7 +367,7 @@ fn thumbnail(image: &RgbImage) -> RgbImage {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use lintel_shared::geometry::{Point, Rect};
+    use lintel_core::geometry::{Point, Rect};
 
     fn face(side: f32) -> Face {
         Face { bbox: Rect::new(0.0, 0.0, side, side), score: 0.9, landmarks: [Point::default(); 5] }

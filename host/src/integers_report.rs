@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use htmlize::escape_text;
-use lintel_shared::runtime::{Array, Model, Options, Values};
+use lintel_inference::{Array, Model, Options, Values};
 use serde::Deserialize;
 
 use crate::console::Console;

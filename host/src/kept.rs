@@ -2,8 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use lintel_shared::embed::EncoderId;
-use lintel_shared::runtime::library::user_cache;
+use lintel_core::embed::EncoderId;
+use lintel_inference::library::user_cache;
 use sha2::{Digest as _, Sha256};
 
 use crate::outdir::write_file;

@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 
 use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, RgbImage};
-use lintel_shared::frame::MAX_SIDE;
-use lintel_shared::recording::split;
-use lintel_shared::table::MAX_PEOPLE;
+use lintel_core::frame::MAX_SIDE;
+use lintel_core::table::MAX_PEOPLE;
+use lintel_formats::recording::split;
 use zune_jpeg::JpegDecoder;
 use zune_jpeg::zune_core::bytestream::ZCursor;
 use zune_jpeg::zune_core::colorspace::ColorSpace;

@@ -2,15 +2,15 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use lintel_core::aggregate;
+use lintel_core::align::{CROP_BYTES, crop_transform, warp};
+use lintel_core::detect::Face;
+use lintel_core::embed::{Embedding, EncoderId};
+use lintel_core::frame::Frame;
+use lintel_core::quality::{QualityLimits, measure};
+use lintel_core::time::Uptime;
 use lintel_faces::{Approach, Picture, photo};
-use lintel_shared::aggregate;
-use lintel_shared::align::{CROP_BYTES, crop_transform, warp};
-use lintel_shared::detect::Face;
-use lintel_shared::embed::{Embedding, EncoderId};
-use lintel_shared::frame::Frame;
-use lintel_shared::quality::{QualityLimits, measure};
-use lintel_shared::runtime::{Detector, Encoder, Options, RuntimeError};
-use lintel_shared::time::Uptime;
+use lintel_inference::{Detector, Encoder, Options, RuntimeError};
 use rayon::prelude::*;
 
 /// Size of a rendered photo, px: a face in it is as large as at the door.

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use htmlize::{escape_attribute, escape_text};
-use lintel_shared::table::Rule;
+use lintel_core::table::Rule;
 use serde::Deserialize;
 
 use crate::evaluate;

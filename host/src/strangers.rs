@@ -8,9 +8,9 @@ pub mod kept;
 
 use std::path::{Path, PathBuf};
 
-use lintel_shared::aggregate::{self, LOOKS};
-use lintel_shared::embed::Embedding;
-use lintel_shared::runtime::{Encoder, RuntimeError};
+use lintel_core::aggregate::{self, LOOKS};
+use lintel_core::embed::Embedding;
+use lintel_inference::{Encoder, RuntimeError};
 
 use crate::failure::Failure;
 use crate::ingest::{Crop, IngestError, People};

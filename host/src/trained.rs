@@ -2,9 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use lintel_shared::bundle::{ENCODER, TABLE};
-use lintel_shared::embed::EncoderId;
-use lintel_shared::table::{Calibration, Rule, Table, TableError};
+use lintel_core::embed::EncoderId;
+use lintel_core::table::{Calibration, Rule, Table};
+use lintel_formats::bundle::{ENCODER, TABLE};
+use lintel_formats::table::TableFileError;
 use serde::{Deserialize, Serialize};
 
 use crate::commands::learning::{CHECKPOINT, loss_picture};
@@ -104,7 +105,7 @@ pub enum TrainedError {
         /// The file.
         file: PathBuf,
         /// What is wrong with it.
-        source: TableError,
+        source: TableFileError,
     },
     /// The table belongs to another encoder.
     #[error("the table in {} is for encoder {wanted}, the encoder there is {got}; train again", folder.display())]
@@ -152,7 +153,7 @@ impl TrainedFolder {
             })
         };
         let encoder = read(ENCODER)?;
-        let table = Table::from_bytes(&read(TABLE)?)
+        let table = lintel_formats::table::from_bytes(&read(TABLE)?)
             .map_err(|source| TrainedError::Table { file: folder.join(TABLE), source })?;
         let (got, wanted) = (EncoderId::of(&encoder), table.encoder());
         if got != wanted {
@@ -173,7 +174,7 @@ impl TrainedFolder {
     pub fn write(self, out: OutDir) -> Result<(TrainReport, PathBuf), Failure> {
         let Self { report, encoder, table, held_out } = self;
         out.write(ENCODER, &encoder)?;
-        out.write(TABLE, &table.to_bytes())?;
+        out.write(TABLE, &lintel_formats::table::to_bytes(&table))?;
         out.write(HELD_OUT_FILE, &held_out.to_bytes(table.encoder()))?;
         out.write(LOSS_FILE, &loss_picture(&report.curve))?;
         out.write_json(Kind::Train.marker(), &report)?;

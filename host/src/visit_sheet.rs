@@ -3,10 +3,10 @@
 use std::path::{Path, PathBuf};
 
 use image::RgbImage;
-use lintel_shared::geometry::Rect;
-use lintel_shared::recording::Recording;
-use lintel_shared::table::Table;
-use lintel_shared::wire::{LookedAt, Outcome};
+use lintel_core::geometry::Rect;
+use lintel_core::table::Table;
+use lintel_formats::recording::Recording;
+use lintel_wire::event::{LookedAt, Outcome};
 
 use crate::evaluate::{EvaluateError, open_recording};
 use crate::photos;

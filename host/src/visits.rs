@@ -2,12 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
-use lintel_shared::door::Strike;
-use lintel_shared::screen::Screen;
-use lintel_shared::table::Table;
-use lintel_shared::time::Uptime;
-use lintel_shared::verdict::{Decision, Verdict};
-use lintel_shared::wire::{self, Event, EventKind, Look, WireError};
+use lintel_core::door::Strike;
+use lintel_core::screen::Screen;
+use lintel_core::table::Table;
+use lintel_core::time::Uptime;
+use lintel_core::verdict::{Decision, Verdict};
+use lintel_wire::event::{self, Event, EventKind, Look, WireError};
 use serde::{Deserialize, Serialize};
 
 use crate::evaluate::milliseconds;
@@ -90,7 +90,7 @@ impl From<VisitsError> for Failure {
 /// [`VisitsError`].
 pub fn read(path: &Path, table: &Table) -> Result<Visits, VisitsError> {
     let bytes = std::fs::read(path).map_err(|source| VisitsError::Read { path: path.into(), source })?;
-    let events: Vec<Event> = wire::events(&bytes)
+    let events: Vec<Event> = event::events(&bytes)
         .collect::<Result<_, _>>()
         .map_err(|source| VisitsError::Wire { path: path.into(), source })?;
     Ok(Visits { format: VISITS_FORMAT, visits: visits(&events, table) })

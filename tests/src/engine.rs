@@ -1,7 +1,7 @@
 //! Models through ONNX Runtime, as plain numbers in and out.
 
 use anyhow::Result;
-use lintel_shared::runtime::{Options, session};
+use lintel_inference::{Options, session};
 use ort::value::Tensor;
 
 /// Token rows of any length → one unit embedding each, by an exported text encoder. Shorter rows are padded with 0, as

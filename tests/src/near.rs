@@ -1,8 +1,8 @@
 //! Faces that fill the frame, and how well a detector sees them.
 
+use lintel_core::detect::Face;
+use lintel_core::geometry::Rect;
 use lintel_faces::{Picture, Pose, photo_scene, render};
-use lintel_shared::detect::Face;
-use lintel_shared::geometry::Rect;
 
 /// Seeds of people whom nothing was trained on.
 const PEOPLE: u64 = (1 << 63) + 91_000;

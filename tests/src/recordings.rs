@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 use lintel_faces::{Approach, Picture, jpeg};
-use lintel_shared::recording::{About, RecordingWriter};
+use lintel_formats::recording::{About, RecordingWriter};
 use sha2::{Digest as _, Sha256};
 
 use crate::scenario::{Visit, Who};

@@ -12,7 +12,7 @@ use lintel::console::Console;
 use lintel::rendered;
 use lintel::train::TEMPLATE;
 use lintel::train::calibration::TARGET_FPIR;
-use lintel_shared::runtime::Options;
+use lintel_inference::Options;
 use sha2::{Digest as _, Sha256};
 
 /// Whose faces the world is made of.

@@ -5,12 +5,12 @@
 use std::path::{Path, PathBuf};
 
 use lintel::packs::Pack;
+use lintel_core::detect::Face;
+use lintel_core::frame::Frame;
+use lintel_core::geometry::Rect;
+use lintel_core::time::Uptime;
 use lintel_faces::{Picture, Pose, Truth, crowd_scene, photo_scene, render};
-use lintel_shared::detect::Face;
-use lintel_shared::frame::Frame;
-use lintel_shared::geometry::Rect;
-use lintel_shared::runtime::{Detector, Options};
-use lintel_shared::time::Uptime;
+use lintel_inference::{Detector, Options};
 use lintel_tests::near::{judge, portrait as portrait_near};
 use rayon::prelude::*;
 
@@ -41,7 +41,7 @@ impl Judgement {
             self.found += 1;
             let [left, right, ..] = truth.landmarks;
             let inter_ocular = (left[0] - right[0]).hypot(left[1] - right[1]);
-            let error = |(t, f): (&[f32; 2], &lintel_shared::geometry::Point)| (t[0] - f.x).hypot(t[1] - f.y);
+            let error = |(t, f): (&[f32; 2], &lintel_core::geometry::Point)| (t[0] - f.x).hypot(t[1] - f.y);
             self.errors.extend(truth.landmarks.iter().zip(&face.landmarks).map(|pair| error(pair) / inter_ocular));
         }
     }

@@ -8,7 +8,7 @@ use lintel::export::{Views, VisualConfig, encoder_onnx, text_encoder_onnx, with_
 use lintel::onnx::{read, write};
 use lintel::text_encoder::TextConfig;
 use lintel::weights::NamedTensors;
-use lintel_shared::runtime::{Encoder, Options};
+use lintel_inference::{Encoder, Options};
 use lintel_tests::clip_shapes::{RN50_TEXT, RN50_VISUAL, clip};
 use lintel_tests::torch_archive::{Form, Writer};
 use lintel_tests::{embed_tokens, formula};

@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
 
-use lintel_shared::recording::{Recording, RecordingError};
-use lintel_shared::time::Uptime;
+use lintel_core::time::Uptime;
+use lintel_formats::recording::{Recording, RecordingError};
 
 use super::{Camera, CameraError, Captured, Picture, Visit};
 use crate::clock::Clock;

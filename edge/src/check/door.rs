@@ -5,12 +5,12 @@ use std::thread;
 use std::time::Duration;
 
 use image::{Rgb, RgbImage};
-use lintel_shared::door::Strike;
-use lintel_shared::geometry::Rect;
-use lintel_shared::quality::QualityLimits;
-use lintel_shared::runtime::{LoadedBundle, Vision};
-use lintel_shared::screen::Screen;
-use lintel_shared::verdict::Sighting;
+use lintel_core::door::Strike;
+use lintel_core::geometry::Rect;
+use lintel_core::quality::QualityLimits;
+use lintel_core::screen::Screen;
+use lintel_core::verdict::Sighting;
+use lintel_inference::{LoadedBundle, Vision};
 
 use super::{Checks, Extra, Mark};
 use crate::camera::v4l2::V4l2Camera;

@@ -1,7 +1,7 @@
 //! A [`Screen`] → the words, the icon and the tone that say it.
 
-use lintel_shared::door::{CameraFault, Fault};
-use lintel_shared::screen::Screen;
+use lintel_core::door::{CameraFault, Fault};
+use lintel_core::screen::Screen;
 
 use super::icon::Icon;
 

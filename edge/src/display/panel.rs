@@ -1,7 +1,7 @@
 //! A panel that may be missing, unplugged or plugged in later → a [`Display`] that opens it whenever it has something to
 //! show.
 
-use lintel_shared::screen::Screen;
+use lintel_core::screen::Screen;
 
 use super::card::{self, Card};
 use super::{Display, DisplayError};

@@ -9,7 +9,7 @@ use embedded_graphics::pixelcolor::{BinaryColor, Rgb565};
 use embedded_graphics::prelude::*;
 use image::codecs::png::PngEncoder;
 use image::{ExtendedColorType, ImageEncoder};
-use lintel_shared::screen::Screen;
+use lintel_core::screen::Screen;
 
 use super::draw::{self, Canvas};
 use super::{Display, DisplayError, card};

@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use lintel_shared::wire::journal::Record;
-use lintel_shared::wire::journal::row::Row;
+use lintel_wire::journal::Record;
+use lintel_wire::journal::row::Row;
 use redb::Database;
 
 use super::store::read_page;

@@ -8,10 +8,10 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use lintel_shared::time::Uptime;
-use lintel_shared::verdict::Verdict;
-use lintel_shared::wire::journal::Entry;
-use lintel_shared::wire::{Event, EventKind};
+use lintel_core::time::Uptime;
+use lintel_core::verdict::Verdict;
+use lintel_wire::event::{Event, EventKind};
+use lintel_wire::journal::Entry;
 
 use super::Journal;
 use crate::events::{EventError, Sink};

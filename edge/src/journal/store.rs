@@ -3,9 +3,9 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
-use lintel_shared::time::Uptime;
-use lintel_shared::wire::journal::{Entry, JournalError, Record, chained};
-use lintel_shared::wire::link::Hash;
+use lintel_core::time::Uptime;
+use lintel_wire::journal::{Entry, JournalError, Record, chained};
+use lintel_wire::link::Hash;
 use redb::{Database, ReadableDatabase as _, ReadableTable as _, TableDefinition};
 
 use crate::link::Page;

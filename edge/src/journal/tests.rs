@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use lintel_shared::door::{Fault, Strike};
-use lintel_shared::embed::Similarity;
-use lintel_shared::table::PersonId;
+use lintel_core::door::{Fault, Strike};
+use lintel_core::embed::Similarity;
+use lintel_core::table::PersonId;
 
-use lintel_shared::wire::journal::{Record, chained};
+use lintel_wire::journal::{Record, chained};
 
 use super::*;
 
@@ -371,7 +371,7 @@ fn a_disk_that_refuses_at_the_start_is_waited_for() {
 /// The pipeline hears of it with every event until the disk takes what waits, and then no longer.
 #[test]
 fn the_sink_tells_of_a_disk_that_refuses() {
-    use lintel_shared::wire::{Event, EventKind};
+    use lintel_wire::event::{Event, EventKind};
 
     use crate::events::Sink as _;
     let disk = Cut(Arc::default());

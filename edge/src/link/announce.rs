@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use lintel_shared::link::SERVICE;
+use lintel_link::SERVICE;
 use mdns_sd::{ServiceDaemon, ServiceInfo};
 
 use super::Device;

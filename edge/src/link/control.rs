@@ -9,8 +9,8 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use lintel_shared::link::Identity;
-use lintel_shared::link::identity::MAX_FILE_BYTES;
+use lintel_link::Identity;
+use lintel_link::identity::MAX_FILE_BYTES;
 use serde::{Deserialize, Serialize};
 
 use super::known::Known;

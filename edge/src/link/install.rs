@@ -6,15 +6,15 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use lintel_shared::bundle::{self, Manifest};
-use lintel_shared::embed::Embedding;
-use lintel_shared::link::{Fingerprint, receipt};
-use lintel_shared::quality::QualityLimits;
-use lintel_shared::reference::{REFERENCE, Reference};
-use lintel_shared::runtime::{LoadedBundle, RuntimeError, Vision};
-use lintel_shared::table::{PersonId, Table};
-use lintel_shared::wire::Started;
-use lintel_shared::wire::link::{Hash, Receipt, Refusal, Statement, Wanted};
+use lintel_core::embed::Embedding;
+use lintel_core::quality::QualityLimits;
+use lintel_core::table::PersonId;
+use lintel_formats::bundle::{self, Manifest};
+use lintel_formats::reference::{REFERENCE, Reference};
+use lintel_inference::{LoadedBundle, RuntimeError, Vision};
+use lintel_link::{Fingerprint, receipt};
+use lintel_wire::event::Started;
+use lintel_wire::link::{Hash, Receipt, Refusal, Statement, Wanted};
 use sha2::{Digest as _, Sha256};
 
 use super::trust::{Offer, Refused, SignedFile};
@@ -198,7 +198,7 @@ impl Device {
     fn check_bound(&self, offer: &Offer, manifest: &[u8], table: &[u8]) -> Result<(), Refused> {
         let broken = |what: &dyn std::fmt::Display| Refused::new(Refusal::Bundle, what.to_string());
         let manifest = Manifest::from_bytes(manifest).map_err(|e| broken(&e))?;
-        let parsed = Table::from_bytes(table).map_err(|e| broken(&e))?;
+        let parsed = lintel_formats::table::from_bytes(table).map_err(|e| broken(&e))?;
         let bound = &offer.bound;
         let pairs = [
             ("revision", bound.revision.to_string(), manifest.revision.to_string()),

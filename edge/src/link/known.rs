@@ -6,9 +6,9 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use lintel_shared::envelope::{self, EnvelopeError};
-use lintel_shared::link::Fingerprint;
-use lintel_shared::wire::link::Workstation;
+use lintel_formats::envelope::{self, EnvelopeError};
+use lintel_link::Fingerprint;
+use lintel_wire::link::Workstation;
 use serde::{Deserialize, Serialize};
 
 use super::trust::Trust;

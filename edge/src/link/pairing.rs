@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use lintel_shared::link::pairing::{Agreed, Code, Half, Pair, PairingError, TRIES};
-use lintel_shared::time::Uptime;
-use lintel_shared::wire::link::Refusal;
+use lintel_core::time::Uptime;
+use lintel_link::pairing::{Agreed, Code, Half, Pair, PairingError, TRIES};
+use lintel_wire::link::Refusal;
 
 use super::trust::Refused;
 
@@ -71,7 +71,7 @@ impl PairingMode {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use lintel_shared::link::Fingerprint;
+    use lintel_link::Fingerprint;
 
     const PAIR: Pair = Pair { workstation: Fingerprint([1; 32]), device: Fingerprint([2; 32]) };
 

@@ -11,9 +11,9 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
-use lintel_shared::link::ChannelError;
-use lintel_shared::link::channel::{Channel, device_config};
-use lintel_shared::wire::link::Refusal;
+use lintel_link::ChannelError;
+use lintel_link::channel::{Channel, device_config};
+use lintel_wire::link::Refusal;
 use rustls::ServerConfig;
 
 use super::{Deed, Device, LinkError, lock, session};

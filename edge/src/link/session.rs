@@ -6,9 +6,9 @@ use std::sync::{MutexGuard, TryLockError};
 use std::thread;
 use std::time::Duration;
 
-use lintel_shared::link::pairing::{Agreed, Pair};
-use lintel_shared::link::{Channel, ChannelError, Fingerprint};
-use lintel_shared::wire::link::{
+use lintel_link::pairing::{Agreed, Pair};
+use lintel_link::{Channel, ChannelError, Fingerprint};
+use lintel_wire::link::{
     self, Answer, MAX_METADATA_FILES, MAX_PEOPLE_PAGE, Named, Receipt, Refusal, Request, Status, Workstation, shortened,
 };
 

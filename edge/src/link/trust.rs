@@ -9,10 +9,10 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-use lintel_shared::bundle::{DETECTOR, ENCODER, MANIFEST, MAX_FILE_BYTES, TABLE};
-use lintel_shared::link::{Bound, Fingerprint};
-use lintel_shared::reference::REFERENCE;
-use lintel_shared::wire::link::{Hash, MAX_METADATA, Refusal};
+use lintel_formats::bundle::{DETECTOR, ENCODER, MANIFEST, MAX_FILE_BYTES, TABLE};
+use lintel_formats::reference::REFERENCE;
+use lintel_link::{Bound, Fingerprint};
+use lintel_wire::link::{Hash, MAX_METADATA, Refusal};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tough::error::Error as TufError;

@@ -5,8 +5,8 @@ use std::sync::{Arc, PoisonError, TryLockError};
 use std::thread;
 use std::time::Duration;
 
-use lintel_shared::table::PersonId;
-use lintel_shared::time::Uptime;
+use lintel_core::table::PersonId;
+use lintel_core::time::Uptime;
 
 use super::{Device, LinkError, lock};
 use crate::clock::Stop;

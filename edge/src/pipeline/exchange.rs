@@ -7,9 +7,9 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use lintel_shared::table::PersonId;
-use lintel_shared::time::Uptime;
-use lintel_shared::wire::Started;
+use lintel_core::table::PersonId;
+use lintel_core::time::Uptime;
+use lintel_wire::event::Started;
 
 use super::Eyes;
 use super::keeper::Names;

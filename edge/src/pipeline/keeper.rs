@@ -5,13 +5,13 @@
 
 use std::time::Duration;
 
-use lintel_shared::door::{Command, Door, DoorSettings, DoorSettingsError, DoorState, Fault, FaultSet, Strike};
-use lintel_shared::lockout::{Lockout, LockoutSettingsError};
-use lintel_shared::screen::{Screen, Service, ShownName, Situation, shown_name};
-use lintel_shared::table::PersonId;
-use lintel_shared::time::Uptime;
-use lintel_shared::verdict::{Decider, Decision, Sighting, Verdict, VoteSettings, VoteSettingsError};
-use lintel_shared::wire::{Event, EventKind, Look, Started};
+use lintel_core::door::{Command, Door, DoorSettings, DoorSettingsError, DoorState, Fault, FaultSet, Strike};
+use lintel_core::lockout::{Lockout, LockoutSettingsError};
+use lintel_core::screen::{Screen, Service, ShownName, Situation, shown_name};
+use lintel_core::table::PersonId;
+use lintel_core::time::Uptime;
+use lintel_core::verdict::{Decider, Decision, Sighting, Verdict, VoteSettings, VoteSettingsError};
+use lintel_wire::event::{Event, EventKind, Look, Started};
 
 use crate::camera::Visit;
 use crate::display::Display;

@@ -5,8 +5,8 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use lintel_shared::door::CameraFault;
-use lintel_shared::time::Uptime;
+use lintel_core::door::CameraFault;
+use lintel_core::time::Uptime;
 
 use super::keeper::Keeper;
 use super::{CAPTURE, End, KEEPER, Outcome, StageError, Stages, VISION, hear, tell_flaw};

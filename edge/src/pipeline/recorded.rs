@@ -8,10 +8,10 @@ use std::fs::File;
 use std::io::{self, BufRead as _, BufReader, Write};
 use std::path::{Path, PathBuf};
 
-use lintel_shared::frame::Frame;
-use lintel_shared::recording::Recording;
-use lintel_shared::time::Uptime;
-use lintel_shared::verdict::Sighting;
+use lintel_core::frame::Frame;
+use lintel_core::time::Uptime;
+use lintel_core::verdict::Sighting;
+use lintel_formats::recording::Recording;
 use serde::{Deserialize, Serialize};
 
 use super::Eyes;

@@ -6,9 +6,9 @@ use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::Duration;
 
-use lintel_shared::door::{Contact, DoorState, Fault, Strike};
-use lintel_shared::screen::Screen;
-use lintel_shared::wire::EventKind;
+use lintel_core::door::{Contact, DoorState, Fault, Strike};
+use lintel_core::screen::Screen;
+use lintel_wire::event::EventKind;
 
 use super::*;
 use crate::inputs::Input;
@@ -272,16 +272,16 @@ fn another_bundle_between_two_frames() {
     let clock = rig.real.clone().unwrap();
     let offering = thread::spawn(move || {
         thread::sleep(Duration::from_millis(250));
-        let started = lintel_shared::wire::Started {
+        let started = lintel_wire::event::Started {
             software: "0".try_into().unwrap(),
             pack: "next".try_into().unwrap(),
             revision: 2,
-            encoder: lintel_shared::embed::EncoderId([1; 32]),
+            encoder: lintel_core::embed::EncoderId([1; 32]),
             people: 1,
             provider: "CPU".try_into().unwrap(),
         };
         let eyes = rig::FakeEyes { clock: Some(clock), ..rig::FakeEyes::default() };
-        let names = keeper::Names::new([(lintel_shared::table::PersonId(1), "Ada B.")]);
+        let names = keeper::Names::new([(lintel_core::table::PersonId(1), "Ada B.")]);
         exchange.offer(exchange::Replacement { eyes: Box::new(eyes), names, started }, Duration::from_secs(2))
     });
     let run = rig.run();
@@ -303,7 +303,7 @@ fn a_removed_person_is_not_let_in_by_votes_of_before() {
     let exchange = rig.exchange.clone();
     let removing = thread::spawn(move || {
         thread::sleep(Duration::from_millis(220));
-        exchange.shut_out([lintel_shared::table::PersonId(1)]);
+        exchange.shut_out([lintel_core::table::PersonId(1)]);
     });
     let run = rig.run();
     removing.join().unwrap();

@@ -10,10 +10,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use lintel_shared::door::CameraFault;
-use lintel_shared::time::Uptime;
-use lintel_shared::verdict::Sighting;
-use lintel_shared::wire::Started;
+use lintel_core::door::CameraFault;
+use lintel_core::time::Uptime;
+use lintel_core::verdict::Sighting;
+use lintel_wire::event::Started;
 
 use super::exchange::Exchange;
 use super::keeper::{Keeper, Names};

@@ -7,8 +7,8 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use lintel_shared::door::Strike;
-use lintel_shared::time::Uptime;
+use lintel_core::door::Strike;
+use lintel_core::time::Uptime;
 
 use super::{Relay, RelayError};
 

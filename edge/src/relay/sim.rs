@@ -3,8 +3,8 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use lintel_shared::door::Strike;
-use lintel_shared::time::Uptime;
+use lintel_core::door::Strike;
+use lintel_core::time::Uptime;
 
 use super::{Relay, RelayError};
 

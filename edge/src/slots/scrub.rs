@@ -2,8 +2,8 @@
 
 use std::io;
 
-use lintel_shared::bundle::{FileEntry, MANIFEST, Manifest, TABLE};
-use lintel_shared::table::{PersonId, Table};
+use lintel_core::table::PersonId;
+use lintel_formats::bundle::{FileEntry, MANIFEST, Manifest, TABLE};
 
 use super::disk::{self, Disk};
 use super::{Slot, SlotError, Slots};
@@ -27,7 +27,8 @@ impl<D: Disk> Slots<D> {
             _ => return self.clear(slot).map(|()| Vec::new()),
         };
         let entry = FileEntry::of(TABLE, &table);
-        let (Ok(manifest), Ok(table)) = (Manifest::from_bytes(&manifest), Table::from_bytes(&table)) else {
+        let (Ok(manifest), Ok(table)) = (Manifest::from_bytes(&manifest), lintel_formats::table::from_bytes(&table))
+        else {
             return self.clear(slot).map(|()| Vec::new());
         };
         if manifest.file(TABLE) != Some(&entry) {
@@ -40,7 +41,7 @@ impl<D: Disk> Slots<D> {
         let Ok(table) = gone.iter().try_fold(table, |table, id| table.without(*id)) else {
             return self.clear(slot).map(|()| gone);
         };
-        let (revision, bytes) = (table.revision(), table.to_bytes());
+        let (revision, bytes) = (table.revision(), lintel_formats::table::to_bytes(&table));
         let mut files = manifest.files.clone();
         for file in files.iter_mut().filter(|file| file.name == TABLE) {
             *file = FileEntry::of(TABLE, &bytes);

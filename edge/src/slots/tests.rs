@@ -5,8 +5,8 @@ use std::path::Path;
 use super::cut::CutDisk;
 use super::disk::{Disk, RealDisk};
 use super::*;
-use lintel_shared::bundle::TABLE;
-use lintel_shared::table::{PersonId, Table};
+use lintel_core::table::{PersonId, Table};
+use lintel_formats::bundle::TABLE;
 
 /// Three files that only belong together when all tell the same revision.
 fn bundle(revision: &str) -> Vec<(&'static str, Vec<u8>)> {
@@ -117,9 +117,9 @@ fn a_current_that_names_no_slot_is_refused_and_cured_by_installing() {
 
 /// A bundle that reads as one, but for its models.
 fn real_bundle(revision: u64, people: &[u32]) -> Vec<(&'static str, Vec<u8>)> {
-    use lintel_shared::bundle::{DETECTOR, ENCODER, FileEntry};
-    use lintel_shared::embed::EncoderId;
-    use lintel_shared::table::{Person, Rule, TableParts};
+    use lintel_core::embed::EncoderId;
+    use lintel_core::table::{Person, Rule, TableParts};
+    use lintel_formats::bundle::{DETECTOR, ENCODER, FileEntry};
     let encoder = EncoderId::of(b"encoder");
     let person = |id: &u32| Person { id: PersonId(*id), name: format!("Name of {id:04}") };
     let table = Table::new(TableParts {
@@ -134,8 +134,8 @@ fn real_bundle(revision: u64, people: &[u32]) -> Vec<(&'static str, Vec<u8>)> {
         rule: Rule::PAPER,
         calibration: None,
     })
-    .unwrap()
-    .to_bytes();
+    .unwrap();
+    let table = lintel_formats::table::to_bytes(&table);
     let contents = [(DETECTOR, b"detector".to_vec()), (ENCODER, b"encoder".to_vec()), (TABLE, table)];
     let files = contents.iter().map(|(name, bytes)| FileEntry::of(name, bytes)).collect();
     let manifest = Manifest {
@@ -159,8 +159,8 @@ fn people_to_go_back_to(disk: &CutDisk) -> Option<Vec<u32>> {
     let dir = slots.dir(slots.current().unwrap()?.other());
     let manifest = Manifest::from_bytes(&disk.read(&dir.join(MANIFEST)).ok()?).ok()?;
     let bytes = disk.read(&dir.join(TABLE)).ok()?;
-    let fits = manifest.file(TABLE) == Some(&lintel_shared::bundle::FileEntry::of(TABLE, &bytes));
-    let table = Table::from_bytes(&bytes).ok().filter(|_| fits)?;
+    let fits = manifest.file(TABLE) == Some(&lintel_formats::bundle::FileEntry::of(TABLE, &bytes));
+    let table = lintel_formats::table::from_bytes(&bytes).ok().filter(|_| fits)?;
     Some(table.people().iter().map(|person| person.id.0).collect())
 }
 
@@ -189,7 +189,7 @@ fn power_cut_after_every_operation_of_a_removal() {
             let left = people_to_go_back_to(&disk);
             assert!(left.is_none() || left == Some(vec![1, 3]), "cut after {cut_after}: {left:?}");
             let dir = slots.dir(slots.current().unwrap().unwrap());
-            assert_eq!(Table::from_bytes(&disk.read(&dir.join(TABLE)).unwrap()).unwrap().len(), 2);
+            assert_eq!(lintel_formats::table::from_bytes(&disk.read(&dir.join(TABLE)).unwrap()).unwrap().len(), 2);
             if done {
                 break;
             }

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use lintel_shared::embed::Embedding;
-use lintel_shared::table::{Calibration, Rule, Table};
+use lintel_core::embed::Embedding;
+use lintel_core::table::{Calibration, Rule, Table};
 use serde::{Deserialize, Serialize};
 
 use super::named;

@@ -1,7 +1,7 @@
 //! What an audit found, with the faces → one HTML page that stands alone.
 
 use htmlize::escape_text;
-use lintel_shared::align::CROP;
+use lintel_core::align::CROP;
 
 use super::change::Change;
 use super::pairs::Pair;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use lintel_shared::table::Table;
+use lintel_core::table::Table;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 

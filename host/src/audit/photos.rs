@@ -1,7 +1,7 @@
 //! Each person's photos among themselves → too few, too similar, or of somebody else.
 
-use lintel_shared::embed::Embedding;
-use lintel_shared::table::Table;
+use lintel_core::embed::Embedding;
+use lintel_core::table::Table;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 

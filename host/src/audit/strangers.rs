@@ -1,6 +1,6 @@
 //! People who may not pass against the table → those who came nearest to being named.
 
-use lintel_shared::table::{Rule, Scores, Table};
+use lintel_core::table::{Rule, Scores, Table};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 

@@ -1,5 +1,5 @@
-use lintel_shared::embed::EncoderId;
-use lintel_shared::table::{Person, PersonId, TableParts};
+use lintel_core::embed::EncoderId;
+use lintel_core::table::{Person, PersonId, TableParts};
 
 use super::change::{Side, change};
 use super::page::{Gallery, page};

@@ -1,4 +1,4 @@
-use lintel_shared::embed::EncoderId;
+use lintel_core::embed::EncoderId;
 use proptest::prelude::*;
 
 use super::linear_probe::Probe;

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
-use lintel_shared::runtime::saturation::saturates;
+use lintel_inference::saturation::saturates;
 
 use super::values::{detector_size, rate};
 use super::{Output, PackArgs};

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use lintel_shared::bundle::{ENCODER, TABLE};
-use lintel_shared::embed::{Embedding, EncoderId};
-use lintel_shared::runtime::{Encoder, Options};
-use lintel_shared::table::Table;
+use lintel_core::embed::{Embedding, EncoderId};
+use lintel_core::table::Table;
+use lintel_formats::bundle::{ENCODER, TABLE};
+use lintel_inference::{Encoder, Options};
 use serde_json::json;
 
 use crate::audit::change::{Change, Side, change};

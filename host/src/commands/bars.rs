@@ -1,8 +1,8 @@
 //! Strangers' faces and held-out photos → a table with its bars set.
 
-use lintel_shared::embed::Embedding;
-use lintel_shared::runtime::{Encoder, Options};
-use lintel_shared::table::{Table, TableParts};
+use lintel_core::embed::Embedding;
+use lintel_core::table::{Table, TableParts};
+use lintel_inference::{Encoder, Options};
 
 use crate::cli::BarsArgs;
 use crate::console::Console;

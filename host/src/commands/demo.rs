@@ -5,9 +5,8 @@ mod steps;
 
 use std::path::{Path, PathBuf};
 
-use lintel_shared::bundle::TABLE;
-use lintel_shared::recording::About;
-use lintel_shared::table::Table;
+use lintel_formats::bundle::TABLE;
+use lintel_formats::recording::About;
 use rayon::prelude::*;
 use serde_json::json;
 
@@ -240,7 +239,7 @@ fn slides(photos: &Path, places: &Places, console: &Console) -> Result<(), Failu
 fn tell(recordings: &[PathBuf], places: &Places) -> Result<(), Failure> {
     let file = places.bundle.join(TABLE);
     let bytes = std::fs::read(&file).map_err(|error| Failure::reading(&file, &error))?;
-    let table = Table::from_bytes(&bytes).map_err(Failure::input)?;
+    let table = lintel_formats::table::from_bytes(&bytes).map_err(Failure::input)?;
     let visits = visits::read(&places.door.join(edge::EVENTS), &table)?;
     let found = find_recordings(recordings)?;
     let history = places.door.join("display").join("history");

@@ -3,11 +3,11 @@
 use std::io::{IsTerminal as _, Write as _};
 use std::time::Duration;
 
-use lintel_shared::link::Fingerprint;
-use lintel_shared::link::pairing::Code;
-use lintel_shared::runtime::Options;
-use lintel_shared::table::{PersonId, Table};
-use lintel_shared::wire::link::{Answer, Request};
+use lintel_core::table::PersonId;
+use lintel_inference::Options;
+use lintel_link::Fingerprint;
+use lintel_link::pairing::Code;
+use lintel_wire::link::{Answer, Request};
 use serde_json::json;
 
 use crate::cli::{DeviceAction, DeviceArgs};
@@ -228,9 +228,9 @@ fn table_without(site: &Site, device: &KnownDevice, people: &[String]) -> Result
     let running = push::running(&client.status()?)?;
     let enrolled = client.people()?;
     let mut table = running
-        .file(lintel_shared::bundle::TABLE)
+        .file(lintel_formats::bundle::TABLE)
         .and_then(|file| site.kept(&file.sha256))
-        .and_then(|bytes| Table::from_bytes(&bytes).ok())
+        .and_then(|bytes| lintel_formats::table::from_bytes(&bytes).ok())
         .ok_or_else(|| {
             Failure::input(format!(
                 "the table that {name} runs was not pushed from this site; take the person out of the photos, train again \

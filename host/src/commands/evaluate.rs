@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use lintel_shared::door::DoorSettings;
-use lintel_shared::embed::Embedding;
-use lintel_shared::quality::QualityLimits;
-use lintel_shared::runtime::{LoadedBundle, Options, Vision};
-use lintel_shared::verdict::VoteSettings;
+use lintel_core::door::DoorSettings;
+use lintel_core::embed::Embedding;
+use lintel_core::quality::QualityLimits;
+use lintel_core::verdict::VoteSettings;
+use lintel_inference::{LoadedBundle, Options, Vision};
 use serde_json::json;
 
 use crate::cli::EvaluateArgs;

@@ -1,7 +1,7 @@
 //! `lintel export`: a trained folder and its pack → a bundle.
 
-use lintel_shared::quality::QualityLimits;
-use lintel_shared::runtime::{Detector, Options, Vision};
+use lintel_core::quality::QualityLimits;
+use lintel_inference::{Detector, Options, Vision};
 use serde_json::json;
 use sha2::{Digest, Sha256};
 

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use lintel_shared::detect::is_near;
-use lintel_shared::quality::QualityLimits;
-use lintel_shared::runtime::{Detector, Options, RuntimeError};
+use lintel_core::detect::is_near;
+use lintel_core::quality::QualityLimits;
+use lintel_inference::{Detector, Options, RuntimeError};
 use serde_json::json;
 use sha2::{Digest, Sha256};
 

@@ -3,9 +3,9 @@
 use std::ops::ControlFlow;
 use std::path::Path;
 
-use lintel_shared::embed::Embedding;
-use lintel_shared::runtime::Encoder;
-use lintel_shared::table::PersonId;
+use lintel_core::embed::Embedding;
+use lintel_core::table::PersonId;
+use lintel_inference::Encoder;
 use sha2::{Digest as _, Sha256};
 
 use crate::console::{Console, Progress};

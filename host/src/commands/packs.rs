@@ -3,7 +3,7 @@
 use std::io::{BufRead as _, IsTerminal as _};
 use std::path::Path;
 
-use lintel_shared::runtime::{Encoder, Options};
+use lintel_inference::{Encoder, Options};
 use serde_json::json;
 
 use crate::cli::{Everywhere, Output, PackArgs, PacksAction, PacksArgs};

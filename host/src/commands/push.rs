@@ -5,7 +5,7 @@ use std::sync::Mutex;
 use std::thread;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
-use lintel_shared::runtime::Options;
+use lintel_inference::Options;
 use serde_json::{Value, json};
 
 use crate::cli::{PushArgs, SiteArgs};

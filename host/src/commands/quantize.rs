@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use lintel_shared::runtime::{Array, Options};
+use lintel_inference::{Array, Options};
 use serde_json::json;
 
 use crate::calibration_set::{MOST, pictures};
@@ -58,7 +58,7 @@ pub fn looks_at(onnx: &[u8]) -> Result<[u32; 2], OnnxError> {
     if let [Ok((ElementType::U8, dims))] = fed.as_slice()
         && let &[None | Some(1), Some(height), Some(width), Some(3)] = dims.as_slice()
         && let (Ok(width), Ok(height)) = (u32::try_from(width), u32::try_from(height))
-        && width.max(height) <= lintel_shared::frame::MAX_SIDE
+        && width.max(height) <= lintel_core::frame::MAX_SIDE
     {
         return Ok([width, height]);
     }

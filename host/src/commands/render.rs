@@ -1,7 +1,7 @@
 //! `lintel render`: a seed → photos and recordings of people who do not exist.
 
 use lintel_faces::{Approach, jpeg, photo};
-use lintel_shared::recording::{About, RecordingWriter};
+use lintel_formats::recording::{About, RecordingWriter};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -155,8 +155,8 @@ pub fn write_recording(out: &OutDir, stem: &str, about: &About, jpegs: &[Vec<u8>
     writer.finish().map_err(recording_failure)
 }
 
-fn recording_failure(error: lintel_shared::recording::RecordingError) -> Failure {
-    use lintel_shared::recording::RecordingError::Io;
+fn recording_failure(error: lintel_formats::recording::RecordingError) -> Failure {
+    use lintel_formats::recording::RecordingError::Io;
     match error {
         Io { path, source } => {
             Failure::work(format!("cannot write {}: {}", path.display(), crate::failure::reason(&source)))

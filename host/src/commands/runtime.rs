@@ -1,6 +1,6 @@
 //! Where ONNX Runtime is, fetching it when it is nowhere.
 
-use lintel_shared::runtime::{Options, library};
+use lintel_inference::{Options, library};
 use serde_json::json;
 
 use crate::console::Console;

@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use lintel_shared::runtime::{Encoder, Options};
-use lintel_shared::table::{Person as Enrolled, PersonId, Rule, Table, TableParts};
+use lintel_core::table::{Person as Enrolled, PersonId, Rule, Table, TableParts};
+use lintel_inference::{Encoder, Options};
 use serde_json::json;
 
 use crate::calibration_set;

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use lintel_shared::bundle::{DETECTOR, Manifest};
-use lintel_shared::table::{PersonId, Rule, Table};
-use lintel_shared::wire::link::{Named, Status};
+use lintel_core::table::{PersonId, Rule, Table};
+use lintel_formats::bundle::{DETECTOR, Manifest};
+use lintel_wire::link::{Named, Status};
 use serde::Serialize;
 
 /// A person.

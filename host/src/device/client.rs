@@ -3,9 +3,9 @@
 use std::net::{TcpStream, ToSocketAddrs as _};
 use std::time::{Duration, Instant};
 
-use lintel_shared::link::channel::{Channel, workstation_config};
-use lintel_shared::link::{ChannelError, Fingerprint, Identity};
-use lintel_shared::wire::link::{self, Answer, Hash, MAX_LOG_PAGE, Named, Refusal, Request, Status, Workstation};
+use lintel_link::channel::{Channel, workstation_config};
+use lintel_link::{ChannelError, Fingerprint, Identity};
+use lintel_wire::link::{self, Answer, Hash, MAX_LOG_PAGE, Named, Refusal, Request, Status, Workstation};
 
 use crate::failure::{Failure, reason};
 use crate::interrupt;

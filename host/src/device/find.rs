@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use lintel_shared::link::SERVICE;
+use lintel_link::SERVICE;
 use mdns_sd::{ServiceDaemon, ServiceEvent};
 use serde::Serialize;
 

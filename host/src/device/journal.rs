@@ -2,9 +2,9 @@
 
 use std::str::FromStr;
 
-use lintel_shared::wire::journal::row::{COLUMNS, Row};
-use lintel_shared::wire::journal::{Record, chained};
-use lintel_shared::wire::link::Hash;
+use lintel_wire::journal::row::{COLUMNS, Row};
+use lintel_wire::journal::{Record, chained};
+use lintel_wire::link::Hash;
 use serde_json::json;
 
 use crate::console::Console;

@@ -1,8 +1,8 @@
 //! An address and the code on a device's display → a device that is known, and that knows this workstation.
 
-use lintel_shared::link::Fingerprint;
-use lintel_shared::link::pairing::{Code, Half, Pair};
-use lintel_shared::wire::link::{Answer, Request, shortened};
+use lintel_link::Fingerprint;
+use lintel_link::pairing::{Code, Half, Pair};
+use lintel_wire::link::{Answer, Request, shortened};
 
 use super::client::{Client, DeviceError};
 use crate::failure::Failure;

@@ -3,14 +3,14 @@
 use std::fs;
 use std::path::Path;
 
+use lintel_core::align::{CROP_BYTES, crop_transform, warp};
+use lintel_core::frame::Frame;
+use lintel_core::table::Table;
+use lintel_core::time::Uptime;
 use lintel_faces::photo;
-use lintel_shared::align::{CROP_BYTES, crop_transform, warp};
-use lintel_shared::bundle::{DETECTOR, ENCODER, FileEntry, MANIFEST, MAX_FILE_BYTES, Manifest, TABLE};
-use lintel_shared::frame::Frame;
-use lintel_shared::reference::{REFERENCE, Reference};
-use lintel_shared::runtime::{Encoder, LoadedBundle, Options};
-use lintel_shared::table::Table;
-use lintel_shared::time::Uptime;
+use lintel_formats::bundle::{DETECTOR, ENCODER, FileEntry, MANIFEST, MAX_FILE_BYTES, Manifest, TABLE};
+use lintel_formats::reference::{REFERENCE, Reference};
+use lintel_inference::{Encoder, LoadedBundle, Options};
 
 use crate::failure::Failure;
 use crate::rendered::cohort;
@@ -74,7 +74,8 @@ impl Content {
         let (table_path, encoder_path) =
             if meta.is_dir() { (path.join(TABLE), Some(path.join(ENCODER))) } else { (path.to_owned(), None) };
         let bytes = bounded(&table_path)?;
-        let table = Table::from_bytes(&bytes).map_err(|e| Failure::input(format!("{}: {e}", table_path.display())))?;
+        let table = lintel_formats::table::from_bytes(&bytes)
+            .map_err(|e| Failure::input(format!("{}: {e}", table_path.display())))?;
         let encoder = encoder_path.filter(|path| path.exists()).map(|path| bounded(&path)).transpose()?;
         Ok(Self::Table { table, encoder })
     }
@@ -95,7 +96,7 @@ impl Parcel {
     /// [`Failure`]: a table for another encoder, or an encoder that is nowhere at hand.
     pub fn make(content: &Content, running: &Manifest, site: &Site, runtime: &Options) -> Result<Self, Failure> {
         let table = newer(content.table(), running)?;
-        let bytes = table.to_bytes();
+        let bytes = lintel_formats::table::to_bytes(&table);
         let (manifest, detector, encoder) = match content {
             Content::Bundle { models: [detector, encoder], manifest, .. } => {
                 (manifest.clone(), Some(detector.clone()), encoder.clone())
@@ -148,7 +149,7 @@ impl Parcel {
 
 /// The table with a revision above the device's, unless it is the very table that runs there.
 fn newer(table: &Table, running: &Manifest) -> Result<Table, Failure> {
-    let same = running.file(TABLE) == Some(&FileEntry::of(TABLE, &table.to_bytes()));
+    let same = running.file(TABLE) == Some(&FileEntry::of(TABLE, &lintel_formats::table::to_bytes(table)));
     if same || table.revision() > running.revision {
         return Ok(table.clone());
     }
@@ -171,7 +172,7 @@ fn crop(index: u32) -> Result<Vec<u8>, Failure> {
     let broken = || Failure::work("a picture to prove by could not be rendered");
     let frame = Frame::rgb8(&picture.rgb, picture.width, picture.height, Uptime::ZERO).map_err(Failure::work)?;
     let truth = picture.truth.first().ok_or_else(broken)?;
-    let landmarks = truth.landmarks.map(|[x, y]| lintel_shared::geometry::Point { x, y });
+    let landmarks = truth.landmarks.map(|[x, y]| lintel_core::geometry::Point { x, y });
     let transform = crop_transform(&landmarks).map_err(Failure::work)?;
     let mut crop = vec![0; CROP_BYTES];
     warp(&frame, &transform, &mut crop);

@@ -3,10 +3,10 @@
 use std::thread;
 use std::time::Duration;
 
-use lintel_shared::bundle::{Manifest, TABLE};
-use lintel_shared::link::receipt;
-use lintel_shared::table::PersonId;
-use lintel_shared::wire::link::{Answer, MAX_PIECE, Receipt, Request, Statement, Status, Wanted};
+use lintel_core::table::PersonId;
+use lintel_formats::bundle::{Manifest, TABLE};
+use lintel_link::receipt;
+use lintel_wire::link::{Answer, MAX_PIECE, Receipt, Request, Statement, Status, Wanted};
 use serde::Serialize;
 
 use super::client::{Client, DeviceError};

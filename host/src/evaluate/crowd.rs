@@ -5,10 +5,10 @@
 
 use std::path::PathBuf;
 
-use lintel_shared::aggregate;
-use lintel_shared::embed::{Embedding, EncoderId};
-use lintel_shared::envelope;
-use lintel_shared::runtime::RuntimeError;
+use lintel_core::aggregate;
+use lintel_core::embed::{Embedding, EncoderId};
+use lintel_formats::envelope;
+use lintel_inference::RuntimeError;
 use serde::{Deserialize, Serialize};
 
 use crate::embeddings;

@@ -4,8 +4,8 @@
 //! how near trained rows come to that. Bars are set anew for each table, on strangers and photos that the rates are not
 //! measured on, and the rates of all tables of one size are taken together.
 
-use lintel_shared::embed::Embedding;
-use lintel_shared::table::{Person, PersonId, Rule, Table, TableError, TableParts};
+use lintel_core::embed::Embedding;
+use lintel_core::table::{Person, PersonId, Rule, Table, TableError, TableParts};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 

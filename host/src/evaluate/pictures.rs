@@ -1,6 +1,6 @@
 //! What was measured → pictures: the DET curve, error rates by bar, the scores of both sides.
 
-use lintel_shared::table::Rule;
+use lintel_core::table::Rule;
 
 use super::rules::Point;
 use super::visit::{Mated, Trial};

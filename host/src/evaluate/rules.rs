@@ -1,6 +1,6 @@
 //! Trials → error rates by bar, and two rules compared where they miss equally many people.
 
-use lintel_shared::table::{Rule, Table};
+use lintel_core::table::{Rule, Table};
 use serde::{Deserialize, Serialize};
 
 use super::EvaluateError;

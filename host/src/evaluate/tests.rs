@@ -3,12 +3,12 @@
 use super::pictures::confusion;
 use super::visit::{Frames, Outcome, judge, row_of};
 use super::*;
-use lintel_shared::embed::{EncoderId, Similarity};
-use lintel_shared::geometry::Rect;
-use lintel_shared::recording::About;
-use lintel_shared::table::{Person, PersonId, Scores, TableParts};
-use lintel_shared::time::Uptime;
-use lintel_shared::verdict::{Decision, TrackId, Verdict};
+use lintel_core::embed::{EncoderId, Similarity};
+use lintel_core::geometry::Rect;
+use lintel_core::table::{Person, PersonId, Scores, TableParts};
+use lintel_core::time::Uptime;
+use lintel_core::verdict::{Decision, TrackId, Verdict};
+use lintel_formats::recording::About;
 
 fn table() -> Table {
     let people = ["Ada", "Bo"].iter().zip(0..).map(|(name, id)| Person { id: PersonId(id), name: (*name).into() });

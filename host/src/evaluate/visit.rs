@@ -2,13 +2,14 @@
 
 use std::path::Path;
 
-use lintel_shared::door::{Door, Strike};
-use lintel_shared::frame::Frame;
-use lintel_shared::geometry::Rect;
-use lintel_shared::recording::{About, Decoded, FrameInfo, Recording};
-use lintel_shared::table::{PersonId, Scores, Table};
-use lintel_shared::time::Uptime;
-use lintel_shared::verdict::{Decider, Decision, Opinion, Sighting, Verdict};
+use lintel_core::door::{Door, Strike};
+use lintel_core::frame::Frame;
+use lintel_core::geometry::Rect;
+use lintel_core::table::Opinion;
+use lintel_core::table::{PersonId, Scores, Table};
+use lintel_core::time::Uptime;
+use lintel_core::verdict::{Decider, Decision, Sighting, Verdict};
+use lintel_formats::recording::{About, Decoded, FrameInfo, Recording};
 use serde::{Deserialize, Serialize};
 
 use super::{EvaluateError, Setup, milliseconds};

@@ -4,10 +4,10 @@ use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
-use lintel_shared::align::CROP;
-use lintel_shared::bundle::{DETECTOR, ENCODER, FileEntry, MANIFEST, Manifest, ManifestError, TABLE};
-use lintel_shared::embed::EncoderId;
-use lintel_shared::table::Table;
+use lintel_core::align::CROP;
+use lintel_core::embed::EncoderId;
+use lintel_core::table::Table;
+use lintel_formats::bundle::{DETECTOR, ENCODER, FileEntry, MANIFEST, Manifest, ManifestError, TABLE};
 
 use crate::onnx::{ElementType, OnnxError, dims_of, read};
 
@@ -81,7 +81,7 @@ pub fn write_bundle(dir: &Path, parts: &BundleParts) -> Result<Manifest, BundleE
     if id != parts.table.encoder() {
         return Err(BundleError::Encoder { got: id, wanted: parts.table.encoder() });
     }
-    let table = parts.table.to_bytes();
+    let table = lintel_formats::table::to_bytes(&parts.table);
     let files = [(DETECTOR, parts.detector), (ENCODER, parts.encoder), (TABLE, &table)];
     let manifest = Manifest {
         pack: parts.pack.to_owned(),

@@ -4,7 +4,7 @@
 //! the first nodes of its graph, and the unit length the last, so that a door runs it like any other. Our crop shows faces
 //! where ArcFace's does, at twice the size, so that encoders for 112 pixels get an average of 2×2.
 
-use lintel_shared::align::CROP;
+use lintel_core::align::CROP;
 
 use super::detector::only_input;
 use crate::onnx::proto::{GraphProto, NodeProto, TensorProto};
@@ -234,8 +234,8 @@ fn form(what: String) -> OnnxError {
 mod tests {
     use super::*;
     use crate::onnx::GraphBuilder;
-    use lintel_shared::align::CROP_BYTES;
-    use lintel_shared::runtime::{Encoder, Options};
+    use lintel_core::align::CROP_BYTES;
+    use lintel_inference::{Encoder, Options};
 
     /// An "encoder" that averages each channel over its input: what is seen is what preprocessing made of the pixels.
     fn means(dims: [usize; 3], layout: Layout, batch: Dim) -> Vec<u8> {

@@ -4,7 +4,7 @@
 //! values, and, in files that a simplifier has folded, constants: how far a feature map is upsampled (`Resize`), how many anchors
 //! an output is reshaped to (`Reshape`). They follow from the input's size and are written anew here.
 
-use lintel_shared::detect::{STRIDES, rows};
+use lintel_core::detect::{STRIDES, rows};
 
 use crate::onnx::proto::{DimensionValue, GraphProto, NodeProto, TensorProto, TypeValue};
 use crate::onnx::{ElementType, i64_values};

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use lintel_shared::runtime::{Array, Model, Options};
+use lintel_inference::{Array, Model, Options};
 
 use super::network::{Network, form};
 use super::plan::Layer;

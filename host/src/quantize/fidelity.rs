@@ -1,6 +1,6 @@
 //! Outputs in float and outputs in integers → how alike they are.
 
-use lintel_shared::runtime::{Array, Model};
+use lintel_inference::{Array, Model};
 use serde::{Deserialize, Serialize};
 
 use super::QuantizeError;

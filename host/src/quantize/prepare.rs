@@ -2,8 +2,8 @@
 
 use std::fs;
 
-use lintel_shared::runtime::model::rewrite;
-use lintel_shared::runtime::{Options, Rewrite};
+use lintel_inference::model::rewrite;
+use lintel_inference::{Options, Rewrite};
 
 use super::network::{Network, form, int_of};
 use super::{QuantizeError, Scratch};

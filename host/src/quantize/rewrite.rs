@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use lintel_shared::runtime::saturation;
+use lintel_inference::saturation;
 
 use super::network::{Network, form};
 use super::plan::{Kind, Layer, Plan};

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use lintel_shared::runtime::{Array, Model, Options};
+use lintel_inference::{Array, Model, Options};
 use serde::{Deserialize, Serialize};
 
 use super::calibrate::with_outputs;

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::PathBuf;
 
-use lintel_shared::link::Fingerprint;
+use lintel_link::Fingerprint;
 use serde::{Deserialize, Serialize};
 
 use super::{Site, SiteError, pretty, read_json, write};

@@ -4,7 +4,7 @@ use std::fs;
 use std::io::ErrorKind;
 use std::path::PathBuf;
 
-use lintel_shared::table::{PersonId, Table};
+use lintel_core::table::PersonId;
 use sha2::{Digest as _, Sha256};
 
 use super::{Site, SiteError, read, write};
@@ -51,7 +51,7 @@ impl Site {
                 bytes => bytes.map_err(|source| SiteError::File { path: path.clone(), source })?,
             };
             // Models are larger than any table, and no table.
-            let Ok(table) = Table::from_bytes(&bytes) else { continue };
+            let Ok(table) = lintel_formats::table::from_bytes(&bytes) else { continue };
             if people.iter().any(|id| table.person(*id).is_some()) {
                 match fs::remove_file(&path) {
                     Err(e) if e.kind() != ErrorKind::NotFound => return Err(SiteError::File { path, source: e }),

@@ -3,9 +3,9 @@
 use std::collections::HashMap;
 use std::num::NonZeroU64;
 
-use lintel_shared::bundle::{FileEntry, MANIFEST, Manifest};
-use lintel_shared::link::{Bound, Fingerprint};
-use lintel_shared::table::Table;
+use lintel_core::table::Table;
+use lintel_formats::bundle::{FileEntry, MANIFEST, Manifest};
+use lintel_link::{Bound, Fingerprint};
 use sha2::{Digest as _, Sha256};
 use tough::TargetName;
 use tough::schema::{Hashes, Metafile, RoleType, Snapshot, Target, Targets, Timestamp};

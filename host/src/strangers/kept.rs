@@ -5,8 +5,8 @@
 
 use std::path::PathBuf;
 
-use lintel_shared::embed::{Embedding, EncoderId};
-use lintel_shared::envelope;
+use lintel_core::embed::{Embedding, EncoderId};
+use lintel_formats::envelope;
 use serde::{Deserialize, Serialize};
 
 use super::{Cohort, Stranger, StrangersError, Who};

@@ -10,8 +10,8 @@
 //! all strangers above it is distributed as Beta(k+1, n−k), whose quantile the bound is. Here one of the two bars is
 //! chosen by enrolled people's scores and the other is such an order statistic.
 
-use lintel_shared::embed::Embedding;
-use lintel_shared::table::{Calibration, Rule, Scores, Table, TableError};
+use lintel_core::embed::Embedding;
+use lintel_core::table::{Calibration, Rule, Scores, Table, TableError};
 
 use crate::statistics::clopper_pearson;
 
@@ -248,8 +248,8 @@ fn figures(bars: Bars, strangers: &[Bars], right: &[Bars], genuine: usize, targe
 #[cfg(test)]
 mod tests {
     use super::*;
-    use lintel_shared::embed::EncoderId;
-    use lintel_shared::table::{Person, PersonId, TableParts};
+    use lintel_core::embed::EncoderId;
+    use lintel_core::table::{Person, PersonId, TableParts};
     use proptest::prelude::*;
 
     const ID: EncoderId = EncoderId([1; 32]);

@@ -4,7 +4,7 @@ use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
-use lintel_shared::envelope::{self, EnvelopeError};
+use lintel_formats::envelope::{self, EnvelopeError};
 use serde::{Deserialize, Serialize};
 
 use super::EpochFigures;

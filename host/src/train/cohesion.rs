@@ -1,7 +1,7 @@
 //! People's photos → how like each person's are to each other, which the bar on likeness is measured from.
 
-use lintel_shared::aggregate::mean_cosine;
-use lintel_shared::embed::Embedding;
+use lintel_core::aggregate::mean_cosine;
+use lintel_core::embed::Embedding;
 
 /// Fewer photos of a person say nothing of it.
 const LEAST: usize = 4;
@@ -36,7 +36,7 @@ pub fn of_table(before: &[f32], joining: &[Option<f32>]) -> Vec<f32> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use lintel_shared::embed::EncoderId;
+    use lintel_core::embed::EncoderId;
     use proptest::prelude::*;
 
     fn face(values: &[f32]) -> Embedding {

@@ -1,11 +1,11 @@
 //! Events that a test makes up → the visits they tell of.
 
 use super::*;
-use lintel_shared::embed::{EncoderId, Similarity};
-use lintel_shared::geometry::Rect;
-use lintel_shared::table::{Person, PersonId, Rule, Scores, TableParts};
-use lintel_shared::verdict::TrackId;
-use lintel_shared::wire::{LookedAt, Outcome};
+use lintel_core::embed::{EncoderId, Similarity};
+use lintel_core::geometry::Rect;
+use lintel_core::table::{Person, PersonId, Rule, Scores, TableParts};
+use lintel_core::verdict::TrackId;
+use lintel_wire::event::{LookedAt, Outcome};
 
 fn table() -> Table {
     let people = ["Ada", "Bo"].iter().zip(0..).map(|(name, id)| Person { id: PersonId(id), name: (*name).into() });
@@ -29,7 +29,7 @@ fn at(ms: u64, kind: EventKind) -> Event {
 }
 
 fn visit(ms: u64, name: &str) -> Event {
-    at(ms, EventKind::Visit { recording: name.try_into().unwrap(), label: wire::Text::new() })
+    at(ms, EventKind::Visit { recording: name.try_into().unwrap(), label: event::Text::new() })
 }
 
 fn look(ms: u64, side: f32) -> Event {
@@ -83,7 +83,7 @@ fn events_become_visits() {
 fn a_stream_that_breaks_off_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("events");
-    let mut bytes = wire::to_vec(&visit(0, "ada")).unwrap();
+    let mut bytes = event::to_vec(&visit(0, "ada")).unwrap();
     let check = |bytes: &[u8], fine: bool| {
         std::fs::write(&path, bytes).unwrap();
         assert_eq!(read(&path, &table()).is_ok(), fine);

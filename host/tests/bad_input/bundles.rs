@@ -2,8 +2,8 @@
 
 use std::fs;
 
-use lintel_shared::embed::EncoderId;
-use lintel_shared::table::Table;
+use lintel_core::embed::EncoderId;
+use lintel_core::table::Table;
 
 use crate::world::{World, refused_untouched};
 
@@ -56,9 +56,9 @@ fn a_bundle_without_one_of_its_files() {
 fn a_table_for_another_encoder() {
     let world = world(&["trained"], "bundle2");
     let path = world.path("trained/table.lintel");
-    let mut parts = Table::from_bytes(&fs::read(&path).unwrap()).unwrap().into_parts();
+    let mut parts = lintel_formats::table::from_bytes(&fs::read(&path).unwrap()).unwrap().into_parts();
     parts.encoder = EncoderId([7; 32]);
-    fs::write(&path, Table::new(parts).unwrap().to_bytes()).unwrap();
+    fs::write(&path, lintel_formats::table::to_bytes(&Table::new(parts).unwrap())).unwrap();
     refused_untouched(&world, &["export", "trained"], "bundle2", 2, "is for encoder 0707");
 }
 

@@ -9,7 +9,7 @@ use lintel::quantize::plan::{layers, plan};
 use lintel::quantize::prepare::upgrade;
 use lintel::quantize::{QuantizeError, Settings, Target, quantize};
 use lintel::weights::NamedTensor;
-use lintel_shared::runtime::{Array, Options, Values};
+use lintel_inference::{Array, Options, Values};
 use proptest::prelude::*;
 
 use crate::small::model;

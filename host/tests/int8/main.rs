@@ -20,8 +20,8 @@ use lintel::export::{Views, encoder_onnx, with_u8_input};
 use lintel::packs::Pack;
 use lintel::quantize::fidelity::{compare, outputs_of, worst};
 use lintel::quantize::{Method, Precision, QuantizeError, Quantized, Settings, Target, quantize};
-use lintel_shared::runtime::saturation::saturates;
-use lintel_shared::runtime::{Array, Encoder, Model, Options, Values};
+use lintel_inference::saturation::saturates;
+use lintel_inference::{Array, Encoder, Model, Options, Values};
 
 /// Pictures by formula: waves and noise.
 fn pictures(count: usize, side: usize) -> Vec<Array> {

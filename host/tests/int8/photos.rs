@@ -6,10 +6,10 @@ use lintel::calibration_set::frames;
 use lintel::export::with_u8_input;
 use lintel::photos::{decode, read};
 use lintel::quantize::Settings;
-use lintel_shared::detect::{Face, Faces, Letterbox, Limits};
-use lintel_shared::frame::Frame;
-use lintel_shared::runtime::{Array, Detector, Options, Values};
-use lintel_shared::time::Uptime;
+use lintel_core::detect::{Face, Faces, Letterbox, Limits};
+use lintel_core::frame::Frame;
+use lintel_core::time::Uptime;
+use lintel_inference::{Array, Detector, Options, Values};
 
 use crate::integers;
 

@@ -5,7 +5,7 @@ use lintel::onnx::{Dim, ElementType, GraphBuilder, Value, Window, write};
 use lintel::quantize::prepare::upgrade;
 use lintel::quantize::{Settings, Target};
 use lintel::weights::NamedTensor;
-use lintel_shared::runtime::{Array, Values};
+use lintel_inference::{Array, Values};
 
 use crate::{formula, integers};
 

@@ -3,11 +3,11 @@
 use lintel::export::{detector_input, with_u8_input};
 use lintel::onnx::proto::{DimensionValue, TypeValue, ValueInfoProto};
 use lintel::onnx::{Dim, ElementType, GraphBuilder, i64_values, read, value_info, write};
-use lintel_shared::detect::Faces;
-use lintel_shared::frame::Frame;
-use lintel_shared::geometry::Rect;
-use lintel_shared::runtime::{Detector, Options};
-use lintel_shared::time::Uptime;
+use lintel_core::detect::Faces;
+use lintel_core::frame::Frame;
+use lintel_core::geometry::Rect;
+use lintel_core::time::Uptime;
+use lintel_inference::{Detector, Options};
 use serde_json::Value;
 
 use crate::export::shared;

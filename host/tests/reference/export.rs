@@ -4,11 +4,11 @@ use std::path::PathBuf;
 
 use lintel::export::{BundleParts, Views, detector_input, encoder_onnx, with_u8_input, write_bundle};
 use lintel::onnx::{Dim, ElementType, GraphBuilder, read, write};
-use lintel_shared::embed::EncoderId;
-use lintel_shared::frame::Frame;
-use lintel_shared::runtime::{Detector, Encoder, Options};
-use lintel_shared::table::{Person, PersonId, Rule, Table, TableParts};
-use lintel_shared::time::Uptime;
+use lintel_core::embed::EncoderId;
+use lintel_core::frame::Frame;
+use lintel_core::table::{Person, PersonId, Rule, Table, TableParts};
+use lintel_core::time::Uptime;
+use lintel_inference::{Detector, Encoder, Options};
 
 use crate::{formula, shapes};
 
@@ -153,8 +153,7 @@ fn a_large_crop_is_averaged_and_centred() {
 }
 
 fn embed(onnx: &[u8], crop: &[u8], side: usize) -> Vec<f32> {
-    let mut session =
-        lintel_shared::runtime::session::open("open the encoder", onnx, &Options::default()).unwrap().session;
+    let mut session = lintel_inference::session::open("open the encoder", onnx, &Options::default()).unwrap().session;
     let crop = ort::value::Tensor::from_array(([1, side, side, 3], crop.to_vec())).unwrap();
     session.run(ort::inputs![crop]).unwrap()[0].try_extract_tensor::<f32>().unwrap().1.to_vec()
 }

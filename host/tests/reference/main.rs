@@ -23,7 +23,7 @@ use lintel::export::{Views, VisualConfig, encoder_onnx, text_encoder_onnx};
 use lintel::text_encoder::{Prompts, TextConfig, TextEncoder};
 use lintel::tokenizer::Tokenizer;
 use lintel::weights::NamedTensors;
-use lintel_shared::runtime::{Encoder, Options, session};
+use lintel_inference::{Encoder, Options, session};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use sha2::{Digest as _, Sha256};

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::OnceLock;
 
-use lintel_shared::table::{PersonId, Rule, Table};
+use lintel_core::table::{PersonId, Rule, Table};
 use serde_json::Value;
 
 /// Four people, of whom three are in the table; the bars are set for a target that few strangers show.
@@ -39,7 +39,8 @@ impl World {
     }
 
     fn table(&self, folder: &str) -> Table {
-        Table::from_bytes(&fs::read(self.path(folder).join("table.lintel")).expect("a table")).expect("intact")
+        lintel_formats::table::from_bytes(&fs::read(self.path(folder).join("table.lintel")).expect("a table"))
+            .expect("intact")
     }
 }
 
@@ -150,7 +151,7 @@ fn an_audit_shows_who_could_open_for_whom() {
     parts.cohesion.truncate(2);
     parts.revision = 0;
     let deployed = Table::new(parts).expect("a table of two");
-    fs::write(world.path("deployed.lintel"), deployed.to_bytes()).unwrap();
+    fs::write(world.path("deployed.lintel"), lintel_formats::table::to_bytes(&deployed)).unwrap();
 
     let said = world.done(&["audit", "trained", "faces", "--against", "deployed.lintel", "--out", "audit"]);
     let audit = &said["audit"];

@@ -1,6 +1,6 @@
 //! A cached crop (RGB8, 112×112) → the encoder's input (CLIP-normalised, R×R), varied as cameras and detectors vary.
 
-use lintel_shared::align::TEMPLATE;
+use lintel_core::align::TEMPLATE;
 
 use crate::rng::Rng;
 
@@ -219,7 +219,7 @@ fn shrink_into(picture: &[f32], input: usize, out: &mut [f32]) {
 
 #[cfg(test)]
 mod tests {
-    use lintel_shared::geometry::Point;
+    use lintel_core::geometry::Point;
 
     use super::*;
 

@@ -6,11 +6,11 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use anyhow::{Context, Result, anyhow, ensure};
+use lintel_core::align::{CROP, CROP_BYTES, crop_transform, warp};
+use lintel_core::frame::Frame;
+use lintel_core::geometry::Point;
+use lintel_core::time::Uptime;
 use lintel_faces::{Camera, Light, Person, Picture, Pose, photo_scene, render};
-use lintel_shared::align::{CROP, CROP_BYTES, crop_transform, warp};
-use lintel_shared::frame::Frame;
-use lintel_shared::geometry::Point;
-use lintel_shared::time::Uptime;
 use rayon::prelude::*;
 
 use crate::augment::{CACHED, CACHED_BYTES};

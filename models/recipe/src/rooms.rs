@@ -5,11 +5,11 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, Result};
+use lintel_core::detect::{Face, Limits};
+use lintel_core::frame::Frame;
+use lintel_core::time::Uptime;
 use lintel_faces::crowd;
-use lintel_shared::detect::{Face, Limits};
-use lintel_shared::frame::Frame;
-use lintel_shared::runtime::{Detector, Options};
-use lintel_shared::time::Uptime;
+use lintel_inference::{Detector, Options};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 

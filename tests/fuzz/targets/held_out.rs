@@ -4,8 +4,8 @@
 
 use libfuzzer_sys::fuzz_target;
 use lintel::held_out::{HeldOutFaces, MAGIC, VERSION};
-use lintel_shared::embed::EncoderId;
-use lintel_shared::envelope;
+use lintel_core::embed::EncoderId;
+use lintel_formats::envelope;
 
 fuzz_target!(|bytes: &[u8]| {
     let _ = HeldOutFaces::from_bytes(bytes);

@@ -3,11 +3,11 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use lintel_shared::envelope::seal;
-use lintel_shared::link::Identity;
-use lintel_shared::link::identity::signed_by;
-use lintel_shared::link::receipt;
-use lintel_shared::wire::link::Receipt;
+use lintel_formats::envelope::seal;
+use lintel_link::Identity;
+use lintel_link::identity::signed_by;
+use lintel_link::receipt;
+use lintel_wire::link::Receipt;
 
 fuzz_target!(|bytes: &[u8]| {
     let _ = Identity::from_bytes(bytes);

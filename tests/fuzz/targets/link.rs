@@ -3,7 +3,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use lintel_shared::wire::link::{Answer, PREFIX, Request, announced, from_body, to_frame};
+use lintel_wire::link::{Answer, PREFIX, Request, announced, from_body, to_frame};
 
 fuzz_target!(|bytes: &[u8]| {
     if let Some(prefix) = bytes.first_chunk::<PREFIX>() {

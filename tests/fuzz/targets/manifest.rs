@@ -2,7 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use lintel_shared::bundle::Manifest;
+use lintel_formats::bundle::Manifest;
 
 fuzz_target!(|bytes: &[u8]| {
     let Ok(manifest) = Manifest::from_bytes(bytes) else { return };

@@ -2,8 +2,8 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use lintel_shared::frame::MAX_SIDE;
-use lintel_shared::recording::{decode, split};
+use lintel_core::frame::MAX_SIDE;
+use lintel_formats::recording::{decode, split};
 
 /// Pictures larger than this are skipped: they would only test how fast memory is cleared.
 const MAX_PIXELS: usize = 1 << 16;

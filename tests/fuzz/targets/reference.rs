@@ -3,8 +3,8 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use lintel_shared::envelope::seal;
-use lintel_shared::reference::Reference;
+use lintel_formats::envelope::seal;
+use lintel_formats::reference::Reference;
 
 fuzz_target!(|bytes: &[u8]| {
     let _ = Reference::from_bytes(bytes);

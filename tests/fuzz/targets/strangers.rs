@@ -4,8 +4,8 @@
 
 use libfuzzer_sys::fuzz_target;
 use lintel::strangers::kept::{MAGIC, VERSION, read};
-use lintel_shared::embed::EncoderId;
-use lintel_shared::envelope;
+use lintel_core::embed::EncoderId;
+use lintel_formats::envelope;
 
 const ENCODER: EncoderId = EncoderId([0; 32]);
 

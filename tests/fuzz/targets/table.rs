@@ -1,16 +1,16 @@
-//! Any bytes → `Table::from_bytes`, with the hash as it is and with a right one: no panic, and what is read is written
+//! Any bytes → `table::from_bytes`, with the hash as it is and with a right one: no panic, and what is read is written
 //! back as it came.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use lintel_shared::embed::Embedding;
-use lintel_shared::envelope;
-use lintel_shared::table::{MAGIC, Table, VERSION};
+use lintel_core::embed::Embedding;
+use lintel_formats::envelope;
+use lintel_formats::table::{self, MAGIC, VERSION};
 
 fuzz_target!(|bytes: &[u8]| {
-    let _ = Table::from_bytes(bytes);
-    let Ok(table) = Table::from_bytes(&envelope::seal(MAGIC, VERSION, bytes)) else { return };
-    assert_eq!(Table::from_bytes(&table.to_bytes()).as_ref(), Ok(&table));
+    let _ = table::from_bytes(bytes);
+    let Ok(read) = table::from_bytes(&envelope::seal(MAGIC, VERSION, bytes)) else { return };
+    assert_eq!(table::from_bytes(&table::to_bytes(&read)).as_ref(), Ok(&read));
     let mut raw = vec![0.5; table.dim()];
     raw[0] = 1.0;
     let face = Embedding::new(&raw, table.encoder()).expect("has a direction");

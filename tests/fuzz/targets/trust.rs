@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use libfuzzer_sys::fuzz_target;
 use lintel_edge::link::trust::Trust;
-use lintel_shared::link::Fingerprint;
+use lintel_link::Fingerprint;
 
 /// A root whose keys nobody has any more.
 const ROOT: &[u8] = include_bytes!("../seeds/trust-root.json");

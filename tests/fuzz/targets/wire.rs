@@ -2,16 +2,16 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use lintel_shared::wire;
+use lintel_wire::event;
 
 fuzz_target!(|bytes: &[u8]| {
     let mut errors = 0;
-    for event in wire::events(bytes) {
+    for event in event::events(bytes) {
         assert_eq!(errors, 0, "nothing comes after an error");
         match event {
             Ok(event) => {
-                let message = wire::to_vec(&event).expect("what was read can be written");
-                assert_eq!(wire::decode(&message), Ok(Some((event, message.len()))));
+                let message = event::to_vec(&event).expect("what was read can be written");
+                assert_eq!(event::decode(&message), Ok(Some((event, message.len()))));
             }
             Err(_) => errors += 1,
         }

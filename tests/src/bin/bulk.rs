@@ -6,7 +6,7 @@ use anyhow::{Result, anyhow};
 use clap::Parser;
 use lintel::device::parcel::Content;
 use lintel::device::push;
-use lintel_shared::table::{Person, PersonId, Table};
+use lintel_core::table::{Person, PersonId, Table};
 use lintel_tests::rigs::link::{Bench, Blind, Desk};
 use lintel_tests::world::World;
 
@@ -49,7 +49,7 @@ fn main() -> Result<()> {
         parts.cohesion.push(1.0);
     }
     let table = Table::new(parts)?;
-    let bytes = table.to_bytes().len();
+    let bytes = lintel_formats::table::to_bytes(&table).len();
     let content = Content::Table { table, encoder: Some(encoder) };
     let begin = Instant::now();
     let status = desk.client(&device)?.status()?;

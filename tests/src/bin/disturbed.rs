@@ -17,19 +17,19 @@ use lintel::device::parcel::{Content, Parcel};
 use lintel::device::push;
 use lintel::device::{Client, pair};
 use lintel::site::Site;
+use lintel_core::verdict::Verdict;
 use lintel_edge::clock::Stop;
 use lintel_edge::config::{CameraKind, Config, DisplayKind};
 use lintel_edge::events::Memory;
 use lintel_edge::link::Wall;
 use lintel_edge::link::control::{self, Order, Reply};
 use lintel_edge::run::{RunOptions, run};
-use lintel_shared::runtime::Options;
-use lintel_shared::verdict::Verdict;
-use lintel_shared::wire::EventKind;
+use lintel_inference::Options;
 use lintel_tests::recordings::recording;
 use lintel_tests::rigs::link::{Blind, clock};
 use lintel_tests::scenario::{Visit, Who};
 use lintel_tests::world::World;
+use lintel_wire::event::EventKind;
 
 /// Time to verdict at a door, alone and while its network is under siege.
 #[derive(Parser)]
@@ -185,7 +185,7 @@ fn one_push(site: &Site, device: &lintel::site::devices::KnownDevice, content: &
     let Content::Bundle { models: [_, encoder], table, .. } = content else { return Err(anyhow!("a bundle")) };
     let mut parts = table.clone().into_parts();
     parts.revision = revision;
-    let table = lintel_shared::table::Table::new(parts)?;
+    let table = lintel_core::table::Table::new(parts)?;
     let content = Content::Table { table, encoder: Some(encoder.clone()) };
     let running = push::running(&Client::to(site, device)?.status()?)?;
     let parcel = Parcel::make(&content, &running, site, &Options { threads: 1, ..Options::default() })?;

@@ -17,7 +17,7 @@ use lintel::quantize::{Settings, quantize};
 use lintel::text_encoder::TextConfig;
 use lintel::tokenizer::Tokenizer;
 use lintel::weights::NamedTensors;
-use lintel_shared::runtime::{Array, Encoder, Options, Values};
+use lintel_inference::{Array, Encoder, Options, Values};
 use lintel_tests::clip_shapes::{RN50_TEXT, RN50_VISUAL, clip};
 use lintel_tests::torch_archive::{Form, Writer};
 use lintel_tests::{embed_tokens, formula};

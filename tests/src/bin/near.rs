@@ -9,10 +9,10 @@ use std::path::PathBuf;
 
 use anyhow::{Context as _, Result};
 use clap::Parser;
-use lintel_shared::detect::is_near;
-use lintel_shared::frame::Frame;
-use lintel_shared::runtime::{Detector, Options};
-use lintel_shared::time::Uptime;
+use lintel_core::detect::is_near;
+use lintel_core::frame::Frame;
+use lintel_core::time::Uptime;
+use lintel_inference::{Detector, Options};
 use lintel_tests::near::{judge, portrait};
 
 /// How near somebody may stand.

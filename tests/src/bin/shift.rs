@@ -8,9 +8,9 @@ use anyhow::{Context as _, Result, ensure};
 use clap::Parser;
 use lintel::ingest::People;
 use lintel::trained::TrainedFolder;
-use lintel_shared::embed::Embedding;
-use lintel_shared::runtime::{Encoder, Options};
-use lintel_shared::table::{Table, TableParts};
+use lintel_core::embed::Embedding;
+use lintel_core::table::{Table, TableParts};
+use lintel_inference::{Encoder, Options};
 
 /// Compare a table trained on float features with one trained on int8 features, both at an int8 door.
 #[derive(Debug, Parser)]

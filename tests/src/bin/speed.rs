@@ -14,6 +14,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 use clap::Parser;
+use lintel_core::frame::Frame;
+use lintel_core::quality::QualityLimits;
+use lintel_core::time::Uptime;
+use lintel_core::verdict::{Sighting, Verdict};
 use lintel_edge::camera::replay::{Pace, Replay};
 use lintel_edge::camera::{Camera, CameraError, Captured, Picture};
 use lintel_edge::clock::{Clock, Stop};
@@ -24,17 +28,13 @@ use lintel_edge::pipeline::keeper::{Keeper, KeeperParts, Names};
 use lintel_edge::pipeline::threads::{self, Patience, Surroundings};
 use lintel_edge::pipeline::{End, Eyes, Stages, lockstep};
 use lintel_edge::relay::sim::{SimRelay, SimSettings};
-use lintel_shared::frame::Frame;
-use lintel_shared::quality::QualityLimits;
-use lintel_shared::runtime::{Options, Timings, Vision};
-use lintel_shared::time::Uptime;
-use lintel_shared::verdict::{Sighting, Verdict};
-use lintel_shared::wire::{self, EventKind};
+use lintel_inference::{Options, Timings, Vision};
 use lintel_tests::recordings::recording;
 use lintel_tests::rigs::link::clock;
 use lintel_tests::rigs::programs::{daemon, program};
 use lintel_tests::scenario::{Visit, Who};
 use lintel_tests::world::World;
+use lintel_wire::event::{self, EventKind};
 use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
 
 #[global_allocator]
@@ -422,7 +422,7 @@ fn starts(args: &Args, world: &World, played: &[PathBuf]) -> Result<()> {
 fn verdict(events: &Path) -> Option<Uptime> {
     for _ in 0..2000 {
         let bytes = fs::read(events).unwrap_or_default();
-        let mut decisions = wire::events(&bytes).map_while(Result::ok).filter_map(|event| match event.kind {
+        let mut decisions = event::events(&bytes).map_while(Result::ok).filter_map(|event| match event.kind {
             EventKind::Decision(decision) => Some(decision.decided),
             _ => None,
         });

@@ -14,16 +14,16 @@ use lintel::device::{Client, DeviceError, pair};
 use lintel::failure::Failure;
 use lintel::site::Site;
 use lintel::site::devices::KnownDevice;
+use lintel_core::time::Uptime;
 use lintel_edge::clock::{Clock, Stop};
 use lintel_edge::journal::Journal;
 use lintel_edge::link::control::{Order, Reply};
 use lintel_edge::link::{Device, FaultBoard, Link, Parts, Running, Wall};
 use lintel_edge::pipeline::exchange::Exchange;
 use lintel_edge::run::install;
-use lintel_shared::runtime::Options;
-use lintel_shared::time::Uptime;
-use lintel_shared::wire::journal::{Entry, Record};
-use lintel_shared::wire::link::{Answer, Refusal, Request, Status};
+use lintel_inference::Options;
+use lintel_wire::journal::{Entry, Record};
+use lintel_wire::link::{Answer, Refusal, Request, Status};
 use tempfile::TempDir;
 
 /// A clock that is read by tests.
@@ -202,12 +202,12 @@ impl Drop for StopWhenDropped {
     }
 }
 
-fn current(state: &Path) -> Result<lintel_shared::runtime::LoadedBundle> {
+fn current(state: &Path) -> Result<lintel_inference::LoadedBundle> {
     use lintel_edge::slots::Slots;
     use lintel_edge::slots::disk::RealDisk;
     let slots = Slots::new(state, RealDisk);
     let slot = slots.current()?.ok_or_else(|| anyhow!("nothing is installed"))?;
-    Ok(lintel_shared::runtime::LoadedBundle::load(&slots.dir(slot))?)
+    Ok(lintel_inference::LoadedBundle::load(&slots.dir(slot))?)
 }
 
 /// A workstation with a site of its own.

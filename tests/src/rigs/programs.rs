@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use lintel_shared::runtime::{Library, library};
+use lintel_inference::{Library, library};
 
 /// A program; `None`, loudly, where only this package was built.
 #[must_use]

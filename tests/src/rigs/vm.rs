@@ -11,10 +11,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result, bail};
+use lintel_core::quality::QualityLimits;
+use lintel_core::table::PersonId;
 use lintel_edge::pipeline::recorded;
-use lintel_shared::quality::QualityLimits;
-use lintel_shared::runtime::{LoadedBundle, Options, Vision};
-use lintel_shared::table::PersonId;
+use lintel_inference::{LoadedBundle, Options, Vision};
 use serde::Deserialize;
 
 use crate::recordings::recording;

@@ -3,12 +3,12 @@
 use std::fs;
 use std::path::Path;
 
+use lintel_core::embed::EncoderId;
 use lintel_edge::run::install;
 use lintel_edge::slots::Slots;
 use lintel_edge::slots::disk::RealDisk;
-use lintel_shared::bundle::{DETECTOR, ENCODER, FILES, FileEntry, MANIFEST, Manifest, TABLE};
-use lintel_shared::embed::EncoderId;
-use lintel_shared::runtime::LoadedBundle;
+use lintel_formats::bundle::{DETECTOR, ENCODER, FILES, FileEntry, MANIFEST, Manifest, TABLE};
+use lintel_inference::LoadedBundle;
 
 use crate::world;
 

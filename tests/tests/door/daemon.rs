@@ -8,11 +8,11 @@ use std::process::{Child, Command, Output, Stdio};
 use std::thread;
 use std::time::Duration;
 
-use lintel_shared::door::Strike;
-use lintel_shared::runtime::{Library, LoadedBundle, library};
-use lintel_shared::wire::{self, EventKind};
+use lintel_core::door::Strike;
+use lintel_inference::{Library, LoadedBundle, library};
 use lintel_tests::recordings::recording;
 use lintel_tests::scenario::{Visit, Who};
+use lintel_wire::event::{self, EventKind};
 
 use crate::world;
 
@@ -66,7 +66,7 @@ fn finish(child: Child) -> (i32, String, String) {
 /// What the relay did, by the event file; which must be whole.
 fn edges(state: &Path) -> (Vec<Strike>, bool) {
     let bytes = std::fs::read(state.with_extension("events")).expect("the event file");
-    let events: Vec<_> = wire::events(&bytes).collect::<Result<_, _>>().expect("whole messages");
+    let events: Vec<_> = event::events(&bytes).collect::<Result<_, _>>().expect("whole messages");
     let strikes = events
         .iter()
         .filter_map(|event| if let EventKind::Relay(strike) = event.kind { Some(strike) } else { None })

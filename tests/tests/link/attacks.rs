@@ -11,11 +11,11 @@ use lintel::device::parcel::{Content, Parcel};
 use lintel::device::{Client, DeviceError};
 use lintel::site::keys::{SPECIFICATION, sign};
 use lintel::site::now;
-use lintel_shared::bundle::{DETECTOR, FileEntry, MANIFEST, TABLE};
-use lintel_shared::link::Fingerprint;
-use lintel_shared::reference::{REFERENCE, Reference};
-use lintel_shared::wire::link::{Answer, Refusal, Request, Status};
+use lintel_formats::bundle::{DETECTOR, FileEntry, MANIFEST, TABLE};
+use lintel_formats::reference::{REFERENCE, Reference};
+use lintel_link::Fingerprint;
 use lintel_tests::rigs::link::{Bench, Desk, offer};
+use lintel_wire::link::{Answer, Refusal, Request, Status};
 use tough::schema::{RoleType, Snapshot, Targets, Timestamp};
 
 use super::push;
@@ -40,7 +40,7 @@ fn scene() -> Scene {
     let content = Content::open(&world().bundle()).expect("a bundle");
     let mut table = content.table().clone().into_parts();
     table.revision += 1;
-    let table = lintel_shared::table::Table::new(table).expect("a table");
+    let table = lintel_core::table::Table::new(table).expect("a table");
     let Content::Bundle { models, .. } = content else { panic!("a bundle") };
     let [_, encoder] = models;
     let parcel = desk.parcel(&Content::Table { table, encoder: Some(encoder) }, &status).expect("a parcel");

@@ -7,13 +7,13 @@ use std::thread;
 use std::time::Duration;
 
 use lintel::site::devices::KnownDevice;
-use lintel_shared::door::{Fault, Strike};
-use lintel_shared::table::PersonId;
-use lintel_shared::wire::link::{Refusal, Request};
-use lintel_shared::wire::{self, EventKind};
+use lintel_core::door::{Fault, Strike};
+use lintel_core::table::PersonId;
 use lintel_tests::recordings::recording;
 use lintel_tests::rigs::link::{Bench, Desk};
 use lintel_tests::rigs::programs::{daemon, program};
+use lintel_wire::event::{self, EventKind};
+use lintel_wire::link::{Refusal, Request};
 use tempfile::TempDir;
 
 use super::push::{bundle, without};
@@ -182,7 +182,7 @@ fn a_removal_that_the_disk_interrupts_is_told_and_finished() {
     assert!(finished, "the device goes on by itself");
     let people = fs::read(older.join("table.lintel"))
         .ok()
-        .map(|bytes| lintel_shared::table::Table::from_bytes(&bytes).expect("a table").person(PersonId(2)).is_some());
+        .map(|bytes| lintel_formats::table::from_bytes(&bytes).expect("a table").person(PersonId(2)).is_some());
     assert_ne!(people, Some(true), "nobody can be got back");
 }
 
@@ -229,7 +229,7 @@ impl Door {
 
     fn events(&self) -> Vec<EventKind> {
         let bytes = fs::read(&self.events).unwrap_or_default();
-        wire::events(&bytes).map_while(Result::ok).map(|event| event.kind).collect()
+        event::events(&bytes).map_while(Result::ok).map(|event| event.kind).collect()
     }
 
     fn count(&self, wanted: &EventKind) -> usize {

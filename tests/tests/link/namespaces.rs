@@ -7,13 +7,13 @@ use std::thread;
 use std::time::Duration;
 
 use lintel::device::pair;
-use lintel_shared::door::Strike;
-use lintel_shared::table::PersonId;
-use lintel_shared::wire::{self, EventKind};
+use lintel_core::door::Strike;
+use lintel_core::table::PersonId;
 use lintel_tests::recordings::recording;
 use lintel_tests::rigs::link::{Desk, offer};
 use lintel_tests::rigs::programs::{daemon, program};
 use lintel_tests::scenario::{Visit, Who};
+use lintel_wire::event::{self, EventKind};
 use tempfile::TempDir;
 
 use super::push;
@@ -92,7 +92,7 @@ impl Door {
 
     fn events(&self) -> Vec<EventKind> {
         let bytes = fs::read(self.state.join("events")).unwrap_or_default();
-        wire::events(&bytes).map_while(Result::ok).map(|event| event.kind).collect()
+        event::events(&bytes).map_while(Result::ok).map(|event| event.kind).collect()
     }
 
     fn releases(&self) -> usize {

@@ -94,8 +94,8 @@ fn a_push_over_a_line_of_half_a_second_each_way_arrives() {
 /// An older and a newer workstation: what both speak, or a refusal that says what each does.
 #[test]
 fn versions_are_agreed_on() {
-    use lintel_shared::link::channel::{Channel, workstation_config};
-    use lintel_shared::wire::link::{Answer, Refusal, Request, SPOKEN};
+    use lintel_link::channel::{Channel, workstation_config};
+    use lintel_wire::link::{Answer, Refusal, Request, SPOKEN};
     let bench = Bench::new(&world().bundle()).expect("a device");
     let desk = Desk::new().expect("a workstation");
     let _ = desk.paired(&bench).expect("paired");

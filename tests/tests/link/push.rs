@@ -11,11 +11,11 @@ use std::thread;
 use lintel::device::parcel::Content;
 use lintel::device::push;
 use lintel::site::devices::KnownDevice;
-use lintel_shared::table::{PersonId, Table};
-use lintel_shared::wire::journal::Entry;
-use lintel_shared::wire::link::{Answer, Refusal, Request};
+use lintel_core::table::{PersonId, Table};
 use lintel_tests::rigs::link::{Bench, Blind, Desk};
 use lintel_tests::world;
+use lintel_wire::journal::Entry;
+use lintel_wire::link::{Answer, Refusal, Request};
 
 use crate::world;
 
@@ -101,7 +101,7 @@ fn a_removal_that_a_power_cut_interrupted_is_finished_at_the_start() {
     let slots = Slots::new(&bench.state(), RealDisk);
     let other = slots.dir(slots.current().expect("readable").expect("installed").other());
     // The table was replaced and its manifest was not: neither is believed.
-    fs::write(other.join("table.lintel"), parts(bundle()).0.to_bytes()).expect("written");
+    fs::write(other.join("table.lintel"), lintel_formats::table::to_bytes(&parts(bundle()).0)).expect("written");
     slots.scrub(|id| id != PersonId(0)).expect("scrubbed");
     assert!(!other.exists());
     assert_eq!(slots.previous_revision(), None);
@@ -169,7 +169,7 @@ fn a_push_goes_on_after_every_cut() {
     let at = detector.windows(producer.len()).position(|window| window == producer).expect("the producer's name");
     detector[at] = b'L';
     for file in manifest.files.iter_mut().filter(|file| file.name == "detector.onnx") {
-        *file = lintel_shared::bundle::FileEntry::of("detector.onnx", &detector);
+        *file = lintel_formats::bundle::FileEntry::of("detector.onnx", &detector);
     }
     let size = detector.len() as u64;
     let mut parts = table.into_parts();

@@ -3,10 +3,10 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use lintel_shared::table::PersonId;
-use lintel_shared::wire::journal::Entry;
+use lintel_core::table::PersonId;
 use lintel_tests::rigs::link::{Bench, Desk};
 use lintel_tests::rigs::programs::program;
+use lintel_wire::journal::Entry;
 use serde_json::Value;
 use tempfile::TempDir;
 

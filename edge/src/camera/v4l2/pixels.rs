@@ -2,7 +2,7 @@
 //!
 //! Every byte comes from a device, so lengths are checked before anything is read.
 
-use lintel_shared::recording;
+use lintel_formats::recording;
 
 /// How pixels are packed.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -74,7 +74,7 @@ impl Layout {
     /// What is wrong, in words.
     pub fn check(&self) -> Result<(), String> {
         let Self { packing, width, height, stride, .. } = *self;
-        let sides = 1..=lintel_shared::frame::MAX_SIDE;
+        let sides = 1..=lintel_core::frame::MAX_SIDE;
         if !sides.contains(&width) || !sides.contains(&height) {
             return Err(format!("frames of {width}x{height}, wanted 1 to {} pixels per side", sides.end()));
         }

@@ -6,16 +6,17 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use lintel_shared::detect::Face;
-use lintel_shared::door::{DoorSettings, Fault, Strike};
-use lintel_shared::embed::{EncoderId, Similarity};
-use lintel_shared::geometry::{Point, Rect};
-use lintel_shared::quality::Quality;
-use lintel_shared::screen::Screen;
-use lintel_shared::table::{PersonId, Scores};
-use lintel_shared::time::Uptime;
-use lintel_shared::verdict::{Opinion, Seen, VoteSettings};
-use lintel_shared::wire::{Event, EventKind, Started};
+use lintel_core::detect::Face;
+use lintel_core::door::{DoorSettings, Fault, Strike};
+use lintel_core::embed::{EncoderId, Similarity};
+use lintel_core::geometry::{Point, Rect};
+use lintel_core::quality::Quality;
+use lintel_core::screen::Screen;
+use lintel_core::table::Opinion;
+use lintel_core::table::{PersonId, Scores};
+use lintel_core::time::Uptime;
+use lintel_core::verdict::{Seen, VoteSettings};
+use lintel_wire::event::{Event, EventKind, Started};
 
 use crate::camera::{Captured, Picture, Trouble};
 use crate::clock::{Clock, Stop};

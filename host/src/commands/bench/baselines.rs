@@ -1,7 +1,7 @@
 //! `lintel bench baselines`: does the text fine-tune beat simpler ways on the same features?
 
 use htmlize::escape_text;
-use lintel_shared::runtime::Options;
+use lintel_inference::Options;
 use serde::Serialize;
 use serde_json::json;
 

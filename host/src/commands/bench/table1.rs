@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use htmlize::escape_text;
-use lintel_shared::aggregate;
-use lintel_shared::embed::Embedding;
-use lintel_shared::runtime::{Encoder, Options};
+use lintel_core::aggregate;
+use lintel_core::embed::Embedding;
+use lintel_inference::{Encoder, Options};
 use serde::Serialize;
 use serde_json::json;
 
@@ -144,7 +144,7 @@ fn judged(data: &Data, target: f64, name: &str, cost: f64) -> (Option<RowFigures
 }
 
 fn clip_figures(bench: &Bench<'_>, data: &Data, name: &str) -> RowFigures {
-    let scale = bench.trained.table.logit_scale().min(lintel_shared::table::MAX_LOGIT_SCALE);
+    let scale = bench.trained.table.logit_scale().min(lintel_core::table::MAX_LOGIT_SCALE);
     let scorer = by_rows(bench.trained.table.classes().to_vec(), data.dim);
     let measured = measure(name, &scorer, data, bench.args.target_fpir);
     by_participant(data, &|face| confident(&scorer(face.vector()), scale), measured, 1.0)
@@ -186,7 +186,7 @@ fn costs(models: &[(String, Vec<u8>)], bench: &Bench<'_>) -> Result<Vec<f64>, Fa
     let mut encoders: Vec<(Encoder, Vec<f64>)> = models
         .iter()
         .map(|(_, onnx)| Ok((Encoder::open(onnx, bench.runtime)?, Vec::new())))
-        .collect::<Result<_, lintel_shared::runtime::RuntimeError>>()
+        .collect::<Result<_, lintel_inference::RuntimeError>>()
         .map_err(Failure::work)?;
     let crop = bench.people.people[0].crops[0].read(&bench.args.faces)?;
     for _ in 0..RUNS {

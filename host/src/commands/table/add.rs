@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use lintel_shared::runtime::{Encoder, Options};
-use lintel_shared::table::{Person as Enrolled, PersonId, Table, TableParts};
+use lintel_core::table::{Person as Enrolled, PersonId, Table, TableParts};
+use lintel_inference::{Encoder, Options};
 
 use super::{bars_args, check_pack, open, with_bars};
 use crate::cli::TableAddArgs;

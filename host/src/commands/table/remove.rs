@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use lintel_shared::runtime::Options;
-use lintel_shared::table::{PersonId, Table, TableParts};
+use lintel_core::table::{PersonId, Table, TableParts};
+use lintel_inference::Options;
 
 use super::{bars_args, check_pack, open, with_bars};
 use crate::cli::TableRemoveArgs;

@@ -2,8 +2,9 @@
 
 use std::path::Path;
 
-use lintel_shared::bundle::TABLE;
-use lintel_shared::table::{MAX_FILE_BYTES, Person, Rule, Table};
+use lintel_core::table::{Person, Rule, Table};
+use lintel_formats::bundle::TABLE;
+use lintel_formats::table::MAX_FILE_BYTES;
 use serde_json::json;
 
 use crate::cli::TableShowArgs;
@@ -38,7 +39,7 @@ pub(in crate::commands) fn read_table(path: &Path) -> Result<Table, Failure> {
         return Err(Failure::input(format!("{} is too long for an identity table", file.display())));
     }
     let bytes = std::fs::read(file).map_err(|error| Failure::reading(file, &error))?;
-    Table::from_bytes(&bytes).map_err(|error| Failure::input(format!("{}: {error}", file.display())))
+    lintel_formats::table::from_bytes(&bytes).map_err(|error| Failure::input(format!("{}: {error}", file.display())))
 }
 
 fn said(table: &Table) -> String {
