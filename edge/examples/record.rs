@@ -11,14 +11,14 @@ use std::path::{Path, PathBuf};
 
 use lintel_core::quality::QualityLimits;
 use lintel_edge::pipeline::recorded::record;
-use lintel_inference::{Options, Vision};
+use lintel_inference::{FaceAnalyzer, Options};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<PathBuf> = std::env::args_os().skip(1).map(PathBuf::from).collect();
     let [bundle, sightings, recordings @ ..] = arguments.as_slice() else {
         return Err("wanted BUNDLE SIGHTINGS RECORDING.mjpeg …".into());
     };
-    let mut vision = Vision::open(Path::new(bundle), &Options::default(), QualityLimits::default())?;
+    let mut vision = FaceAnalyzer::open(Path::new(bundle), &Options::default(), QualityLimits::default())?;
     let mut out = BufWriter::new(File::create(sightings)?);
     record(&mut vision, recordings, &mut out)?;
     Ok(out.flush()?)

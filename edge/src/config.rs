@@ -6,10 +6,10 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use lintel_core::decision::{VoteSettings, VoteSettingsError};
 use lintel_core::door::{DoorSettings, DoorSettingsError, FailMode};
 use lintel_core::frame::MAX_SIDE;
 use lintel_core::lockout::{LockoutSettings, LockoutSettingsError};
-use lintel_core::verdict::{VoteSettings, VoteSettingsError};
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 

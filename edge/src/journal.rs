@@ -15,7 +15,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use lintel_core::time::Uptime;
-use lintel_wire::journal::Entry;
+use lintel_wire::audit::Entry;
 use lintel_wire::link::Hash;
 use redb::{Database, StorageBackend};
 
@@ -26,7 +26,7 @@ mod read;
 mod sink;
 mod store;
 
-pub use lintel_wire::journal::row::COLUMNS;
+pub use lintel_wire::audit::row::COLUMNS;
 pub use read::rows;
 pub use sink::JournalSink;
 pub use store::{ChainPoint, StoreError};
@@ -200,7 +200,7 @@ impl Journal {
     /// Checks the whole chain; gives the number of entries that were dropped by rotation.
     ///
     /// # Errors
-    /// [`lintel_wire::journal::JournalError::Broken`] at the first entry that doesn't follow.
+    /// [`lintel_wire::audit::JournalError::Broken`] at the first entry that doesn't follow.
     pub fn verify(&self) -> Result<u64, StoreError> {
         self.on_store(|store| store.verify())
     }

@@ -3,8 +3,8 @@
 use std::io::Write;
 use std::path::PathBuf;
 
+use lintel_core::decision::Verdict;
 use lintel_core::door::Strike;
-use lintel_core::verdict::Verdict;
 use lintel_wire::event::{Event, EventKind};
 
 use crate::display::card;

@@ -10,10 +10,10 @@
 
 use std::time::Duration;
 
+use lintel_core::decision::Sighting;
 use lintel_core::door::{CameraFault, Fault};
 use lintel_core::frame::{Frame, FrameError};
-use lintel_core::verdict::Sighting;
-use lintel_inference::Vision;
+use lintel_inference::FaceAnalyzer;
 
 use crate::camera::{Camera, CameraError, Trouble};
 use crate::health::{CameraWatch, CameraWatchSettings, FlawChange, Report};
@@ -28,7 +28,7 @@ pub mod threads;
 use keeper::Keeper;
 
 /// The vision stage as the pipeline sees it: a frame in, what it shows out.
-pub trait Eyes: Send {
+pub trait Analyzer: Send {
     /// Looks at one frame.
     ///
     /// # Errors
@@ -36,7 +36,7 @@ pub trait Eyes: Send {
     fn look(&mut self, frame: &Frame<'_>) -> Result<Sighting, String>;
 }
 
-impl Eyes for Vision {
+impl Analyzer for FaceAnalyzer {
     fn look(&mut self, frame: &Frame<'_>) -> Result<Sighting, String> {
         Self::look(self, frame).map_err(|e| e.to_string())
     }
@@ -49,7 +49,7 @@ pub struct Stages {
     /// When the camera is ill.
     pub watch: CameraWatchSettings,
     /// Looks at them.
-    pub eyes: Box<dyn Eyes>,
+    pub analyzer: Box<dyn Analyzer>,
     /// Decides. [`Keeper::start`] and [`Keeper::ready`] were called.
     pub keeper: Keeper,
 }
@@ -76,7 +76,7 @@ pub enum StageError {
     Picture(#[from] FrameError),
     /// The models cannot be used.
     #[error("vision: {0}")]
-    Vision(String),
+    Analyzer(String),
     /// A stage panicked.
     #[error("the {stage} stage died of a programming error; the door was locked")]
     Died {
@@ -102,7 +102,7 @@ impl StageError {
             Self::Camera(_) | Self::Died { stage: CAPTURE } | Self::Hangs { stage: CAPTURE, .. } => {
                 Fault::Camera(CameraFault::Gone)
             }
-            Self::Vision(_) | Self::Died { .. } | Self::Hangs { .. } => Fault::Model,
+            Self::Analyzer(_) | Self::Died { .. } | Self::Hangs { .. } => Fault::Model,
         }
     }
 }

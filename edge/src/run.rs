@@ -14,7 +14,7 @@ use lintel_core::screen::Screen;
 use lintel_core::table::{PersonId, Table};
 use lintel_core::time::Uptime;
 use lintel_formats::bundle::{self, Manifest};
-use lintel_inference::{BundleError, Fallback, Fetch, Library, LoadedBundle, Options, Provider, Vision};
+use lintel_inference::{BundleError, FaceAnalyzer, Fallback, Fetch, Library, LoadedBundle, Options, Provider};
 use lintel_wire::event::{Started, Text};
 
 use crate::camera::replay::{Pace, Replay};
@@ -35,7 +35,7 @@ use crate::pipeline::exchange::Exchange;
 use crate::pipeline::keeper::{Keeper, KeeperError, KeeperParts, Names};
 use crate::pipeline::recorded::{Recorded, RecordedError};
 use crate::pipeline::threads::{self, Patience, Surroundings};
-use crate::pipeline::{End, Eyes, Outcome, StageError, Stages, lockstep};
+use crate::pipeline::{Analyzer, End, Outcome, StageError, Stages, lockstep};
 use crate::relay::Relay;
 use crate::relay::gpio::{InputLine, OutputLine};
 use crate::relay::line::{Feedback, Line, LineRelay};
@@ -174,7 +174,7 @@ pub fn run(
     // A removal that a power cut interrupted is finished before anybody is looked at.
     finish_removals(&options.state, &bundle.table);
     let running = (bundle.manifest.clone(), bundle.table.clone());
-    let (eyes, provider) = open_eyes(options, bundle)?;
+    let (analyzer, provider) = open_analyzer(options, bundle)?;
     let started = Started { provider: provider.clone(), ..started };
     let mut sinks: Vec<Box<dyn Sink>> = extra.into_iter().collect();
     let journal = open_journal(options, clock, wall);
@@ -204,7 +204,7 @@ pub fn run(
     keeper.slow_down(open_lockout(options, journal.as_ref(), now)?);
     keeper.start(started, now);
     keeper.ready(now);
-    let stages = Stages { camera, watch: options.config.camera_watch(), eyes, keeper };
+    let stages = Stages { camera, watch: options.config.camera_watch(), analyzer, keeper };
     if options.fast {
         return Ok(lockstep::run(stages, stop));
     }
@@ -399,12 +399,12 @@ fn open_camera(options: &RunOptions, clock: &Clock) -> Result<Box<dyn Camera>, R
 }
 
 /// The models, and what computes them; or, for rigs, what was seen before.
-fn open_eyes(options: &RunOptions, bundle: LoadedBundle) -> Result<(Box<dyn Eyes>, Text), RunError> {
+fn open_analyzer(options: &RunOptions, bundle: LoadedBundle) -> Result<(Box<dyn Analyzer>, Text), RunError> {
     if let Some(path) = &options.recorded {
         tracing::warn!("nobody is recognised: what is seen comes from {}", path.display());
         return Ok((Box::new(Recorded::open(path)?), events::text("recorded")));
     }
-    let vision = Vision::new(bundle, &inference(options), QualityLimits::default())?;
+    let vision = FaceAnalyzer::new(bundle, &inference(options), QualityLimits::default())?;
     for skipped in vision.encoder().skipped().iter().chain(vision.detector().skipped()) {
         tracing::warn!("inference provider {} was skipped: {}", skipped.provider, skipped.reason);
     }

@@ -4,6 +4,7 @@
 
 use std::alloc::System;
 
+use lintel_core::decision::{Seen, Sighting};
 use lintel_core::detect::Face;
 use lintel_core::embed::Similarity;
 use lintel_core::frame::Frame;
@@ -12,14 +13,13 @@ use lintel_core::quality::Quality;
 use lintel_core::table::Opinion;
 use lintel_core::table::Scores;
 use lintel_core::time::Uptime;
-use lintel_core::verdict::{Seen, Sighting};
 use lintel_edge::camera::{Camera, CameraError, Captured, Picture};
 use lintel_edge::clock::Stop;
 use lintel_edge::display::NoDisplay;
 use lintel_edge::events::WireFile;
 use lintel_edge::health::CameraWatchSettings;
 use lintel_edge::pipeline::keeper::{Keeper, KeeperParts, Names};
-use lintel_edge::pipeline::{End, Eyes, Stages, lockstep};
+use lintel_edge::pipeline::{Analyzer, End, Stages, lockstep};
 use lintel_edge::relay::sim::{SimRelay, SimSettings};
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 
@@ -50,12 +50,12 @@ impl Camera for Stranger {
     }
 }
 
-impl Eyes for Stranger {
+impl Analyzer for Stranger {
     fn look(&mut self, frame: &Frame<'_>) -> Result<Sighting, String> {
         let bbox = Rect { x1: 10.0, y1: 10.0, x2: 90.0, y2: 90.0 };
         let face = Face { bbox, score: 0.9, landmarks: [Point { x: 50.0, y: 50.0 }; 5] };
-        let likeness = Similarity::new(0.1).expect("a cosine");
-        let scores = Scores { best: 0, likeness, lead: 0.0, confidence: 0.1 };
+        let similarity = Similarity::new(0.1).expect("a cosine");
+        let scores = Scores { best: 0, similarity, margin: 0.0, confidence: 0.1 };
         let opinion = Some(Opinion::Stranger { scores });
         let mut sighting = Sighting { captured: frame.captured(), ..Sighting::default() };
         let seen = Seen { face, quality: Quality::default(), opinion, flaw: None };
@@ -80,7 +80,7 @@ fn run(frames: u64) -> usize {
     let stages = Stages {
         camera: Box::new(Stranger { frames, next: 0 }),
         watch: CameraWatchSettings { fault_after: std::time::Duration::from_secs(2), dark_below: 6.0 },
-        eyes: Box::new(Stranger { frames: 0, next: 0 }),
+        analyzer: Box::new(Stranger { frames: 0, next: 0 }),
         keeper,
     };
     let outcome = lockstep::run(stages, &Stop::new());

@@ -14,7 +14,7 @@ use lintel_core::embed::Embedding;
 use serde::{Deserialize, Serialize};
 
 use crate::statistics::Rate;
-use crate::train::calibration::{Bars, bars_for};
+use crate::train::calibration::{Thresholds, thresholds_for};
 
 /// One way of telling people apart: a unit feature `[dim]` → a score for each person `[N]`, more is more like.
 pub type Scorer<'a> = Box<dyn Fn(&[f32]) -> Vec<f32> + Send + Sync + 'a>;
@@ -50,9 +50,9 @@ pub struct Measured {
     pub name: String,
     /// Held-out photos whose person has the highest score.
     pub rank_1: Rate,
-    /// Held-out photos that are not named, or misnamed, with bars for the target FPIR.
+    /// Held-out photos that are not named, or misnamed, with thresholds for the target FPIR.
     pub fnir: Rate,
-    /// Strangers who are named with these bars.
+    /// Strangers who are named with these thresholds.
     pub fpir: Rate,
 }
 
@@ -68,43 +68,48 @@ impl Data {
     }
 }
 
-/// Rank-1 accuracy, and the misses with bars for `target` on score and lead.
+/// Rank-1 accuracy, and the misses with thresholds for `target` on score and margin.
 ///
-/// Bars are set on one half of strangers and held-out photos and measured on the other, both ways round, so that every
-/// trial counts once and none set the bars that it was measured with. Half the strangers must be able to show the target, or the bars let none of them pass.
+/// Thresholds are set on one half of strangers and held-out photos and measured on the other, both ways round, so that every
+/// trial counts once and none set the thresholds that it was measured with. Half the strangers must be able to show the target, or the thresholds let none of them pass.
 #[must_use]
 pub fn measure(name: &str, scorer: &Scorer<'_>, data: &Data, target: f64) -> Measured {
-    let mut mated: Vec<(Bars, bool)> = data
+    let mut mated: Vec<(Thresholds, bool)> = data
         .held_out
         .iter()
         .map(|photo| {
-            let (best, bars) = top(&scorer(photo.face.vector()));
-            (bars, best == photo.row)
+            let (best, thresholds) = top(&scorer(photo.face.vector()));
+            (thresholds, best == photo.row)
         })
         .collect();
-    let mut others: Vec<Bars> = data.strangers.iter().map(|face| top(&scorer(face.vector())).1).collect();
-    // Bars are on cosines; logits keep their order when they are shrunk to the same range.
-    let largest = |largest: f32, bars: &Bars| largest.max(bars.likeness.abs()).max(bars.lead / 2.0);
-    let scale = mated.iter().map(|(bars, _)| bars).chain(&others).fold(1.0, largest);
-    for bars in mated.iter_mut().map(|(bars, _)| bars).chain(&mut others) {
-        *bars = Bars { likeness: bars.likeness / scale, lead: bars.lead / scale };
+    let mut others: Vec<Thresholds> = data.strangers.iter().map(|face| top(&scorer(face.vector())).1).collect();
+    // Thresholds are on cosines; logits keep their order when they are shrunk to the same range.
+    let largest =
+        |largest: f32, thresholds: &Thresholds| largest.max(thresholds.similarity.abs()).max(thresholds.margin / 2.0);
+    let scale = mated.iter().map(|(thresholds, _)| thresholds).chain(&others).fold(1.0, largest);
+    for thresholds in mated.iter_mut().map(|(thresholds, _)| thresholds).chain(&mut others) {
+        *thresholds = Thresholds { similarity: thresholds.similarity / scale, margin: thresholds.margin / scale };
     }
     let (mut missed, mut named) = (0, 0);
     for half in 0..2 {
         let sets = |place: &usize| place % 2 == half;
-        let of = |all: &[Bars], setting: bool| -> Vec<Bars> {
-            all.iter().enumerate().filter(|(place, _)| sets(place) == setting).map(|(_, bars)| *bars).collect()
+        let of = |all: &[Thresholds], setting: bool| -> Vec<Thresholds> {
+            all.iter()
+                .enumerate()
+                .filter(|(place, _)| sets(place) == setting)
+                .map(|(_, thresholds)| *thresholds)
+                .collect()
         };
-        let right: Vec<Bars> = mated
+        let right: Vec<Thresholds> = mated
             .iter()
             .enumerate()
             .filter(|(place, (_, right))| sets(place) && *right)
-            .map(|(_, (bars, _))| *bars)
+            .map(|(_, (thresholds, _))| *thresholds)
             .collect();
-        let bars = bars_for(&of(&others, true), &right, target);
-        let named_right = |(got, right): &(Bars, bool)| *right && got.passes(bars);
+        let thresholds = thresholds_for(&of(&others, true), &right, target);
+        let named_right = |(got, right): &(Thresholds, bool)| *right && got.passes(thresholds);
         missed += mated.iter().enumerate().filter(|(place, trial)| !sets(place) && !named_right(trial)).count();
-        named += of(&others, false).iter().filter(|got| got.passes(bars)).count();
+        named += of(&others, false).iter().filter(|got| got.passes(thresholds)).count();
     }
     Measured {
         name: name.to_owned(),
@@ -114,9 +119,9 @@ pub fn measure(name: &str, scorer: &Scorer<'_>, data: &Data, target: f64) -> Mea
     }
 }
 
-/// The best row, its score, and its lead over the next.
+/// The best row, its score, and its margin over the next.
 #[must_use]
-pub fn top(scores: &[f32]) -> (usize, Bars) {
+pub fn top(scores: &[f32]) -> (usize, Thresholds) {
     let (mut best, mut first, mut second) = (0, f32::NEG_INFINITY, f32::NEG_INFINITY);
     for (row, &score) in scores.iter().enumerate() {
         if score > first {
@@ -125,7 +130,7 @@ pub fn top(scores: &[f32]) -> (usize, Bars) {
             second = score;
         }
     }
-    (best, Bars { likeness: first, lead: if second.is_finite() { first - second } else { 0.0 } })
+    (best, Thresholds { similarity: first, margin: if second.is_finite() { first - second } else { 0.0 } })
 }
 
 /// Scores by cosine with one unit row for each person: the fine-tuned table, prompts, class means.
@@ -147,7 +152,7 @@ fn fit(scorer: &dyn Fn(&[f32]) -> Vec<f32>, photos: &[&Photo]) -> (usize, f64) {
     let (mut right, mut sum) = (0, 0.0);
     for photo in photos {
         let logits = scorer(photo.face.vector());
-        let (best, Bars { likeness: most, .. }) = top(&logits);
+        let (best, Thresholds { similarity: most, .. }) = top(&logits);
         right += usize::from(best == photo.row);
         let all: f64 = logits.iter().map(|logit| f64::from(logit - most).exp()).sum();
         sum += f64::from(logits[photo.row] - most) - all.ln();

@@ -18,8 +18,10 @@ pub use bench::{BenchAction, BenchArgs, BenchBaselinesArgs, BenchData, BenchTabl
 pub use compute::{ComputeArg, ComputeArgs, PrecisionArg};
 pub use doors::{DeviceAction, DeviceArgs, KeysAction, KeysArgs, PushArgs, RoleArg, SiteArgs};
 pub use models::{ExportArgs, Int8Args, PacksAction, PacksArgs, QuantizeArgs};
-pub use people::{BarsArgs, DemoArgs, EvaluateArgs, IngestArgs, LossArg, RenderArgs, ReportArgs, RuleArg, TrainArgs};
-pub use tables::{AuditArgs, NewBarsArgs, TableAction, TableAddArgs, TableArgs, TableRemoveArgs, TableShowArgs};
+pub use people::{
+    DemoArgs, EvaluateArgs, IngestArgs, LossArg, RenderArgs, ReportArgs, RuleArg, ThresholdsArgs, TrainArgs,
+};
+pub use tables::{AuditArgs, NewThresholdsArgs, TableAction, TableAddArgs, TableArgs, TableRemoveArgs, TableShowArgs};
 
 /// Photos in, a bundle for the door out.
 ///

@@ -1,7 +1,6 @@
 //! One module per verb: checks its input, takes its output folder, calls the parts, says what came of it.
 
 pub mod audit;
-pub mod bars;
 pub mod bench;
 pub mod completions;
 pub mod compute;
@@ -19,6 +18,7 @@ pub mod render;
 pub mod report;
 pub mod runtime;
 pub mod table;
+pub mod thresholds;
 pub mod train;
 
 use std::path::Path;

@@ -1,6 +1,6 @@
 //! Recordings → what the door would have done, and how often that was right.
 //!
-//! Frames go through the very code that runs at the door (`Vision`, `Decider`, `Door`) in virtual time: the clock is the
+//! Frames go through the very code that runs at the door (`FaceAnalyzer`, `Decider`, `Door`) in virtual time: the clock is the
 //! recording's own, so the same bundle and recordings give the same figures on every machine.
 //!
 //! One recording is one transaction of one participant. *Mated*: the person is in the table. A stranger, or someone
@@ -16,10 +16,10 @@ pub mod visit;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use lintel_core::decision::VoteSettings;
 use lintel_core::door::DoorSettings;
 use lintel_core::quality::QualityLimits;
 use lintel_core::table::{Calibration, Rule, Table};
-use lintel_core::verdict::VoteSettings;
 use lintel_formats::recording::{Recording, RecordingError};
 use serde::{Deserialize, Serialize};
 
@@ -82,7 +82,7 @@ pub struct Report {
     pub encoder: String,
     /// The table's rule.
     pub rule: Rule,
-    /// How its bars were set.
+    /// How its thresholds were set.
     pub calibration: Option<Calibration>,
     /// How the door was set up.
     pub setup: Setup,
@@ -92,9 +92,9 @@ pub struct Report {
     pub figures: Figures,
     /// By recording.
     pub participants: Vec<Participant>,
-    /// Both rules as their bars are moved: first over frames, then over whole visits.
+    /// Both rules as their thresholds are moved: first over frames, then over whole visits.
     pub curves: Vec<ErrorCurve>,
-    /// The paper's rule and the table's bars on the same looks; `None` for a table with the paper's rule.
+    /// The paper's rule and the table's thresholds on the same looks; `None` for a table with the paper's rule.
     pub comparison: Option<Comparison>,
     /// By yaw, distance, light and the recordings' tags.
     pub slices: Vec<Slice>,
@@ -102,16 +102,16 @@ pub struct Report {
     pub growth: Option<Growth>,
 }
 
-/// One rule's error rates as its bar is moved.
+/// One rule's error rates as its threshold is moved.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ErrorCurve {
-    /// What the bar is on.
+    /// What the threshold is on.
     pub rule: String,
     /// Whether whole visits are counted, instead of frames.
     pub of_visits: bool,
-    /// Where the bar stands.
-    pub at_the_bar: Errors,
-    /// From the lowest bar to the highest.
+    /// Where the threshold stands.
+    pub at_the_threshold: Errors,
+    /// From the lowest threshold to the highest.
     pub points: Vec<Point>,
 }
 
@@ -144,7 +144,7 @@ pub fn measure(visits: &[Visit], table: &Table, setup: &Setup) -> Result<Measure
         curves.push(ErrorCurve {
             rule: family.name().to_owned(),
             of_visits: false,
-            at_the_bar: family.errors(&trials),
+            at_the_threshold: family.errors(&trials),
             points: family.curve_of_looks(&trials),
         });
     }
@@ -152,7 +152,7 @@ pub fn measure(visits: &[Visit], table: &Table, setup: &Setup) -> Result<Measure
         curves.push(ErrorCurve {
             rule: family.name().to_owned(),
             of_visits: true,
-            at_the_bar: family.errors_of_visits(visits, table, setup)?,
+            at_the_threshold: family.errors_of_visits(visits, table, setup)?,
             points: family.curve_of_visits(&trials, visits, table, setup)?,
         });
     }
@@ -187,7 +187,7 @@ pub enum EvaluateError {
     None(PathBuf),
     /// The models.
     #[error("{recording}: {reason}")]
-    Vision {
+    Analyzer {
         /// Where it happened.
         recording: String,
         /// What was said.
@@ -205,7 +205,7 @@ impl From<EvaluateError> for Failure {
     fn from(error: EvaluateError) -> Self {
         match error {
             EvaluateError::Interrupted(failure) => failure,
-            EvaluateError::Vision { .. } => Self::work(error),
+            EvaluateError::Analyzer { .. } => Self::work(error),
             _ => Self::input(error),
         }
     }

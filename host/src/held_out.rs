@@ -1,6 +1,6 @@
 //! What the encoder made of photos that training did not see ⇄ `held-out.lintel`.
 //!
-//! A table's bars are set by these, so that somebody can join a table, or leave it, and the bars be set anew without the
+//! A table's thresholds are set by these, so that somebody can join a table, or leave it, and the thresholds be set anew without the
 //! others' photos. The file stays on the workstation: a bundle does not have it.
 
 use lintel_core::embed::{Embedding, EncoderId};

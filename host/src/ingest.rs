@@ -335,8 +335,8 @@ fn pick(faces: &[Face]) -> Result<&Face, (Reason, String)> {
     let side = |face: &Face| face.bbox.area().max(0.0).sqrt();
     let largest = faces.iter().max_by(|a, b| side(a).total_cmp(&side(b)));
     let largest = largest.ok_or((Reason::NoFace, "the detector finds none".to_owned()))?;
-    let bar = side(largest) * COMPARABLE_SIDE;
-    let comparable = faces.iter().filter(|face| side(face) >= bar).count();
+    let threshold = side(largest) * COMPARABLE_SIDE;
+    let comparable = faces.iter().filter(|face| side(face) >= threshold).count();
     if comparable > 1 {
         return Err((Reason::TwoFaces, format!("{comparable} faces of comparable size")));
     }

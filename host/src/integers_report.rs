@@ -19,7 +19,7 @@ pub type Shown<'a> = (&'static str, &'a [u8], &'a [u8], &'a Report);
 
 /// Runs of each model, in turns, behind a time on the page.
 const RUNS: usize = 30;
-/// Bars of a chart of operators; the rest is one bar.
+/// Thresholds of a chart of operators; the rest is one threshold.
 const MOST_BARS: usize = 9;
 
 /// What a model takes to run.
@@ -151,8 +151,8 @@ fn section(name: &str, report: &Report, before: &Cost, after: &Cost) -> String {
     );
     text.push_str("<h3>Where the time goes</h3>");
     let longest = before.operators.iter().chain(&after.operators).map(|o| o.1).fold(1e-9, f64::max);
-    text.push_str(&bars("float, ms a run by operator", &before.operators, longest, "#8c929c"));
-    text.push_str(&bars("integers, ms a run by operator", &after.operators, longest, "#188056"));
+    text.push_str(&thresholds("float, ms a run by operator", &before.operators, longest, "#8c929c"));
+    text.push_str(&thresholds("integers, ms a run by operator", &after.operators, longest, "#188056"));
     text.push_str("<h3>What each layer costs when it alone is in integers</h3>");
     text.push_str(&layers(report));
     text.push_str("<h3>Outputs</h3><table><tr><th>output<th>cosine, mean<th>least<th>pooled<th>SQNR</tr>");
@@ -171,8 +171,8 @@ fn section(name: &str, report: &Report, before: &Cost, after: &Cost) -> String {
     text
 }
 
-/// Horizontal bars, as a picture inside the page.
-fn bars(title: &str, values: &[(String, f64)], longest: f64, colour: &str) -> String {
+/// Horizontal thresholds, as a picture inside the page.
+fn thresholds(title: &str, values: &[(String, f64)], longest: f64, colour: &str) -> String {
     let height = 26 + 20 * values.len();
     let mut svg = format!(
         "<svg role=\"img\" width=\"640\" height=\"{height}\" font-size=\"12\"><text x=\"0\" y=\"14\" \
@@ -196,7 +196,7 @@ fn bars(title: &str, values: &[(String, f64)], longest: f64, colour: &str) -> St
     svg
 }
 
-/// A table with a bar for each layer's noise.
+/// A table with a threshold for each layer's noise.
 fn layers(report: &Report) -> String {
     let mut text = String::from(
         "<table><tr><th>layer<th>operator<th>signal to noise of its output<th>cosine of the model alone<th></tr>",

@@ -1,4 +1,4 @@
-//! Curves and counts → pictures: the loss over the epochs, error rates by bar, who was taken for whom.
+//! Curves and counts → pictures: the loss over the epochs, error rates by threshold, who was taken for whom.
 
 mod axis;
 mod confusion;

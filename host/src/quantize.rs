@@ -9,7 +9,7 @@
 //! 3. [`equalize`]: channels that share a scale reach alike.
 //! 4. [`calibrate`], [`range`]: what each value is on real pictures → its scale.
 //! 5. [`plan`], [`weights`], [`rewrite`]: which nodes, which integers, which graph.
-//! 6. [`sensitivity`], [`fidelity`]: what each layer costs, and the fewest in float that meet the bar. A model that
+//! 6. [`sensitivity`], [`fidelity`]: what each layer costs, and the fewest in float that meet the threshold. A model that
 //!    misses it is an error, never a file.
 //! 7. [`kernels`]: what ONNX Runtime makes of it.
 
@@ -123,16 +123,16 @@ pub enum QuantizeError {
         /// How many there are.
         got: usize,
     },
-    /// The bar can't be met.
+    /// The threshold can't be met.
     #[error(
-        "the model in integers has cosine {got:.4} with the original, wanted {bar}; with any of its {layers} layers in \
+        "the model in integers has cosine {got:.4} with the original, wanted {threshold}; with any of its {layers} layers in \
          float it still misses; nothing was written"
     )]
     Misses {
         /// The worst cosine with all layers in integers.
         got: f64,
-        /// The bar.
-        bar: f64,
+        /// The threshold.
+        threshold: f64,
         /// Layers of the model.
         layers: usize,
     },
@@ -184,7 +184,7 @@ pub struct Report {
     pub kernels: Kernels,
 }
 
-/// A model that met the bar.
+/// A model that met the threshold.
 #[derive(Clone, Debug)]
 pub struct Quantized {
     /// The file.
@@ -243,7 +243,7 @@ impl Builder<'_> {
 /// Quantises a model with one input. `samples` are fed to it as they are; every fourth is held out to judge by.
 ///
 /// # Errors
-/// [`QuantizeError`]; [`QuantizeError::Misses`] when no choice of layers meets the bar.
+/// [`QuantizeError`]; [`QuantizeError::Misses`] when no choice of layers meets the threshold.
 pub fn quantize(
     onnx: &[u8],
     samples: &[Array],
@@ -288,8 +288,8 @@ pub fn quantize(
         form,
     };
     let mut reports = sensitivity::alone(&builder, &judges, &wanted, runtime, progress)?;
-    let bar = settings.min_cosine;
-    let found = sensitivity::fewest_in_float(&builder, &reports, &judges, &wanted, bar, runtime, progress)?;
+    let threshold = settings.min_cosine;
+    let found = sensitivity::fewest_in_float(&builder, &reports, &judges, &wanted, threshold, runtime, progress)?;
     for (report, layer) in reports.iter_mut().zip(&layers) {
         report.quantized = !found.float.contains(&layer.node);
     }

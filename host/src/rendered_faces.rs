@@ -48,7 +48,7 @@ pub struct Acquaintance {
 }
 
 /// The models that look, as at the door: a pair for each processor, since rendering takes longer than looking.
-pub struct Eyes {
+pub struct Analyzer {
     pairs: Vec<Pair>,
     encoder: EncoderId,
     dim: usize,
@@ -60,7 +60,7 @@ struct Pair {
     limits: QualityLimits,
 }
 
-impl Eyes {
+impl Analyzer {
     /// Opens the models, as often as there are threads to work with.
     ///
     /// # Errors

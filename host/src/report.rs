@@ -203,8 +203,8 @@ fn evaluated(folder: &Path) -> Result<String, ReportError> {
     text.push_str(&table(&["", ""], &rows));
     for (file, alt) in [
         ("confusion.png", "who was taken for whom"),
-        ("det.png", "errors as the bar moves"),
-        ("by-bar.png", "errors by the bar on likeness"),
+        ("det.png", "errors as the threshold moves"),
+        ("by-threshold.png", "errors by the threshold on similarity"),
         ("scores.png", "the scores of enrolled people and of strangers"),
     ] {
         text.push_str(&picture(&folder.join(file), alt)?);
@@ -228,7 +228,7 @@ fn evaluated(folder: &Path) -> Result<String, ReportError> {
     Ok(text)
 }
 
-/// The paper's rule against the table's bars, on this report's looks and on grown tables.
+/// The paper's rule against the table's thresholds, on this report's looks and on grown tables.
 fn rules_compared(report: &evaluate::Report) -> String {
     let grown = report.growth.iter().flat_map(|growth| &growth.sizes).map(|size| {
         (format!("{} × {} people who do not exist", size.tables, size.comparison.people), &size.comparison)
@@ -247,7 +247,7 @@ fn rules_compared(report: &evaluate::Report) -> String {
                 compared.calibrated.fnir.text(),
                 compared.calibrated.fpir.text(),
                 compared.paper_at_equal_fnir.fpir.text(),
-                share(compared.ratio_where_bars_stand()),
+                share(compared.ratio_where_thresholds_stand()),
             ]
         })
         .collect();
@@ -258,10 +258,10 @@ fn rules_compared(report: &evaluate::Report) -> String {
         "frames",
         "80 % rule: FNIR",
         "80 % rule: FPIR",
-        "bars at that FNIR: FPIR",
+        "thresholds at that FNIR: FPIR",
         "ratio",
-        "bars where they stand: FNIR",
-        "bars where they stand: FPIR",
+        "thresholds where they stand: FNIR",
+        "thresholds where they stand: FPIR",
         "confidence at that FNIR: FPIR",
         "ratio",
     ];
@@ -298,9 +298,9 @@ fn visited(folder: &Path) -> Result<String, ReportError> {
 pub(crate) fn rule(rule: Rule) -> String {
     match rule {
         Rule::Paper { confidence } => format!("the paper's: confidence at least {confidence:.2}"),
-        Rule::Calibrated { likeness, lead } => format!(
-            "likeness at least {likeness:.3}, less what a person's photos lack in likeness to each other, and lead at least \
-             {lead:.3}"
+        Rule::Calibrated { similarity, margin } => format!(
+            "similarity at least {similarity:.3}, less what a person's photos lack in similarity to each other, and margin at least \
+             {margin:.3}"
         ),
     }
 }

@@ -1,4 +1,4 @@
-//! Faces of people who may not pass → embeddings that a table's bars are set by.
+//! Faces of people who may not pass → embeddings that a table's thresholds are set by.
 //!
 //! From an ingested folder, or of people who do not exist. Every trial is another person: photos of one person resemble each
 //! other, and a bound that took them for as many trials would claim too much. As at the door, a person's looks are put
@@ -16,7 +16,7 @@ use crate::failure::Failure;
 use crate::ingest::{Crop, IngestError, People};
 use crate::people::folded;
 use crate::rendered::cohort;
-use crate::rendered_faces::{CHUNK, Eyes, Visitor};
+use crate::rendered_faces::{Analyzer, CHUNK, Visitor};
 
 /// The most people that are rendered for a target; a lower one takes real photos.
 pub const MOST_RENDERED: usize = 20_000;
@@ -144,7 +144,7 @@ impl Cohort {
     pub fn grow(
         &mut self,
         wanted: usize,
-        eyes: &mut Eyes,
+        eyes: &mut Analyzer,
         mut on_person: impl FnMut() -> Result<(), Failure>,
     ) -> Result<(), StrangersError> {
         if wanted > MOST_RENDERED {

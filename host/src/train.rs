@@ -2,7 +2,7 @@
 //!
 //! The image encoder is frozen, so its features are computed once, by the caller. What is trained is the text encoder:
 //! each person's prompt becomes a class embedding, and softmax cross-entropy, or another loss, pulls a photo's feature towards the
-//! prompt of the person it shows, as does a term for likeness that the paper doesn't have. The result is one unit row per person, and a table needs nothing else.
+//! prompt of the person it shows, as does a term for similarity that the paper doesn't have. The result is one unit row per person, and a table needs nothing else.
 //!
 //! The same features, names, weights and [`Settings`] give the same result bit for bit on one machine's processor, whether
 //! the run was interrupted and resumed or not. On a GPU they give it to within rounding: there the fastest of several
@@ -11,10 +11,10 @@
 pub mod calibration;
 mod checkpoint;
 mod classes;
-pub mod cohesion;
 mod compute;
 mod data;
 mod gradients;
+pub mod intra_class;
 mod learner;
 mod loss;
 mod schedule;
@@ -35,7 +35,7 @@ use learner::Learner;
 
 /// The prompt of the paper; `{name}` is the person's name.
 pub const TEMPLATE: &str = "This is the image of a person named {name}";
-/// Weight of the likeness term unless asked otherwise; cross-entropy fades as it is met, so it matters little.
+/// Weight of the similarity term unless asked otherwise; cross-entropy fades as it is met, so it matters little.
 const LIKENESS: f32 = 1.0;
 /// Prompts whose graph is in memory at once, unless asked otherwise: larger chunks are hardly faster.
 pub const CHUNK: usize = 128;
@@ -63,8 +63,8 @@ pub struct Settings {
     #[serde(default)]
     pub loss: Loss,
     /// Weight of the pull towards each person's photos beside cross-entropy, 0 to 1000; 0 is the paper's loss. It is
-    /// what makes a bar on likeness work: see the module `loss`.
-    pub likeness: f32,
+    /// what makes a threshold on similarity work: see the module `loss`.
+    pub similarity: f32,
     /// Whether the factor between cosine and logit is trained.
     pub logit_scale: LogitScale,
     /// Prompts whose graph is in memory at once, at least 1. It bounds memory and changes no more than rounding; more
@@ -163,7 +163,7 @@ impl Default for Settings {
             seed: 1,
             held_out: 0.2,
             loss: Loss::default(),
-            likeness: LIKENESS,
+            similarity: LIKENESS,
             logit_scale: LogitScale::Trained,
             chunk: CHUNK,
             classes_per_step: 0,

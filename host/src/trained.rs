@@ -46,7 +46,7 @@ pub struct TrainReport {
     pub curve: Vec<EpochFigures>,
     /// The table's rule.
     pub rule: Rule,
-    /// How the rule's bars were set; absent for the paper's rule.
+    /// How the rule's thresholds were set; absent for the paper's rule.
     pub calibration: Option<Calibration>,
     /// How the encoder was quantised; absent when it runs in float.
     #[serde(default)]

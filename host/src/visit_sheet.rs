@@ -118,10 +118,10 @@ fn told(face: &LookedAt, table: &Table) -> (Colour, String) {
     const NOBODY: Colour = [255, 170, 80];
     match face.outcome {
         Outcome::Unfit => (NOBODY, format!("face {:.2}", face.score)),
-        Outcome::Compared { person, likeness, .. } => {
+        Outcome::Compared { person, similarity, .. } => {
             let name = person.and_then(|id| table.person(id)).map(|person| person.name.as_str());
             let colour = if name.is_some() { NAMED } else { NOBODY };
-            (colour, format!("{} {:.2}", name.unwrap_or("nobody"), likeness.get()))
+            (colour, format!("{} {:.2}", name.unwrap_or("nobody"), similarity.get()))
         }
     }
 }

@@ -2,11 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
+use lintel_core::decision::{Decision, Verdict};
 use lintel_core::door::Strike;
 use lintel_core::screen::Screen;
 use lintel_core::table::Table;
 use lintel_core::time::Uptime;
-use lintel_core::verdict::{Decision, Verdict};
 use lintel_wire::event::{self, Event, EventKind, Look, WireError};
 use serde::{Deserialize, Serialize};
 

@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, anyhow};
 use lintel::cli::{
-    BarsArgs, ComputeArgs, ExportArgs, IngestArgs, Int8Args, LossArg, Output, PackArgs, RenderArgs, RuleArg, TrainArgs,
+    ComputeArgs, ExportArgs, IngestArgs, Int8Args, LossArg, Output, PackArgs, RenderArgs, RuleArg, ThresholdsArgs,
+    TrainArgs,
 };
 use lintel::commands::{export, ingest, render, train};
 use lintel::console::Console;
@@ -122,7 +123,7 @@ fn make(folder: &Path) -> Result<()> {
         margin: None,
         seed: 1,
         template: TEMPLATE.into(),
-        bars: BarsArgs { strangers: None, target_fpir: TARGET_FPIR },
+        thresholds: ThresholdsArgs { strangers: None, target_fpir: TARGET_FPIR },
         rule: RuleArg::Calibrated,
         revision: 1,
         fresh: true,

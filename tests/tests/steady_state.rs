@@ -12,19 +12,19 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use lintel_core::align::CROP;
+use lintel_core::decision::Sighting;
 use lintel_core::frame::Frame;
 use lintel_core::quality::QualityLimits;
-use lintel_core::verdict::Sighting;
 use lintel_edge::camera::replay::{Pace, Replay};
 use lintel_edge::clock::Stop;
 use lintel_edge::config::Config;
 use lintel_edge::display::NoDisplay;
 use lintel_edge::events::WireFile;
 use lintel_edge::pipeline::keeper::{Keeper, KeeperParts, Names};
-use lintel_edge::pipeline::{End, Eyes, Stages, lockstep};
+use lintel_edge::pipeline::{Analyzer, End, Stages, lockstep};
 use lintel_edge::relay::sim::{SimRelay, SimSettings};
 use lintel_formats::recording::Recording;
-use lintel_inference::{LoadedBundle, Options, Vision, session};
+use lintel_inference::{FaceAnalyzer, LoadedBundle, Options, session};
 use lintel_tests::recordings::recording;
 use lintel_tests::scenario::{Visit, Who};
 use lintel_tests::world::World;
@@ -105,15 +105,15 @@ struct Mark {
     bytes_held: isize,
 }
 
-/// Eyes that note the heap after every look.
+/// Analyzer that note the heap after every look.
 struct Noting {
-    vision: Vision,
+    vision: FaceAnalyzer,
     marks: Arc<Mutex<Vec<Mark>>>,
 }
 
-impl Eyes for Noting {
+impl Analyzer for Noting {
     fn look(&mut self, frame: &Frame<'_>) -> Result<Sighting, String> {
-        let sighting = Eyes::look(&mut self.vision, frame)?;
+        let sighting = Analyzer::look(&mut self.vision, frame)?;
         let stats = HEAP.stats();
         let mark = Mark {
             compared: sighting.seen.iter().filter(|seen| seen.opinion.is_some()).count(),
@@ -133,7 +133,7 @@ fn main() {
     let folder = tempfile::tempdir().expect("a folder");
     let options = Options { threads: 1, ..Options::default() };
     let others = Others::count(&path, &world.bundle(), &options);
-    let vision = Vision::open(&world.bundle(), &options, QualityLimits::default()).expect("the bundle opens");
+    let vision = FaceAnalyzer::open(&world.bundle(), &options, QualityLimits::default()).expect("the bundle opens");
     let marks = Arc::new(Mutex::new(Vec::with_capacity(100_000)));
     let config = Config::default();
     let keeper = Keeper::new(KeeperParts {
@@ -150,7 +150,7 @@ fn main() {
     let stages = Stages {
         camera: Box::new(camera),
         watch: config.camera_watch(),
-        eyes: Box::new(Noting { vision, marks: Arc::clone(&marks) }),
+        analyzer: Box::new(Noting { vision, marks: Arc::clone(&marks) }),
         keeper,
     };
     let outcome = lockstep::run(stages, &Stop::new());

@@ -5,12 +5,12 @@ use std::thread;
 use std::time::Duration;
 
 use image::{Rgb, RgbImage};
+use lintel_core::decision::Sighting;
 use lintel_core::door::Strike;
 use lintel_core::geometry::Rect;
 use lintel_core::quality::QualityLimits;
 use lintel_core::screen::Screen;
-use lintel_core::verdict::Sighting;
-use lintel_inference::{LoadedBundle, Vision};
+use lintel_inference::{FaceAnalyzer, LoadedBundle};
 
 use super::{Checks, Extra, Mark};
 use crate::camera::v4l2::V4l2Camera;
@@ -93,14 +93,15 @@ fn look(
     checks: &mut Checks,
 ) {
     let limits = QualityLimits::default();
-    let looked = Vision::new(bundle, &inference(options), limits).map_err(|e| e.to_string()).and_then(|mut vision| {
-        let frame = picture.frame().map_err(|e| e.to_string())?;
-        // Once to warm up, once for the time.
-        vision.look(&frame).map_err(|e| e.to_string())?;
-        let before = clock.now();
-        let sighting = vision.look(&frame).map_err(|e| e.to_string())?;
-        Ok((sighting, clock.now().since(before)))
-    });
+    let looked =
+        FaceAnalyzer::new(bundle, &inference(options), limits).map_err(|e| e.to_string()).and_then(|mut vision| {
+            let frame = picture.frame().map_err(|e| e.to_string())?;
+            // Once to warm up, once for the time.
+            vision.look(&frame).map_err(|e| e.to_string())?;
+            let before = clock.now();
+            let sighting = vision.look(&frame).map_err(|e| e.to_string())?;
+            Ok((sighting, clock.now().since(before)))
+        });
     let (sighting, took) = match looked {
         Ok(looked) => looked,
         Err(e) => return checks.bad("faces", &e, "see the lines about bundle and models"),

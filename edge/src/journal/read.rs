@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use lintel_wire::journal::Record;
-use lintel_wire::journal::row::Row;
+use lintel_wire::audit::Record;
+use lintel_wire::audit::row::Row;
 use redb::Database;
 
 use super::store::read_page;

@@ -8,10 +8,10 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use lintel_core::decision::Verdict;
 use lintel_core::time::Uptime;
-use lintel_core::verdict::Verdict;
+use lintel_wire::audit::Entry;
 use lintel_wire::event::{Event, EventKind};
-use lintel_wire::journal::Entry;
 
 use super::Journal;
 use crate::events::{EventError, Sink};
@@ -88,11 +88,11 @@ impl JournalSink {
             }
             EventKind::Decision(decision) => {
                 let scores = &decision.scores;
-                let (revision, likeness) = (self.revision, scores.likeness);
-                let (lead, confidence) = (scores.lead, scores.confidence);
+                let (revision, similarity) = (self.revision, scores.similarity);
+                let (margin, confidence) = (scores.margin, scores.confidence);
                 match decision.verdict {
-                    Verdict::Known(person) => Entry::Recognised { person, revision, likeness, lead, confidence },
-                    Verdict::Stranger => Entry::NotRecognised { revision, likeness, lead, confidence },
+                    Verdict::Known(person) => Entry::Recognised { person, revision, similarity, margin, confidence },
+                    Verdict::Stranger => Entry::NotRecognised { revision, similarity, margin, confidence },
                 }
             }
             EventKind::Relay(strike) => Entry::Relay(*strike),

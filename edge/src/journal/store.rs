@@ -4,7 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 use lintel_core::time::Uptime;
-use lintel_wire::journal::{Entry, JournalError, Record, chained};
+use lintel_wire::audit::{Entry, JournalError, Record, chained};
 use lintel_wire::link::Hash;
 use redb::{Database, ReadableDatabase as _, ReadableTable as _, TableDefinition};
 

@@ -7,7 +7,7 @@ use lintel_core::door::{Fault, Strike};
 use lintel_core::embed::Similarity;
 use lintel_core::table::PersonId;
 
-use lintel_wire::journal::{Record, chained};
+use lintel_wire::audit::{Record, chained};
 
 use super::*;
 
@@ -29,12 +29,12 @@ fn all(journal: &Journal) -> Vec<Entry> {
 }
 
 fn refusal() -> Entry {
-    Entry::NotRecognised { revision: 1, likeness: Similarity::new(0.1).unwrap(), lead: 0.0, confidence: 0.1 }
+    Entry::NotRecognised { revision: 1, similarity: Similarity::new(0.1).unwrap(), margin: 0.0, confidence: 0.1 }
 }
 
 fn recognised() -> Entry {
-    let likeness = Similarity::new(0.9).unwrap();
-    Entry::Recognised { person: PersonId(1), revision: 1, likeness, lead: 0.3, confidence: 0.9 }
+    let similarity = Similarity::new(0.9).unwrap();
+    Entry::Recognised { person: PersonId(1), revision: 1, similarity, margin: 0.3, confidence: 0.9 }
 }
 
 #[test]

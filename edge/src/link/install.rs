@@ -11,7 +11,7 @@ use lintel_core::quality::QualityLimits;
 use lintel_core::table::PersonId;
 use lintel_formats::bundle::{self, Manifest};
 use lintel_formats::reference::{REFERENCE, Reference};
-use lintel_inference::{LoadedBundle, RuntimeError, Vision};
+use lintel_inference::{FaceAnalyzer, LoadedBundle, RuntimeError};
 use lintel_link::{Fingerprint, receipt};
 use lintel_wire::event::Started;
 use lintel_wire::link::{Hash, Receipt, Refusal, Statement, Wanted};
@@ -30,7 +30,7 @@ const HANDOVER: Duration = Duration::from_secs(10);
 
 /// A bundle that was loaded from its slot, and did what it should.
 struct Proved {
-    vision: Vision,
+    vision: FaceAnalyzer,
     running: Running,
 }
 
@@ -231,7 +231,8 @@ impl Device {
         let unusable = |what: &dyn std::fmt::Display| Refused::new(Refusal::Bundle, what.to_string());
         let loaded = LoadedBundle::load(dir).map_err(|e| unusable(&e))?;
         let (manifest, table) = (loaded.manifest.clone(), loaded.table.clone());
-        let mut vision = Vision::new(loaded, &self.inference, QualityLimits::default()).map_err(|e| unusable(&e))?;
+        let mut vision =
+            FaceAnalyzer::new(loaded, &self.inference, QualityLimits::default()).map_err(|e| unusable(&e))?;
         if let Some(reference) = reference {
             let embed = |crop: &[u8]| -> Result<Embedding, RuntimeError> { vision.embed(crop) };
             reference.verify(embed, &table).map_err(|e| Refused::new(Refusal::Proof, e.to_string()))?;
@@ -276,7 +277,7 @@ impl Device {
         let gone = self.people().into_iter().filter(|id| !stay.contains(id)).collect::<Vec<_>>();
         // At once, and not only with the next frame: somebody's votes may be complete but for one.
         self.exchange.shut_out(gone);
-        let replacement = Replacement { eyes: Box::new(vision), names, started };
+        let replacement = Replacement { analyzer: Box::new(vision), names, started };
         if !self.exchange.offer(replacement, HANDOVER) {
             tracing::warn!("link: the pipeline looks at no frames; it takes the new bundle with the next one");
         }

@@ -11,13 +11,13 @@ use lintel_core::table::PersonId;
 use lintel_core::time::Uptime;
 use lintel_wire::event::Started;
 
-use super::Eyes;
+use super::Analyzer;
 use super::keeper::Names;
 
 /// What is to run from now on.
 pub struct Replacement {
     /// Looks at frames.
-    pub eyes: Box<dyn Eyes>,
+    pub analyzer: Box<dyn Analyzer>,
     /// Names for the display.
     pub names: Names,
     /// What runs, for whoever reads the events.

@@ -5,12 +5,12 @@
 
 use std::time::Duration;
 
+use lintel_core::decision::{Decider, Decision, Sighting, Verdict, VoteSettings, VoteSettingsError};
 use lintel_core::door::{Command, Door, DoorSettings, DoorSettingsError, DoorState, Fault, FaultSet, Strike};
 use lintel_core::lockout::{Lockout, LockoutSettingsError};
 use lintel_core::screen::{Screen, Service, ShownName, Situation, shown_name};
 use lintel_core::table::PersonId;
 use lintel_core::time::Uptime;
-use lintel_core::verdict::{Decider, Decision, Sighting, Verdict, VoteSettings, VoteSettingsError};
 use lintel_wire::event::{Event, EventKind, Look, Started};
 
 use crate::camera::Visit;

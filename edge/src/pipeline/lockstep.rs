@@ -16,7 +16,7 @@ use crate::health::{CameraWatch, Report};
 
 /// Runs the stages until the camera ends, a stage fails or somebody asks to stop.
 pub fn run(stages: Stages, stop: &Stop) -> Outcome {
-    let Stages { mut camera, watch, mut eyes, mut keeper } = stages;
+    let Stages { mut camera, watch, mut analyzer, mut keeper } = stages;
     let mut watch = CameraWatch::new(watch);
     let mut picture = Picture::default();
     let (mut captured, mut repeated, mut damaged) = (0, 0, 0);
@@ -56,7 +56,7 @@ pub fn run(stages: Stages, stop: &Stop) -> Outcome {
             continue;
         }
         let looked = picture.frame().map_err(StageError::from).and_then(|frame| {
-            guarded(VISION, || eyes.look(&frame)).and_then(|looked| looked.map_err(StageError::Vision))
+            guarded(VISION, || analyzer.look(&frame)).and_then(|looked| looked.map_err(StageError::Analyzer))
         });
         match looked {
             Ok(sighting) => match guarded(KEEPER, || keeper.on_sighting(&sighting, now)) {

@@ -1,4 +1,4 @@
-//! What a faster machine saw in recordings → eyes that say it again, for rigs whose processor is emulated: a story about
+//! What a faster machine saw in recordings → analyzer that say it again, for rigs whose processor is emulated: a story about
 //! time cannot be told at seven seconds a picture.
 //!
 //! Nothing is recognised here. Each frame is compared with small pictures of the recorded ones, so that the camera, its
@@ -8,13 +8,13 @@ use std::fs::File;
 use std::io::{self, BufRead as _, BufReader, Write};
 use std::path::{Path, PathBuf};
 
+use lintel_core::decision::Sighting;
 use lintel_core::frame::Frame;
 use lintel_core::time::Uptime;
-use lintel_core::verdict::Sighting;
 use lintel_formats::recording::Recording;
 use serde::{Deserialize, Serialize};
 
-use super::Eyes;
+use super::Analyzer;
 
 /// Cells of a small picture, across and down.
 const CELLS: [u32; 2] = [32, 24];
@@ -53,7 +53,7 @@ impl Moment {
 ///
 /// # Errors
 /// A recording that cannot be played, models that cannot be used, a file that cannot be written.
-pub fn record(eyes: &mut dyn Eyes, recordings: &[PathBuf], out: &mut impl Write) -> Result<(), RecordedError> {
+pub fn record(analyzer: &mut dyn Analyzer, recordings: &[PathBuf], out: &mut impl Write) -> Result<(), RecordedError> {
     let mut pixels = Vec::new();
     for path in recordings {
         let failed = |why: String| RecordedError { path: path.clone(), why };
@@ -64,7 +64,7 @@ pub fn record(eyes: &mut dyn Eyes, recordings: &[PathBuf], out: &mut impl Write)
             let Ok(info) = info else { continue };
             let frame =
                 Frame::rgb8(&pixels, info.width, info.height, Uptime::ZERO).map_err(|e| failed(e.to_string()))?;
-            let sighting = eyes.look(&frame).map_err(failed)?;
+            let sighting = analyzer.look(&frame).map_err(failed)?;
             Moment::new(&frame, sighting).write(out).map_err(|e| failed(e.to_string()))?;
         }
     }
@@ -81,7 +81,7 @@ pub struct RecordedError {
     why: String,
 }
 
-/// Eyes that remember.
+/// Analyzer that remember.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Recorded {
     moments: Vec<Moment>,
@@ -117,7 +117,7 @@ fn read(line: &str) -> Result<Moment, String> {
     }
 }
 
-impl Eyes for Recorded {
+impl Analyzer for Recorded {
     fn look(&mut self, frame: &Frame<'_>) -> Result<Sighting, String> {
         let seen = cells(frame);
         let nearest = self.moments.iter().map(|moment| (difference(&moment.cells, &seen), moment));
@@ -181,12 +181,12 @@ mod tests {
         for at in [0, 20, 40] {
             Moment::new(&frame(&picture(at, 0), 0), seen(at as u64)).write(&mut file).unwrap();
         }
-        let mut eyes = Recorded::open(&path).unwrap();
+        let mut analyzer = Recorded::open(&path).unwrap();
         for (at, noise) in [(0, 0), (20, 1), (40, 1)] {
-            let sighting = eyes.look(&frame(&picture(at, noise), 777)).unwrap();
+            let sighting = analyzer.look(&frame(&picture(at, noise), 777)).unwrap();
             assert_eq!(sighting, Sighting { captured: Uptime::from_millis(777), ..seen(at as u64) });
         }
-        let error = eyes.look(&frame(&picture(10, 60), 0)).unwrap_err();
+        let error = analyzer.look(&frame(&picture(10, 60), 0)).unwrap_err();
         assert!(error.starts_with("the frame is none of the recorded ones"), "{error}");
     }
 

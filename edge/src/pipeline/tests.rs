@@ -167,8 +167,8 @@ fn a_stage_that_fails_or_panics_locks_and_ends_the_run() {
     };
     let died = |stage: &str| format!("the {stage} stage died of a programming error; the door was locked");
     for real in [false, true] {
-        check(real, &|rig| rig.eyes.fails_at = Some(6), "vision: out of memory", Fault::Model);
-        check(real, &|rig| rig.eyes.panics_at = Some(6), &died("vision"), Fault::Model);
+        check(real, &|rig| rig.analyzer.fails_at = Some(6), "vision: out of memory", Fault::Model);
+        check(real, &|rig| rig.analyzer.panics_at = Some(6), &died("vision"), Fault::Model);
         check(real, &|rig| rig.camera_panics_at = Some(6), &died("capture"), Fault::Camera(CameraFault::Gone));
     }
 }
@@ -176,7 +176,7 @@ fn a_stage_that_fails_or_panics_locks_and_ends_the_run() {
 #[test]
 fn a_stage_that_hangs_locks_in_time_and_ends_the_run() {
     let mut rig = Rig::new(many(1, 60)).in_real_time();
-    rig.eyes.hangs_at = Some(6);
+    rig.analyzer.hangs_at = Some(6);
     rig.stage_patience = Duration::from_millis(500);
     let run = rig.run();
     let End::Failed(StageError::Hangs { stage, .. }) = &run.outcome.end else { panic!("{:?}", run.outcome.end) };
@@ -187,10 +187,10 @@ fn a_stage_that_hangs_locks_in_time_and_ends_the_run() {
 
 #[test]
 fn slow_eyes_see_the_newest_picture_and_skip_the_others() {
-    // A camera of ten pictures a second, eyes that take a quarter of a second.
+    // A camera of ten pictures a second, analyzer that take a quarter of a second.
     let mut rig = Rig::new(many(1, 30)).in_real_time();
-    rig.eyes.takes = Duration::from_millis(250);
-    let oldest = Arc::clone(&rig.eyes.oldest);
+    rig.analyzer.takes = Duration::from_millis(250);
+    let oldest = Arc::clone(&rig.analyzer.oldest);
     let run = rig.run();
     let report = &run.outcome.report;
     assert!(matches!(run.outcome.end, End::Played));
@@ -205,7 +205,7 @@ fn slow_eyes_see_the_newest_picture_and_skip_the_others() {
 #[test]
 fn results_that_come_too_late_never_count() {
     let mut rig = Rig::new(many(1, 40)).in_real_time();
-    rig.eyes.takes = Duration::from_millis(600);
+    rig.analyzer.takes = Duration::from_millis(600);
     let run = rig.run();
     assert_eq!(run.edge_times(), []);
     assert!(run.outcome.report.stale >= 4, "{:?}", run.outcome.report);
@@ -280,9 +280,9 @@ fn another_bundle_between_two_frames() {
             people: 1,
             provider: "CPU".try_into().unwrap(),
         };
-        let eyes = rig::FakeEyes { clock: Some(clock), ..rig::FakeEyes::default() };
+        let analyzer = rig::FakeEyes { clock: Some(clock), ..rig::FakeEyes::default() };
         let names = keeper::Names::new([(lintel_core::table::PersonId(1), "Ada B.")]);
-        exchange.offer(exchange::Replacement { eyes: Box::new(eyes), names, started }, Duration::from_secs(2))
+        exchange.offer(exchange::Replacement { analyzer: Box::new(analyzer), names, started }, Duration::from_secs(2))
     });
     let run = rig.run();
     assert!(offering.join().unwrap(), "it was taken");

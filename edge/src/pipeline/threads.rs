@@ -10,15 +10,15 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use lintel_core::decision::Sighting;
 use lintel_core::door::CameraFault;
 use lintel_core::time::Uptime;
-use lintel_core::verdict::Sighting;
 use lintel_wire::event::Started;
 
 use super::exchange::Exchange;
 use super::keeper::{Keeper, Names};
 use super::mailbox::{Put, Receiver, Sender, Taken, mailbox};
-use super::{CAPTURE, End, Eyes, INPUTS, KEEPER, Outcome, StageError, Stages, VISION, hear, tell_flaw};
+use super::{Analyzer, CAPTURE, End, INPUTS, KEEPER, Outcome, StageError, Stages, VISION, hear, tell_flaw};
 use crate::camera::{Camera, Captured, Picture, Visit};
 use crate::clock::{Clock, Stop};
 use crate::health::{CameraWatch, FlawChange, Report};
@@ -105,7 +105,7 @@ pub fn run(
     patience: Patience,
 ) -> std::io::Result<Outcome> {
     let Surroundings { inputs, mut alive, exchange } = surroundings;
-    let Stages { camera, watch, eyes, mut keeper } = stages;
+    let Stages { camera, watch, analyzer, mut keeper } = stages;
     keeper.heed(exchange.clone());
     // The stages stop when the keeper does, whoever asked for it.
     let context = Context { clock: clock.clone(), stop: Stop::new(), signs: Arc::default() };
@@ -122,7 +122,7 @@ pub fn run(
         })?,
         spawn(VISION, {
             let context = context.clone();
-            move || look(eyes, &exchange, &pictures, to_keeper, patience.max_frame_age, &context)
+            move || look(analyzer, &exchange, &pictures, to_keeper, patience.max_frame_age, &context)
         })?,
     ];
     if let Some((inputs, to_keeper)) = wires {
@@ -227,7 +227,7 @@ fn capture(
 
 /// The vision stage: the pictures' mailbox → the sightings' mailbox.
 fn look(
-    mut eyes: Box<dyn Eyes>,
+    mut analyzer: Box<dyn Analyzer>,
     exchange: &Exchange,
     pictures: &Receiver<Picture, ()>,
     to_keeper: Sender<Sighting, Notice>,
@@ -235,16 +235,16 @@ fn look(
     context: &Context,
 ) {
     let mut picture = Picture::default();
-    let take_over = |eyes: &mut Box<dyn Eyes>| {
+    let take_over = |analyzer: &mut Box<dyn Analyzer>| {
         if let Some(replacement) = exchange.take() {
-            *eyes = replacement.eyes;
+            *analyzer = replacement.analyzer;
             to_keeper.notify(Notice::Replaced(Box::new((replacement.names, replacement.started))));
         }
     };
     while !context.stop.asked() {
         context.alive(&context.signs.vision_alive);
         // Also while no picture comes.
-        take_over(&mut eyes);
+        take_over(&mut analyzer);
         match pictures.take(&mut picture, PATIENCE) {
             Taken::Fresh => {}
             Taken::Nothing | Taken::Notice(()) => continue,
@@ -256,13 +256,15 @@ fn look(
             }
         }
         // What was offered during the wait counts for this very picture.
-        take_over(&mut eyes);
+        take_over(&mut analyzer);
         if context.clock.now().since(picture.captured) > max_age {
             context.signs.stale.fetch_add(1, Ordering::Relaxed);
             continue;
         }
-        let looked =
-            picture.frame().map_err(StageError::from).and_then(|frame| eyes.look(&frame).map_err(StageError::Vision));
+        let looked = picture
+            .frame()
+            .map_err(StageError::from)
+            .and_then(|frame| analyzer.look(&frame).map_err(StageError::Analyzer));
         match looked {
             Ok(mut sighting) => {
                 if to_keeper.put(&mut sighting) == Put::NobodyReads {

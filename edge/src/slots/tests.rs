@@ -130,7 +130,7 @@ fn real_bundle(revision: u64, people: &[u32]) -> Vec<(&'static str, Vec<u8>)> {
         people: people.iter().map(person).collect(),
         classes: people.iter().flat_map(|_| [1.0, 0.0]).collect(),
         dim: 2,
-        cohesion: vec![1.0; people.len()],
+        intra_class_similarity: vec![1.0; people.len()],
         rule: Rule::PAPER,
         calibration: None,
     })

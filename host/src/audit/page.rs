@@ -67,17 +67,17 @@ fn pairs(pairs: &[Pair], gallery: &dyn Gallery) -> String {
     let rows: Vec<Vec<String>> = pairs
         .iter()
         .map(|pair| {
-            let class = if pair.named > 0 || pair.lead < 0.0 { "bad" } else { "faint" };
+            let class = if pair.named > 0 || pair.margin < 0.0 { "bad" } else { "faint" };
             vec![
                 face(gallery.enrolled(&pair.person, pair.photo), &pair.person),
                 face(gallery.enrolled(&pair.other, 0), &pair.other),
                 format!(
-                    "{} could be taken for {}<br>lead in this photo {:.3}, likeness to the other {:.3}<br>cosine of \
+                    "{} could be taken for {}<br>margin in this photo {:.3}, similarity to the other {:.3}<br>cosine of \
                      the two rows {:.3}<br><span class={class}>{} of {} photos are named as the other</span>",
                     escape_text(&pair.person),
                     escape_text(&pair.other),
-                    pair.lead,
-                    pair.likeness,
+                    pair.margin,
+                    pair.similarity,
                     pair.rows,
                     pair.named,
                     pair.photos
@@ -101,11 +101,11 @@ fn strangers(audit: &Audit, gallery: &dyn Gallery) -> String {
             face(gallery.stranger(near.number), who),
             face(gallery.enrolled(&near.person, 0), &near.person),
             format!(
-                "{} is most like {}<br>likeness {:.3}, lead {:.3}<br>{verdict}",
+                "{} is most like {}<br>similarity {:.3}, margin {:.3}<br>{verdict}",
                 escape_text(who),
                 escape_text(&near.person),
-                near.likeness,
-                near.lead
+                near.similarity,
+                near.margin
             ),
         ]
     };

@@ -16,9 +16,9 @@ pub struct Pair {
     /// Whom they are like.
     pub other: String,
     /// By how much the most confusable photo is more like the person than the other, cosine; below 0 it is less.
-    pub lead: f32,
-    /// Likeness of that photo to the other.
-    pub likeness: f32,
+    pub margin: f32,
+    /// Similarity of that photo to the other.
+    pub similarity: f32,
     /// Which of the person's photos it is.
     pub photo: usize,
     /// Photos of the person that would be named as the other.
@@ -32,17 +32,17 @@ pub struct Pair {
 /// What is gathered of one pair of rows.
 #[derive(Copy, Clone)]
 struct Found {
-    lead: f32,
-    likeness: f32,
+    margin: f32,
+    similarity: f32,
     photo: usize,
     named: usize,
 }
 
-/// The [`MOST`] pairs with the smallest lead, one for each person at most.
+/// The [`MOST`] pairs with the smallest margin, one for each person at most.
 #[must_use]
 pub fn closest(table: &Table, subjects: &[Subject<'_>]) -> Vec<Pair> {
     let mut pairs: Vec<Pair> = subjects.par_iter().filter_map(|subject| closest_other(table, subject)).collect();
-    pairs.sort_by(|a, b| b.named.cmp(&a.named).then(a.lead.total_cmp(&b.lead)).then(a.person.cmp(&b.person)));
+    pairs.sort_by(|a, b| b.named.cmp(&a.named).then(a.margin.total_cmp(&b.margin)).then(a.person.cmp(&b.person)));
     pairs.truncate(MOST);
     pairs
 }
@@ -52,24 +52,24 @@ fn closest_other(table: &Table, subject: &Subject<'_>) -> Option<Pair> {
     let mut others: BTreeMap<usize, Found> = BTreeMap::new();
     for (photo, embedding) in subject.photos.iter().enumerate() {
         let own = cosine(row(table, subject.row), embedding.vector());
-        let (other, likeness) = (0..table.len())
+        let (other, similarity) = (0..table.len())
             .filter(|&other| other != subject.row)
             .map(|other| (other, cosine(row(table, other), embedding.vector())))
             .max_by(|a, b| a.1.total_cmp(&b.1))?;
-        let now = Found { lead: own - likeness, likeness, photo, named: 0 };
+        let now = Found { margin: own - similarity, similarity, photo, named: 0 };
         let found = others.entry(other).or_insert(now);
-        if now.lead < found.lead {
+        if now.margin < found.margin {
             *found = Found { named: found.named, ..now };
         }
         found.named += usize::from(named(table, embedding) == Some(other));
     }
     let (other, found) =
-        others.into_iter().min_by(|(_, a), (_, b)| b.named.cmp(&a.named).then(a.lead.total_cmp(&b.lead)))?;
+        others.into_iter().min_by(|(_, a), (_, b)| b.named.cmp(&a.named).then(a.margin.total_cmp(&b.margin)))?;
     Some(Pair {
         person: table.people()[subject.row].name.clone(),
         other: table.people()[other].name.clone(),
-        lead: found.lead,
-        likeness: found.likeness,
+        margin: found.margin,
+        similarity: found.similarity,
         photo: found.photo,
         named: found.named,
         photos: subject.photos.len(),

@@ -117,7 +117,7 @@ fn misplaced(table: &Table, subject: &Subject<'_>) -> Vec<Problem> {
         let Ok(scores) = table.score(embedding) else { continue };
         let best = scores.best as usize;
         if best != subject.row {
-            let by = scores.likeness.get() - cosine(row(table, subject.row), embedding.vector());
+            let by = scores.similarity.get() - cosine(row(table, subject.row), embedding.vector());
             found.push(Problem::Misplaced { photo, like: table.people()[best].name.clone(), by });
         }
     }

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{MOST, named};
 use crate::strangers::{Stranger, Who};
-use crate::train::calibration::Bars;
+use crate::train::calibration::Thresholds;
 
 /// A stranger, and who would be named.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -18,10 +18,10 @@ pub struct Nearest {
     /// The enrolled person who is most like.
     pub person: String,
     /// How like.
-    pub likeness: f32,
+    pub similarity: f32,
     /// By how much more than the next person.
-    pub lead: f32,
-    /// How much is missing to be named, cosine: of the two bars the one that keeps the stranger out. 0: named.
+    pub margin: f32,
+    /// How much is missing to be named, cosine: of the two thresholds the one that keeps the stranger out. 0: named.
     pub missing: f32,
 }
 
@@ -38,14 +38,14 @@ pub fn nearest(table: &Table, strangers: &[Stranger]) -> (Vec<Nearest>, usize) {
             stranger: name,
             number,
             person: table.people().get(scores.best as usize)?.name.clone(),
-            likeness: scores.likeness.get(),
-            lead: scores.lead,
+            similarity: scores.similarity.get(),
+            margin: scores.margin,
             missing: missing(table, &scores),
         })
     };
     let mut all: Vec<Nearest> = strangers.par_iter().enumerate().filter_map(of).collect();
     let passing = strangers.par_iter().filter(|stranger| named(table, &stranger.embedding).is_some()).count();
-    all.sort_by(|a, b| a.missing.total_cmp(&b.missing).then(b.likeness.total_cmp(&a.likeness)));
+    all.sort_by(|a, b| a.missing.total_cmp(&b.missing).then(b.similarity.total_cmp(&a.similarity)));
     all.truncate(MOST);
     (all, passing)
 }
@@ -53,9 +53,9 @@ pub fn nearest(table: &Table, strangers: &[Stranger]) -> (Vec<Nearest>, usize) {
 fn missing(table: &Table, scores: &Scores) -> f32 {
     match table.rule() {
         Rule::Paper { confidence } => (confidence - scores.confidence).max(0.0),
-        Rule::Calibrated { likeness, lead } => {
-            let Bars { likeness: got, lead: ahead } = Bars::of(scores, table);
-            (likeness - got).max(lead - ahead).max(0.0)
+        Rule::Calibrated { similarity, margin } => {
+            let Thresholds { similarity: got, margin: ahead } = Thresholds::of(scores, table);
+            (similarity - got).max(margin - ahead).max(0.0)
         }
     }
 }

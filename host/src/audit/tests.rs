@@ -9,7 +9,7 @@ use crate::strangers::{Stranger, Who};
 
 const ID: EncoderId = EncoderId([5; 32]);
 
-fn table(names: &[&str], likeness: f32) -> Table {
+fn table(names: &[&str], similarity: f32) -> Table {
     let people = (0..).zip(names).map(|(id, name)| Person { id: PersonId(id), name: (*name).to_owned() }).collect();
     let unit = |row: usize| (0..4).map(move |column| f32::from(u8::from(row == column)));
     Table::new(TableParts {
@@ -20,8 +20,8 @@ fn table(names: &[&str], likeness: f32) -> Table {
         people,
         classes: (0..names.len()).flat_map(unit).collect(),
         dim: 4,
-        cohesion: vec![1.0; names.len()],
-        rule: Rule::Calibrated { likeness, lead: 0.1 },
+        intra_class_similarity: vec![1.0; names.len()],
+        rule: Rule::Calibrated { similarity, margin: 0.1 },
         calibration: None,
     })
     .expect("a table")
@@ -53,7 +53,7 @@ fn who_is_close_to_whom_is_told_by_photos() {
     let pairs = pairs::closest(&table, &subjects);
     let first = &pairs[0];
     assert_eq!((first.person.as_str(), first.other.as_str(), first.photo), ("Ada", "Bo", 6));
-    assert!(first.lead > 0.0 && first.lead < 0.1 && first.named == 0 && first.rows == 0.0, "{first:?}");
+    assert!(first.margin > 0.0 && first.margin < 0.1 && first.named == 0 && first.rows == 0.0, "{first:?}");
     assert_eq!(pairs.len(), 3);
 
     // A photo that is named as the other comes first, however small the others' leads are.
@@ -94,7 +94,7 @@ fn the_nearest_strangers_are_those_to_whom_least_is_missing() {
     assert_eq!((order, named), (vec![2, 1, 0], 1));
     assert_eq!(nearest[0].missing, 0.0);
     assert_eq!(nearest[0].person, "Cy");
-    // Likeness is short by about as much as the lead is.
+    // Similarity is short by about as much as the margin is.
     assert!((nearest[1].missing - 0.1).abs() < 0.05, "{nearest:?}");
 }
 

@@ -1,6 +1,6 @@
 //! Matching: a face is a person's when it is like one of that person's reference photos, as face encoders are published to be used.
 //!
-//! The bar is where, among the reference photos themselves, as many are rejected as their own person's as are accepted as
+//! The threshold is where, among the reference photos themselves, as many are rejected as their own person's as are accepted as
 //! somebody else's (equal error rate), so that it needs no stranger.
 
 use super::{Data, Scorer, top};
@@ -11,24 +11,24 @@ pub fn scorer(data: &Data) -> Scorer<'_> {
     Box::new(move |feature| {
         let mut scores = vec![f32::NEG_INFINITY; data.people];
         for photo in &data.train {
-            let likeness: f32 = photo.face.vector().iter().zip(feature).map(|(a, b)| a * b).sum();
-            scores[photo.row] = scores[photo.row].max(likeness);
+            let similarity: f32 = photo.face.vector().iter().zip(feature).map(|(a, b)| a * b).sum();
+            scores[photo.row] = scores[photo.row].max(similarity);
         }
         scores
     })
 }
 
-/// The bar of equal error over the reference photos, each left out in turn; `None` where nobody has two.
+/// The threshold of equal error over the reference photos, each left out in turn; `None` where nobody has two.
 #[must_use]
-pub fn equal_error_bar(data: &Data) -> Option<f32> {
+pub fn equal_error_threshold(data: &Data) -> Option<f32> {
     let (mut own, mut others) = (Vec::new(), Vec::new());
     for (left_out, photo) in data.train.iter().enumerate() {
         let rest = data.train.iter().enumerate().filter(|(other, _)| *other != left_out);
         let mut best = [f32::NEG_INFINITY; 2];
         for (_, other) in rest {
-            let likeness: f32 = photo.face.vector().iter().zip(other.face.vector()).map(|(a, b)| a * b).sum();
+            let similarity: f32 = photo.face.vector().iter().zip(other.face.vector()).map(|(a, b)| a * b).sum();
             let side = usize::from(other.row != photo.row);
-            best[side] = best[side].max(likeness);
+            best[side] = best[side].max(similarity);
         }
         own.extend(best[0].is_finite().then_some(best[0]));
         others.extend(best[1].is_finite().then_some(best[1]));
@@ -36,19 +36,19 @@ pub fn equal_error_bar(data: &Data) -> Option<f32> {
     if own.is_empty() || others.is_empty() {
         return None;
     }
-    let error = |bar: f32| {
+    let error = |threshold: f32| {
         #[expect(clippy::cast_precision_loss, reason = "counts of photos")]
         let share = |scores: &[f32], wrong: &dyn Fn(f32) -> bool| {
             scores.iter().filter(|score| wrong(**score)).count() as f64 / scores.len() as f64
         };
-        (share(&own, &|score| score < bar) - share(&others, &|score| score >= bar)).abs()
+        (share(&own, &|score| score < threshold) - share(&others, &|score| score >= threshold)).abs()
     };
     own.iter().chain(&others).copied().min_by(|a, b| error(*a).total_cmp(&error(*b)).then(a.total_cmp(b)))
 }
 
-/// Whom the bar names.
+/// Whom the threshold names.
 #[must_use]
-pub fn named(scores: &[f32], bar: f32) -> Option<usize> {
-    let (best, bars) = top(scores);
-    (bars.likeness >= bar).then_some(best)
+pub fn named(scores: &[f32], threshold: f32) -> Option<usize> {
+    let (best, thresholds) = top(scores);
+    (thresholds.similarity >= threshold).then_some(best)
 }

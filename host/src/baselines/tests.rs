@@ -82,9 +82,9 @@ fn the_order_of_the_people_changes_nothing() {
 proptest! {
     #[test]
     fn the_top_is_the_top(scores in prop::collection::vec(-10.0_f32..10.0, 1..20)) {
-        let (best, bars) = top(&scores);
+        let (best, thresholds) = top(&scores);
         prop_assert!(scores.iter().all(|score| *score <= scores[best]));
-        prop_assert_eq!(bars.likeness, scores[best]);
-        prop_assert!(bars.lead >= 0.0);
+        prop_assert_eq!(thresholds.similarity, scores[best]);
+        prop_assert!(thresholds.margin >= 0.0);
     }
 }

@@ -121,10 +121,10 @@ pub struct TrainArgs {
     /// What is said of a person; {name} stands for the name
     #[arg(long, value_name = "TEXT", default_value = TEMPLATE)]
     pub template: String,
-    /// How the bars are set.
+    /// How the thresholds are set.
     #[command(flatten)]
-    pub bars: BarsArgs,
-    /// The door's rule: bars set from strangers' faces, or the paper's (confidence 0.80)
+    pub thresholds: ThresholdsArgs,
+    /// The door's rule: thresholds set from strangers' faces, or the paper's (confidence 0.80)
     #[arg(long, value_enum, default_value_t = RuleArg::Calibrated)]
     pub rule: RuleArg,
     /// Number of this table; a door only goes forward
@@ -141,13 +141,13 @@ pub struct TrainArgs {
     pub integers: Int8Args,
 }
 
-/// How the bars of a table are set.
+/// How the thresholds of a table are set.
 #[derive(Debug, Clone, Args)]
-pub struct BarsArgs {
-    /// Ingested faces of people who may not pass, to set the bars by [default: people who do not exist]
+pub struct ThresholdsArgs {
+    /// Ingested faces of people who may not pass, to set the thresholds by [default: people who do not exist]
     #[arg(long, value_name = "DIR")]
     pub strangers: Option<PathBuf>,
-    /// How often a stranger may be named: the bars are set so that the strangers show this or less
+    /// How often a stranger may be named: the thresholds are set so that the strangers show this or less
     /// with 95 % confidence
     #[arg(long, value_name = "RATE", default_value_t = TARGET_FPIR, value_parser = rate)]
     pub target_fpir: f64,
@@ -156,7 +156,7 @@ pub struct BarsArgs {
 /// Which rule the table is to carry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum RuleArg {
-    /// A bar on likeness and one on the lead over the next person, both from strangers' faces.
+    /// A threshold on similarity and one on the margin over the next person, both from strangers' faces.
     Calibrated,
     /// Softmax at the logit scale; below 0.80 nobody.
     Paper,
@@ -205,9 +205,9 @@ impl TrainArgs {
 
 Plays every recording through the code that runs at the door, in virtual time, and prints what became of each \
 visitor; the paper's deployment accuracy, FPR and FNR; NIST's FPIR and FNIR with 95 % confidence intervals; and the \
-time from the first sharp frame to the verdict; the paper's 80 % rule against the table's bars, at the FNIR of either; and \
-the errors by yaw, distance, light and the recordings' tags. Writes report.json, confusion.png, det.png (errors as the bar \
-moves), by-bar.png and scores.png. --growth 10,100,1000,10000 also tells how both rules do as a table grows, on people \
+time from the first sharp frame to the verdict; the paper's 80 % rule against the table's thresholds, at the FNIR of either; and \
+the errors by yaw, distance, light and the recordings' tags. Writes report.json, confusion.png, det.png (errors as the threshold \
+moves), by-threshold.png and scores.png. --growth 10,100,1000,10000 also tells how both rules do as a table grows, on people \
 who do not exist; 10000 people take the better part of an hour, once: they are kept in the user's cache.")]
 pub struct EvaluateArgs {
     /// A folder that `lintel export` made
@@ -222,7 +222,7 @@ pub struct EvaluateArgs {
     /// How long the door takes over one frame: frames that come meanwhile are passed over, as they are there
     #[arg(long, value_name = "MS", default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=10_000))]
     pub frame_ms: u32,
-    /// Compare the paper's rule and bars on tables of so many people who do not exist, such as 10,100,1000,10000
+    /// Compare the paper's rule and thresholds on tables of so many people who do not exist, such as 10,100,1000,10000
     #[arg(long, value_name = "N,N…", value_delimiter = ',', value_parser = clap::value_parser!(u32).range(2..=20_000))]
     pub growth: Vec<u32>,
     /// Which people who do not exist --growth enrols: another number, others

@@ -15,7 +15,7 @@ use super::{Output, PackArgs};
   lintel table add trained new-faces --out trained-2
   lintel table remove trained-2 \"Ada Abara\" --out trained-3
 
-The people who are in the table stay as they are, bit for bit; whoever joins is taught to be told from them. The bars are \
+The people who are in the table stay as they are, bit for bit; whoever joins is taught to be told from them. The thresholds are \
 set anew each time, on the same strangers. `lintel export` and `lintel push` then bring the result to the door.")]
 pub struct TableArgs {
     /// What.
@@ -26,7 +26,7 @@ pub struct TableArgs {
 /// The actions.
 #[derive(Debug, Clone, Subcommand)]
 pub enum TableAction {
-    /// Say who is in a table, and by which bars they are named
+    /// Say who is in a table, and by which thresholds they are named
     Show(TableShowArgs),
     /// Let people join, without training everybody again
     Add(TableAddArgs),
@@ -76,9 +76,9 @@ pub struct TableAddArgs {
     /// Decides which photos are held out, and the order of the others
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub seed: u64,
-    /// How the bars are set.
+    /// How the thresholds are set.
     #[command(flatten)]
-    pub bars: NewBarsArgs,
+    pub thresholds: NewThresholdsArgs,
     /// Start over where a checkpoint was left
     #[arg(long)]
     pub fresh: bool,
@@ -108,15 +108,15 @@ pub struct TableRemoveArgs {
     /// With what.
     #[command(flatten)]
     pub pack: PackArgs,
-    /// How the bars are set.
+    /// How the thresholds are set.
     #[command(flatten)]
-    pub bars: NewBarsArgs,
+    pub thresholds: NewThresholdsArgs,
 }
 
-/// How the bars of a changed table are set.
+/// How the thresholds of a changed table are set.
 #[derive(Debug, Clone, Args)]
-pub struct NewBarsArgs {
-    /// Ingested faces of people who may not pass, to set the bars by [default: people who do not exist]
+pub struct NewThresholdsArgs {
+    /// Ingested faces of people who may not pass, to set the thresholds by [default: people who do not exist]
     #[arg(long, value_name = "DIR")]
     pub strangers: Option<PathBuf>,
     /// How often a stranger may be named [default: the table's own target]
@@ -151,7 +151,7 @@ pub struct AuditArgs {
     pub against: Option<PathBuf>,
     /// Who the strangers are.
     #[command(flatten)]
-    pub bars: NewBarsArgs,
+    pub thresholds: NewThresholdsArgs,
     /// Fail (exit code 1) when there is anything to look at
     #[arg(long)]
     pub strict: bool,

@@ -12,17 +12,17 @@ use serde_json::json;
 use crate::audit::change::{Change, Side, change};
 use crate::audit::page::{Gallery, page};
 use crate::audit::{AUDIT_FORMAT, Audit, PAGE_FILE, Subject, pairs, photos, strangers};
-use crate::cli::{AuditArgs, BarsArgs};
+use crate::cli::{AuditArgs, ThresholdsArgs};
 use crate::commands::learning::{Faces, check_detector};
-use crate::commands::table::{bars_args, check_pack, read_table};
-use crate::commands::{bars, existing_folder, packs, runtime::find};
+use crate::commands::table::{check_pack, read_table, thresholds_args};
+use crate::commands::{existing_folder, packs, runtime::find, thresholds};
 use crate::console::Console;
 use crate::failure::Failure;
 use crate::ingest::{People, Person};
 use crate::outdir::{Kind, OutDir, refuse_nested};
 use crate::packs::Pack;
 use crate::people::folded;
-use crate::rendered_faces::Eyes;
+use crate::rendered_faces::Analyzer;
 use crate::strangers::{Stranger, Who};
 use crate::trained::TrainedFolder;
 
@@ -53,7 +53,14 @@ pub fn run(args: &AuditArgs, runtime: &Options, console: &Console) -> Result<(),
     let out = OutDir::take(&args.output.out, Kind::Audit, args.output.force, &[])?;
     find(runtime)?;
 
-    let looks = Looks { known: &known, args, bars: bars_args(&args.bars, table), pack: &pack, runtime, console };
+    let looks = Looks {
+        known: &known,
+        args,
+        thresholds: thresholds_args(&args.thresholds, table),
+        pack: &pack,
+        runtime,
+        console,
+    };
     let after = looks.of(&trained.encoder, table)?;
     let change = deployed.map(|deployed| looks.against(&deployed, table, &after)).transpose()?;
 
@@ -127,7 +134,7 @@ struct Seen {
 struct Looks<'a> {
     known: &'a [&'a Person],
     args: &'a AuditArgs,
-    bars: BarsArgs,
+    thresholds: ThresholdsArgs,
     pack: &'a Pack,
     runtime: &'a Options,
     console: &'a Console,
@@ -143,7 +150,7 @@ impl Looks<'_> {
             people[person as usize].1.push(embedding);
         }
         let names: Vec<String> = table.people().iter().map(|person| person.name.clone()).collect();
-        let strangers = bars::strangers(&self.bars, &names, self.pack, onnx, self.runtime, self.console)?;
+        let strangers = thresholds::strangers(&self.thresholds, &names, self.pack, onnx, self.runtime, self.console)?;
         Ok(Seen { people, strangers })
     }
 
@@ -174,8 +181,8 @@ struct Crops<'a> {
 impl<'a> Crops<'a> {
     fn of(audit: &Audit, looks: &'a Looks<'_>, strangers: &[Stranger], encoder: &[u8]) -> Result<Self, Failure> {
         let mut shown = BTreeMap::new();
-        let folder: Option<&PathBuf> = looks.bars.strangers.as_ref();
-        let mut eyes = Eyes::open(&looks.pack.detector, encoder, looks.runtime).map_err(Failure::work)?;
+        let folder: Option<&PathBuf> = looks.thresholds.strangers.as_ref();
+        let mut eyes = Analyzer::open(&looks.pack.detector, encoder, looks.runtime).map_err(Failure::work)?;
         for near in &audit.strangers {
             let crop = match (&strangers[near.number].who, folder) {
                 (Who::Rendered(person), _) => {

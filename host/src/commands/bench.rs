@@ -10,10 +10,10 @@ use lintel_core::embed::Embedding;
 use lintel_inference::{Encoder, Options};
 
 use crate::baselines::{Data, Photo};
-use crate::cli::{BarsArgs, BenchAction, BenchArgs, BenchData};
+use crate::cli::{BenchAction, BenchArgs, BenchData, ThresholdsArgs};
 use crate::commands::learning::{Faces, check_detector};
 use crate::commands::table::check_pack;
-use crate::commands::{bars, existing_folder, packs, runtime::find};
+use crate::commands::{existing_folder, packs, runtime::find, thresholds};
 use crate::console::Console;
 use crate::failure::Failure;
 use crate::ingest::{People, Person};
@@ -92,8 +92,8 @@ impl<'a> Bench<'a> {
         let faces = Faces::embed(&self.persons(), &self.args.faces, &mut encoder, self.console)?;
         let kept: BTreeSet<(&str, &str)> =
             self.trained.report.held_out.iter().map(|p| (p.name.as_str(), p.source.as_str())).collect();
-        let strangers = BarsArgs { strangers: self.args.strangers.clone(), target_fpir: self.args.target_fpir };
-        let strangers = bars::strangers(&strangers, &self.names(), &self.pack, onnx, self.runtime, self.console)?;
+        let strangers = ThresholdsArgs { strangers: self.args.strangers.clone(), target_fpir: self.args.target_fpir };
+        let strangers = thresholds::strangers(&strangers, &self.names(), &self.pack, onnx, self.runtime, self.console)?;
         let mut data = Data {
             people: self.trained.table.len(),
             dim: encoder.dim(),

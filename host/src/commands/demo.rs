@@ -11,8 +11,8 @@ use rayon::prelude::*;
 use serde_json::json;
 
 use crate::cli::{
-    BarsArgs, ComputeArgs, DemoArgs, EvaluateArgs, Everywhere, ExportArgs, IngestArgs, Int8Args, LossArg, Output,
-    RenderArgs, ReportArgs, RuleArg, TrainArgs,
+    ComputeArgs, DemoArgs, EvaluateArgs, Everywhere, ExportArgs, IngestArgs, Int8Args, LossArg, Output, RenderArgs,
+    ReportArgs, RuleArg, ThresholdsArgs, TrainArgs,
 };
 use crate::commands::{self, existing_folder};
 use crate::console::Console;
@@ -190,7 +190,7 @@ fn train_args(args: &DemoArgs, places: &Places) -> TrainArgs {
         margin: None,
         seed: 1,
         template: TEMPLATE.into(),
-        bars: BarsArgs { strangers: None, target_fpir: TARGET_FPIR },
+        thresholds: ThresholdsArgs { strangers: None, target_fpir: TARGET_FPIR },
         rule: RuleArg::Calibrated,
         revision: 1,
         fresh: false,

@@ -2,15 +2,15 @@
 
 use std::time::Duration;
 
+use lintel_core::decision::VoteSettings;
 use lintel_core::door::DoorSettings;
 use lintel_core::embed::Embedding;
 use lintel_core::quality::QualityLimits;
-use lintel_core::verdict::VoteSettings;
-use lintel_inference::{LoadedBundle, Options, Vision};
+use lintel_inference::{FaceAnalyzer, LoadedBundle, Options};
 use serde_json::json;
 
 use crate::cli::EvaluateArgs;
-use crate::commands::{bars, existing_folder, runtime::find};
+use crate::commands::{existing_folder, runtime::find, thresholds};
 use crate::console::Console;
 use crate::evaluate::crowd::{self, Crowd};
 use crate::evaluate::growth::{Faces, Growth, STRANGERS, tables};
@@ -23,7 +23,7 @@ use crate::evaluate::{
 use crate::failure::Failure;
 use crate::interrupt;
 use crate::outdir::{Kind, OutDir, refuse_nested};
-use crate::rendered_faces::Eyes;
+use crate::rendered_faces::Analyzer;
 use crate::statistics::Rate;
 
 /// People after whom those who were met are kept again.
@@ -54,7 +54,7 @@ pub fn run(args: &EvaluateArgs, runtime: &Options, console: &Console) -> Result<
     };
     let (pack, table) = (bundle.manifest.pack.clone(), bundle.table.clone());
     let (detector, encoder) = (bundle.detector.clone(), bundle.encoder.clone());
-    let mut vision = Vision::new(bundle, runtime, setup.quality).map_err(Failure::work)?;
+    let mut vision = FaceAnalyzer::new(bundle, runtime, setup.quality).map_err(Failure::work)?;
     let progress = console.progress("standing at the door", frames as u64);
     let visits: Vec<Visit> = paths
         .iter()
@@ -92,7 +92,7 @@ pub fn run(args: &EvaluateArgs, runtime: &Options, console: &Console) -> Result<
     for (file, picture) in [
         ("confusion.png", who),
         ("det.png", pictures::det(&report.curves)),
-        ("by-bar.png", pictures::by_bar(&trials, report.rule)),
+        ("by-threshold.png", pictures::by_threshold(&trials, report.rule)),
         ("scores.png", pictures::scores(&trials)),
     ] {
         out.write(file, &picture.into_png())?;
@@ -120,8 +120,8 @@ fn grown(
     let mut sizes: Vec<usize> = sizes.iter().map(|&size| size as usize).collect();
     sizes.sort_unstable();
     sizes.dedup();
-    let mut eyes = Eyes::open(detector, encoder, runtime).map_err(Failure::work)?;
-    let strangers = bars::rendered(STRANGERS, detector, &mut eyes, console)?;
+    let mut eyes = Analyzer::open(detector, encoder, runtime).map_err(Failure::work)?;
+    let strangers = thresholds::rendered(STRANGERS, detector, &mut eyes, console)?;
     let strangers: Vec<Embedding> = strangers.met.into_iter().take(STRANGERS).map(|one| one.embedding).collect();
     let crowd = crowd(people, args.growth_seed, detector, &mut eyes, console)?;
     let progress = console.progress("comparing them", tables(&sizes, people) as u64);
@@ -133,7 +133,7 @@ fn grown(
 }
 
 /// At least so many people who do not exist, as far as they were met before; kept every so often on the way.
-fn crowd(wanted: usize, seed: u64, detector: &[u8], eyes: &mut Eyes, console: &Console) -> Result<Crowd, Failure> {
+fn crowd(wanted: usize, seed: u64, detector: &[u8], eyes: &mut Analyzer, console: &Console) -> Result<Crowd, Failure> {
     let kept = crowd::Kept::by(detector, eyes.encoder(), seed);
     let opened = kept.as_ref().map(|kept| kept.open(eyes)).transpose().map_err(Failure::work)?;
     let mut crowd = opened.unwrap_or_default();
@@ -196,21 +196,21 @@ pub fn text(report: &Report) -> Vec<String> {
     lines
 }
 
-/// The paper's rule against the table's bars.
+/// The paper's rule against the table's thresholds.
 fn compared_text(what: &str, compared: &Comparison) -> Vec<String> {
     let rates = |errors: &Errors| format!("FPIR {}; FNIR {}", errors.fpir.text(), errors.fnir.text());
     let of_the_papers = |ratio: Option<f64>| {
         ratio.map_or_else(
             || "the paper's rule named no stranger here: nothing to compare".to_owned(),
-            |ratio| format!("the bars have {ratio:.2} of the FPIR of the paper's rule there"),
+            |ratio| format!("the thresholds have {ratio:.2} of the FPIR of the paper's rule there"),
         )
     };
-    let (at_its, at_theirs) = (of_the_papers(compared.ratio()), of_the_papers(compared.ratio_where_bars_stand()));
+    let (at_its, at_theirs) = (of_the_papers(compared.ratio()), of_the_papers(compared.ratio_where_thresholds_stand()));
     vec![
         String::new(),
         format!("{what}, the paper's 80 %: {}", rates(&compared.paper)),
-        format!("    the bars moved to that FNIR: {} ({at_its})", rates(&compared.at_equal_fnir)),
-        format!("    the bars where they stand: {}", rates(&compared.calibrated)),
+        format!("    the thresholds moved to that FNIR: {} ({at_its})", rates(&compared.at_equal_fnir)),
+        format!("    the thresholds where they stand: {}", rates(&compared.calibrated)),
         format!(
             "    the paper's confidence moved to that FNIR: {} ({at_theirs})",
             rates(&compared.paper_at_equal_fnir)

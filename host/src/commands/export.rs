@@ -1,7 +1,7 @@
 //! `lintel export`: a trained folder and its pack → a bundle.
 
 use lintel_core::quality::QualityLimits;
-use lintel_inference::{Detector, Options, Vision};
+use lintel_inference::{Detector, FaceAnalyzer, Options};
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
@@ -82,7 +82,7 @@ pub fn run(args: &ExportArgs, runtime: &Options, console: &Console) -> Result<()
         other => Failure::input(other),
     })?;
     // Opened as a door opens it: what does not load here would not load there.
-    Vision::open(out.path(), runtime, QualityLimits::default()).map_err(Failure::work)?;
+    FaceAnalyzer::open(out.path(), runtime, QualityLimits::default()).map_err(Failure::work)?;
     interrupt::check()?;
     if let (Some(path), Some(quantised)) = (&args.report, &quantised) {
         let float_encoder = pack.encoder_onnx().map_err(Failure::input)?;

@@ -17,7 +17,7 @@ use crate::outdir::OutDir;
 use crate::packs::Pack;
 use crate::picture::palette;
 use crate::plots::{Curve, curves};
-use crate::train::cohesion::cohesion;
+use crate::train::intra_class::intra_class_similarity;
 use crate::train::{CheckpointError, EpochFigures, Features, Outcome, Split, Task, TrainError, Trained, train};
 use crate::trained::HeldOut;
 
@@ -82,10 +82,10 @@ impl Faces {
 
     /// How like the photos that training saw of each of these `people` are to each other, where there are enough.
     #[must_use]
-    pub fn cohesion(&self, split: &Split, people: usize) -> Vec<Option<f32>> {
+    pub fn intra_class_similarity(&self, split: &Split, people: usize) -> Vec<Option<f32>> {
         let of = |person: usize| {
             let own = split.train.iter().filter(|&&row| self.people[row] as usize == person);
-            cohesion(own.map(|&row| &self.embeddings[row]))
+            intra_class_similarity(own.map(|&row| &self.embeddings[row]))
         };
         (0..people).map(of).collect()
     }

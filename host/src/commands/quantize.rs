@@ -79,10 +79,10 @@ pub fn looks_at(onnx: &[u8]) -> Result<[u32; 2], OnnxError> {
     Err(OnnxError::Form { what })
 }
 
-/// Quantises with a bar for every part of the work; Ctrl-C stops it.
+/// Quantises with a threshold for every part of the work; Ctrl-C stops it.
 ///
 /// # Errors
-/// [`Failure::Work`] when the bar of fidelity is missed.
+/// [`Failure::Work`] when the threshold of fidelity is missed.
 pub fn quantized(
     onnx: &[u8],
     samples: &[Array],
@@ -95,8 +95,8 @@ pub fn quantized(
         if shown.as_ref().is_none_or(|(doing, _)| *doing != step.doing) {
             shown = Some((step.doing, console.progress(step.doing, step.total as u64)));
         }
-        if let Some((_, bar)) = &shown {
-            bar.step();
+        if let Some((_, threshold)) = &shown {
+            threshold.step();
         }
         if interrupt::requested() { Err(QuantizeError::Stopped) } else { Ok(()) }
     });

@@ -12,8 +12,8 @@ use lintel_core::table::{Rule, Table};
 use lintel_inference::Options;
 use sha2::{Digest as _, Sha256};
 
-use crate::cli::{BarsArgs, NewBarsArgs, Output, TableAction, TableArgs};
-use crate::commands::{bars, existing_folder};
+use crate::cli::{NewThresholdsArgs, Output, TableAction, TableArgs, ThresholdsArgs};
+use crate::commands::{existing_folder, thresholds};
 use crate::console::Console;
 use crate::failure::Failure;
 use crate::held_out::HeldOutFaces;
@@ -58,20 +58,20 @@ pub(super) fn check_pack(trained: &TrainedFolder, pack: &Pack, folder: &Path) ->
     )))
 }
 
-/// How the bars are set anew: what was not chosen is the table's own.
-pub(super) fn bars_args(args: &NewBarsArgs, table: &Table) -> BarsArgs {
+/// How the thresholds are set anew: what was not chosen is the table's own.
+pub(super) fn thresholds_args(args: &NewThresholdsArgs, table: &Table) -> ThresholdsArgs {
     let own = table.calibration().map(|calibration| {
         // As it was typed: the table keeps it as f32.
         calibration.target_fpir.to_string().parse().unwrap_or(TARGET_FPIR)
     });
-    BarsArgs { strangers: args.strangers.clone(), target_fpir: args.target_fpir.or(own).unwrap_or(TARGET_FPIR) }
+    ThresholdsArgs { strangers: args.strangers.clone(), target_fpir: args.target_fpir.or(own).unwrap_or(TARGET_FPIR) }
 }
 
-/// The changed table with its bars set anew; one with the paper's rule, or without a held-out face, keeps its rule.
-fn with_bars(
+/// The changed table with its thresholds set anew; one with the paper's rule, or without a held-out face, keeps its rule.
+fn with_thresholds(
     table: Table,
     held_out: &HeldOutFaces,
-    args: &BarsArgs,
+    args: &ThresholdsArgs,
     pack: &Pack,
     encoder: &[u8],
     runtime: &Options,
@@ -81,8 +81,8 @@ fn with_bars(
     match table.rule() {
         Rule::Calibrated { .. } if !genuine.is_empty() => {
             let names: Vec<String> = table.people().iter().map(|person| person.name.clone()).collect();
-            let strangers = bars::strangers(args, &names, pack, encoder, runtime, console)?;
-            bars::set(table, &genuine, strangers, args.target_fpir)
+            let strangers = thresholds::strangers(args, &names, pack, encoder, runtime, console)?;
+            thresholds::set(table, &genuine, strangers, args.target_fpir)
         }
         Rule::Calibrated { .. } | Rule::Paper { .. } => Ok(table),
     }

@@ -1,4 +1,4 @@
-//! `lintel train`: crops → image features → trained names → an identity table with its bars.
+//! `lintel train`: crops → image features → trained names → an identity table with its thresholds.
 
 use std::path::Path;
 
@@ -10,14 +10,14 @@ use crate::calibration_set;
 use crate::cli::{RuleArg, TrainArgs};
 use crate::commands::learning::{CHECKPOINT, Faces, check_detector, learn};
 use crate::commands::quantize::{quantized, say as say_integers};
-use crate::commands::{bars, compute, existing_folder, packs, runtime::find};
+use crate::commands::{compute, existing_folder, packs, runtime::find, thresholds};
 use crate::console::Console;
 use crate::failure::Failure;
 use crate::ingest::{People, Person};
 use crate::outdir::{Kind, OutDir, refuse_nested};
 use crate::packs::Pack;
 use crate::quantize::{self, Quantized};
-use crate::train::{Settings, Task, Trained, cohesion};
+use crate::train::{Settings, Task, Trained, intra_class};
 use crate::trained::{TRAIN_FORMAT, TrainReport, TrainedFolder};
 
 /// Runs the verb.
@@ -27,7 +27,7 @@ use crate::trained::{TRAIN_FORMAT, TrainReport, TrainedFolder};
 pub fn run(args: &TrainArgs, runtime: &Options, console: &Console) -> Result<(), Failure> {
     existing_folder(&args.faces)?;
     refuse_nested(&args.output.out, &args.faces)?;
-    if let Some(strangers) = &args.bars.strangers {
+    if let Some(strangers) = &args.thresholds.strangers {
         existing_folder(strangers)?;
         refuse_nested(&args.output.out, strangers)?;
     }
@@ -48,7 +48,7 @@ pub fn run(args: &TrainArgs, runtime: &Options, console: &Console) -> Result<(),
     let names: Vec<String> = people.people.iter().map(|person| person.name.clone()).collect();
     let strangers = match args.rule {
         RuleArg::Paper => Vec::new(),
-        RuleArg::Calibrated => bars::strangers(&args.bars, &names, &pack, &onnx, runtime, console)?,
+        RuleArg::Calibrated => thresholds::strangers(&args.thresholds, &names, &pack, &onnx, runtime, console)?,
     };
 
     let features = faces.features(encoder.dim())?;
@@ -61,15 +61,15 @@ pub fn run(args: &TrainArgs, runtime: &Options, console: &Console) -> Result<(),
         fixed: None,
     };
     let trained = learn(&task, &mut out, console)?;
-    let cohesion = cohesion::of_table(&[], &faces.cohesion(&trained.split, names.len()));
-    let table = table(args, &settings, &encoder, &names, &trained, cohesion)?;
+    let intra_class_similarity = intra_class::of_table(&[], &faces.intra_class_similarity(&trained.split, names.len()));
+    let table = table(args, &settings, &encoder, &names, &trained, intra_class_similarity)?;
     let ids: Vec<PersonId> = table.people().iter().map(|person| person.id).collect();
     let held_out = faces.held_out(&trained.split, &ids);
     let table = match args.rule {
         RuleArg::Paper => table,
         RuleArg::Calibrated => {
             let genuine = held_out.genuine(&table);
-            bars::set(table, &genuine, strangers, args.bars.target_fpir)?
+            thresholds::set(table, &genuine, strangers, args.thresholds.target_fpir)?
         }
     };
 
@@ -136,7 +136,7 @@ fn table(
     encoder: &Encoder,
     names: &[String],
     trained: &Trained,
-    cohesion: Vec<f32>,
+    intra_class_similarity: Vec<f32>,
 ) -> Result<Table, Failure> {
     let people = (0..).zip(names).map(|(id, name)| Enrolled { id: PersonId(id), name: name.clone() }).collect();
     Table::new(TableParts {
@@ -147,7 +147,7 @@ fn table(
         people,
         classes: trained.classes.clone(),
         dim: trained.dim,
-        cohesion,
+        intra_class_similarity,
         rule: Rule::PAPER,
         calibration: None,
     })
@@ -166,9 +166,9 @@ pub fn say(report: &TrainReport, done: &Path, console: &Console) {
             last.held_out_loss
         ));
     }
-    if let (Rule::Calibrated { likeness, lead }, Some(calibration)) = (report.rule, &report.calibration) {
+    if let (Rule::Calibrated { similarity, margin }, Some(calibration)) = (report.rule, &report.calibration) {
         console.say(format!(
-            "bars: likeness {likeness:.3}, less what a person's photos lack in it, and lead {lead:.3}; of {} strangers {:.2} % would be named \
+            "thresholds: similarity {similarity:.3}, less what a person's photos lack in it, and margin {margin:.3}; of {} strangers {:.2} % would be named \
              (95 %: at most {:.2} %), {:.1} % of the held-out faces would not",
             calibration.strangers,
             calibration.observed_fpir * 100.0,

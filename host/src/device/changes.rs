@@ -112,6 +112,6 @@ impl Changes {
 pub fn words(rule: Rule) -> String {
     match rule {
         Rule::Paper { confidence } => format!("confidence {confidence:.2}"),
-        Rule::Calibrated { likeness, lead } => format!("likeness {likeness:.3} and lead {lead:.3}"),
+        Rule::Calibrated { similarity, margin } => format!("similarity {similarity:.3} and margin {margin:.3}"),
     }
 }

@@ -2,8 +2,8 @@
 
 use std::str::FromStr;
 
-use lintel_wire::journal::row::{COLUMNS, Row};
-use lintel_wire::journal::{Record, chained};
+use lintel_wire::audit::row::{COLUMNS, Row};
+use lintel_wire::audit::{Record, chained};
 use lintel_wire::link::Hash;
 use serde_json::json;
 

@@ -18,11 +18,11 @@ use crate::site::{Site, now};
 
 /// Pictures whose decisions a device must reproduce.
 const PICTURES: u32 = 6;
-/// Which cohort they are from: nobody whom the bars were set by.
+/// Which cohort they are from: nobody whom the thresholds were set by.
 const WORLD: u64 = 7;
 /// Size of a rendered photo, px.
 const PHOTO: [u32; 2] = [320, 320];
-/// By how much a device's likeness and lead may differ: half-precision providers do.
+/// By how much a device's similarity and margin may differ: half-precision providers do.
 pub const TOLERANCE: f32 = 0.02;
 
 /// What is to be pushed.

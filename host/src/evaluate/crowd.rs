@@ -1,4 +1,4 @@
-//! People who do not exist → each one's row, photos that set bars, and a visit to the door.
+//! People who do not exist → each one's row, photos that set thresholds, and a visit to the door.
 //!
 //! Meeting ten thousand takes the better part of an hour, so they are kept in the user's cache, also those of a run that was
 //! stopped. The file is believed only after the first and the last of them were met again and look the same.
@@ -15,12 +15,12 @@ use crate::embeddings;
 use crate::failure::Failure;
 use crate::kept;
 use crate::rendered;
-use crate::rendered_faces::{Acquaintance, CHUNK, Eyes};
-use crate::train::cohesion::cohesion;
+use crate::rendered_faces::{Acquaintance, Analyzer, CHUNK};
+use crate::train::intra_class::intra_class_similarity;
 
 /// Photos of a person that make the row: four in five of the ten that the admin's guide asks for.
 const ENROLLED: u64 = 8;
-/// Photos of a person after those that make the row; they set bars.
+/// Photos of a person after those that make the row; they set thresholds.
 const HELD_OUT: u64 = 2;
 /// The first bytes of the file.
 pub const MAGIC: [u8; 8] = *b"LINTELcr";
@@ -39,8 +39,8 @@ pub struct Neighbour {
     /// The mean of the photos that they are enrolled by, which is where training puts a name.
     pub row: Embedding,
     /// How like these photos are to each other, where there are enough to say so.
-    pub cohesion: Option<f32>,
-    /// Single photos that set bars, one at least.
+    pub intra_class_similarity: Option<f32>,
+    /// Single photos that set thresholds, one at least.
     pub setting: Vec<Embedding>,
     /// What the door makes of a visit.
     pub visit: Embedding,
@@ -92,7 +92,7 @@ impl Crowd {
         &mut self,
         seed: u64,
         wanted: usize,
-        eyes: &mut Eyes,
+        eyes: &mut Analyzer,
         mut on_person: impl FnMut() -> Result<(), Failure>,
     ) -> Result<(), CrowdError> {
         while self.people.len() < wanted {
@@ -116,7 +116,7 @@ impl Crowd {
 fn meet(
     seed: u64,
     indices: impl Iterator<Item = u32> + Clone,
-    eyes: &mut Eyes,
+    eyes: &mut Analyzer,
 ) -> Result<Vec<Neighbour>, RuntimeError> {
     let people: Vec<u64> = indices.clone().map(|index| rendered::crowd(seed, index)).collect();
     let met = eyes.acquaintances(&people, ENROLLED + HELD_OUT)?;
@@ -127,9 +127,15 @@ fn meet(
 fn neighbour(index: u32, Acquaintance { photos, visitor }: Acquaintance) -> Option<Neighbour> {
     let (enrolled, setting): (Vec<_>, Vec<_>) = photos.into_iter().partition(|(number, _)| *number < ENROLLED);
     let row = aggregate::mean(enrolled.iter().map(|(_, embedding)| embedding))?;
-    let cohesion = cohesion(enrolled.iter().map(|(_, embedding)| embedding));
+    let intra_class_similarity = intra_class_similarity(enrolled.iter().map(|(_, embedding)| embedding));
     let setting: Vec<Embedding> = setting.into_iter().map(|(_, embedding)| embedding).collect();
-    (!setting.is_empty()).then_some(Neighbour { index, row, cohesion, setting, visit: visitor?.embedding })
+    (!setting.is_empty()).then_some(Neighbour {
+        index,
+        row,
+        intra_class_similarity,
+        setting,
+        visit: visitor?.embedding,
+    })
 }
 
 /// Where a crowd is kept.
@@ -144,7 +150,7 @@ pub struct Kept {
 struct Body<'a> {
     encoder: EncoderId,
     rendered: u32,
-    /// By person: which, how many photos set bars, and the cohesion.
+    /// By person: which, how many photos set thresholds, and the intra-class similarity.
     people: Vec<(u32, u8, Option<f32>)>,
     dim: u32,
     /// By person: row, visit, photos.
@@ -163,13 +169,14 @@ impl Kept {
     ///
     /// # Errors
     /// What the models say.
-    pub fn open(&self, eyes: &mut Eyes) -> Result<Crowd, RuntimeError> {
+    pub fn open(&self, eyes: &mut Analyzer) -> Result<Crowd, RuntimeError> {
         let crowd = std::fs::read(&self.file).ok().and_then(|bytes| read(&bytes, self.encoder)).unwrap_or_default();
         for one in crowd.people.first().into_iter().chain(crowd.people.last()) {
             let again = meet(self.seed, std::iter::once(one.index), eyes)?.pop();
-            let like = |a: &Embedding, b: &Embedding| a.similarity(b).is_some_and(|likeness| likeness.get() >= SAME);
+            let like =
+                |a: &Embedding, b: &Embedding| a.similarity(b).is_some_and(|similarity| similarity.get() >= SAME);
             let same = |again: &Neighbour| {
-                let apart = again.cohesion.unwrap_or(2.0) - one.cohesion.unwrap_or(2.0);
+                let apart = again.intra_class_similarity.unwrap_or(2.0) - one.intra_class_similarity.unwrap_or(2.0);
                 like(&again.row, &one.row) && like(&again.visit, &one.visit) && apart.abs() <= 1.0 - SAME
             };
             if !again.as_ref().is_some_and(same) {
@@ -189,7 +196,8 @@ impl Kept {
 }
 
 fn write(crowd: &Crowd, encoder: EncoderId) -> Vec<u8> {
-    let of = |one: &Neighbour| (one.index, u8::try_from(one.setting.len()).unwrap_or(u8::MAX), one.cohesion);
+    let of =
+        |one: &Neighbour| (one.index, u8::try_from(one.setting.len()).unwrap_or(u8::MAX), one.intra_class_similarity);
     let all = crowd.people.iter().flat_map(|one| [&one.row, &one.visit].into_iter().chain(&one.setting));
     let body = Body {
         encoder,
@@ -208,14 +216,24 @@ pub fn read(bytes: &[u8], by: EncoderId) -> Option<Crowd> {
     let body = envelope::open(MAGIC, VERSION, MAX_BYTES, bytes).ok()?;
     let Body { encoder, rendered, people, dim, values } = postcard::from_bytes(body).ok()?;
     let count = people.iter().map(|(_, photos, _)| 2 + usize::from(*photos)).sum();
-    let sound = |cohesion: &Option<f32>| cohesion.is_none_or(|cohesion| (0.0..=1.0).contains(&cohesion));
-    if encoder != by || people.iter().any(|(_, photos, cohesion)| *photos == 0 || !sound(cohesion)) {
+    let sound = |intra_class_similarity: &Option<f32>| {
+        intra_class_similarity.is_none_or(|intra_class_similarity| (0.0..=1.0).contains(&intra_class_similarity))
+    };
+    if encoder != by
+        || people.iter().any(|(_, photos, intra_class_similarity)| *photos == 0 || !sound(intra_class_similarity))
+    {
         return None;
     }
     let mut all = embeddings::from_bytes(values, count, dim as usize, encoder)?.into_iter();
-    let one = |(index, photos, cohesion): (u32, u8, Option<f32>)| {
+    let one = |(index, photos, intra_class_similarity): (u32, u8, Option<f32>)| {
         let (row, visit) = (all.next()?, all.next()?);
-        Some(Neighbour { index, row, cohesion, visit, setting: all.by_ref().take(photos.into()).collect() })
+        Some(Neighbour {
+            index,
+            row,
+            intra_class_similarity,
+            visit,
+            setting: all.by_ref().take(photos.into()).collect(),
+        })
     };
     Some(Crowd { people: people.into_iter().map(one).collect::<Option<_>>()?, rendered })
 }
@@ -232,7 +250,7 @@ mod tests {
         let one = |index, setting| Neighbour {
             index,
             row: face([1.0, 0.0]),
-            cohesion: (index > 0).then_some(0.75),
+            intra_class_similarity: (index > 0).then_some(0.75),
             visit: face([0.6, 0.8]),
             setting,
         };
@@ -245,7 +263,10 @@ mod tests {
             let read = read(&write(&crowd, ENCODER), ENCODER).expect("read");
             assert_eq!((read.rendered, read.people.len()), (crowd.rendered, crowd.people.len()));
             for (a, b) in read.people.iter().zip(&crowd.people) {
-                assert_eq!((a.index, a.setting.len(), a.cohesion), (b.index, b.setting.len(), b.cohesion));
+                assert_eq!(
+                    (a.index, a.setting.len(), a.intra_class_similarity),
+                    (b.index, b.setting.len(), b.intra_class_similarity)
+                );
                 let like = |a: &Embedding, b: &Embedding| a.similarity(b).expect("one encoder").get() > 0.999_999;
                 assert!(like(&a.row, &b.row) && like(&a.visit, &b.visit));
                 assert!(a.setting.iter().zip(&b.setting).all(|(a, b)| like(a, b)));

@@ -1,7 +1,7 @@
 //! People who do not exist → what becomes of both rules as a table grows.
 //!
 //! The table's rows are the means of each person's faces, which is where training puts a name; `docs/measurements.md` has
-//! how near trained rows come to that. Bars are set anew for each table, on strangers and photos that the rates are not
+//! how near trained rows come to that. Thresholds are set anew for each table, on strangers and photos that the rates are not
 //! measured on, and the rates of all tables of one size are taken together.
 
 use lintel_core::embed::Embedding;
@@ -15,9 +15,9 @@ use super::visit::{Asked, Conditions, Mated, Trial};
 use crate::failure::Failure;
 use crate::statistics::Rate;
 use crate::train::calibration::{CalibrationError, Genuine, TARGET_FPIR, calibrate};
-use crate::train::cohesion;
+use crate::train::intra_class;
 
-/// Strangers who are met: half of them set bars, and the others measure.
+/// Strangers who are met: half of them set thresholds, and the others measure.
 pub const STRANGERS: usize = 4000;
 /// Tables of one size, at most.
 const TABLES: usize = 50;
@@ -44,7 +44,7 @@ pub struct Size {
 pub struct Faces<'a> {
     /// Who may be enrolled.
     pub people: &'a [Neighbour],
-    /// Strangers' visits; the first half sets bars, the second measures.
+    /// Strangers' visits; the first half sets thresholds, the second measures.
     pub strangers: &'a [Embedding],
 }
 
@@ -54,7 +54,7 @@ pub enum GrowthError {
     /// A table.
     #[error(transparent)]
     Table(#[from] TableError),
-    /// Its bars.
+    /// Its thresholds.
     #[error(transparent)]
     Calibration(#[from] CalibrationError),
     /// Ctrl-C.
@@ -136,7 +136,10 @@ fn table(people: &[Neighbour], rule: Rule) -> Result<Table, TableError> {
         people: people.iter().zip(0..).map(person).collect(),
         classes: people.iter().flat_map(|one| one.row.vector()).copied().collect(),
         dim: people[0].row.vector().len(),
-        cohesion: cohesion::of_table(&[], &people.iter().map(|one| one.cohesion).collect::<Vec<_>>()),
+        intra_class_similarity: intra_class::of_table(
+            &[],
+            &people.iter().map(|one| one.intra_class_similarity).collect::<Vec<_>>(),
+        ),
         rule,
         calibration: None,
     })

@@ -1,4 +1,4 @@
-//! What was measured → pictures: the DET curve, error rates by bar, the scores of both sides.
+//! What was measured → pictures: the DET curve, error rates by threshold, the scores of both sides.
 
 use lintel_core::table::Rule;
 
@@ -8,15 +8,15 @@ use super::{ErrorCurve, Participant};
 use crate::picture::{Canvas, Colour, palette};
 use crate::plots::{Axis, Confusion, Curve, Mark, chart, histogram};
 
-/// Bars of a histogram.
+/// Thresholds of a histogram.
 const BINS: usize = 60;
-/// Bars on likeness along the axis.
+/// Thresholds on similarity along the axis.
 const STEPS: u32 = 100;
 
 /// Detection error trade-off: FNIR by FPIR, of both rules, over looks and over visits.
 #[must_use]
 pub fn det(curves: &[ErrorCurve]) -> Canvas {
-    let least = curves.iter().map(|curve| curve.at_the_bar).flat_map(|errors| [errors.fpir, errors.fnir]);
+    let least = curves.iter().map(|curve| curve.at_the_threshold).flat_map(|errors| [errors.fpir, errors.fnir]);
     let least = least.filter(|rate| rate.trials > 0).map(|rate| 1.0 / rate.trials as f64).fold(0.1, f64::min);
     let mut marks = Vec::new();
     let lines: Vec<Curve> = curves
@@ -24,7 +24,7 @@ pub fn det(curves: &[ErrorCurve]) -> Canvas {
         .map(|curve| {
             let colour = colour(curve);
             let rate = |rate: crate::statistics::Rate| rate.rate.unwrap_or(f64::NAN);
-            let at = (rate(curve.at_the_bar.fpir), rate(curve.at_the_bar.fnir));
+            let at = (rate(curve.at_the_threshold.fpir), rate(curve.at_the_threshold.fnir));
             marks.push(Mark { label: String::new(), colour, at });
             let of = if curve.of_visits { "visits" } else { "looks" };
             let points = curve.points.iter().map(|point: &Point| (point.fpir, point.fnir)).collect();
@@ -32,7 +32,7 @@ pub fn det(curves: &[ErrorCurve]) -> Canvas {
         })
         .collect();
     let (x, y) = (Axis::rates("FPIR", least), Axis::rates("FNIR", least));
-    chart("errors as the bar moves; squares: at the bar", &x, &y, &lines, &marks)
+    chart("errors as the threshold moves; squares: at the threshold", &x, &y, &lines, &marks)
 }
 
 fn colour(curve: &ErrorCurve) -> Colour {
@@ -44,41 +44,60 @@ fn colour(curve: &ErrorCurve) -> Colour {
     }
 }
 
-/// FPIR and FNIR over looks by the bar on likeness, the bar on the lead as the table has it (none, where it has the paper's
+/// FPIR and FNIR over looks by the threshold on similarity, the threshold on the margin as the table has it (none, where it has the paper's
 /// rule).
 #[must_use]
-pub fn by_bar(trials: &[Trial], rule: Rule) -> Canvas {
-    let (bar, lead) = match rule {
-        Rule::Calibrated { likeness, lead } => (Some(likeness), lead),
+pub fn by_threshold(trials: &[Trial], rule: Rule) -> Canvas {
+    let (threshold, margin) = match rule {
+        Rule::Calibrated { similarity, margin } => (Some(similarity), margin),
         Rule::Paper { .. } => (None, 0.0),
     };
-    let likenesses = || trials.iter().map(|trial| f64::from(trial.asked.bars.likeness));
-    let from = likenesses().fold(1.0, f64::min);
+    let similarities = || trials.iter().map(|trial| f64::from(trial.asked.thresholds.similarity));
+    let from = similarities().fold(1.0, f64::min);
     let share = |at: f64, mated: bool| {
         let of = || trials.iter().filter(|trial| (trial.mated != Mated::Not) == mated);
         let named = |trial: &&Trial| {
-            f64::from(trial.asked.bars.likeness) >= at && trial.asked.bars.lead >= lead && trial.mated != Mated::Behind
+            f64::from(trial.asked.thresholds.similarity) >= at
+                && trial.asked.thresholds.margin >= margin
+                && trial.mated != Mated::Behind
         };
         let named = of().filter(named).count() as f64 / of().count() as f64;
         (at, if mated { 1.0 - named } else { named })
     };
-    let bars = || (0..=STEPS).map(|step| from + (1.0 - from) * f64::from(step) / f64::from(STEPS));
+    let thresholds = || (0..=STEPS).map(|step| from + (1.0 - from) * f64::from(step) / f64::from(STEPS));
     let curves = [
-        Curve { label: "FPIR".into(), colour: palette::BAD, points: bars().map(|at| share(at, false)).collect() },
-        Curve { label: "FNIR".into(), colour: palette::ACCENT, points: bars().map(|at| share(at, true)).collect() },
+        Curve { label: "FPIR".into(), colour: palette::BAD, points: thresholds().map(|at| share(at, false)).collect() },
+        Curve {
+            label: "FNIR".into(),
+            colour: palette::ACCENT,
+            points: thresholds().map(|at| share(at, true)).collect(),
+        },
     ];
     let least = 1.0 / trials.len().max(10) as f64;
-    let x =
-        Axis::linear("bar on likeness (cosine, normalised by the person)", likenesses().chain([1.0]), 8.0, 0.0, true);
-    let marks: Vec<Mark> = bar
+    let x = Axis::linear(
+        "threshold on similarity (cosine, normalised by the person)",
+        similarities().chain([1.0]),
+        8.0,
+        0.0,
+        true,
+    );
+    let marks: Vec<Mark> = threshold
         .into_iter()
-        .flat_map(|bar| [palette::BAD, palette::ACCENT].into_iter().zip([false, true]).map(move |(c, m)| (bar, c, m)))
-        .map(|(bar, colour, mated)| Mark { label: String::new(), colour, at: share(bar.into(), mated) })
+        .flat_map(|threshold| {
+            [palette::BAD, palette::ACCENT].into_iter().zip([false, true]).map(move |(c, m)| (threshold, c, m))
+        })
+        .map(|(threshold, colour, mated)| Mark { label: String::new(), colour, at: share(threshold.into(), mated) })
         .collect();
-    chart("frames by the bar on likeness; squares: the table's bar", &x, &Axis::rates("", least), &curves, &marks)
+    chart(
+        "frames by the threshold on similarity; squares: the table's threshold",
+        &x,
+        &Axis::rates("", least),
+        &curves,
+        &marks,
+    )
 }
 
-/// How the scores of enrolled people and of strangers lie: likeness above, lead below.
+/// How the scores of enrolled people and of strangers lie: similarity above, margin below.
 #[must_use]
 pub fn scores(trials: &[Trial]) -> Canvas {
     let picture = |title: &str, label: &str, measure: fn(&Trial) -> f64| {
@@ -97,10 +116,10 @@ pub fn scores(trials: &[Trial]) -> Canvas {
         chart(title, &x, &Axis::linear("share of looks", shares, 5.0, 0.0, true), &curves, &[])
     };
     let parts = [
-        picture("likeness to the most similar person", "cosine, normalised by the person", |trial| {
-            trial.asked.bars.likeness.into()
+        picture("similarity to the most similar person", "cosine, normalised by the person", |trial| {
+            trial.asked.thresholds.similarity.into()
         }),
-        picture("lead over the next person", "difference of cosines", |trial| trial.asked.bars.lead.into()),
+        picture("margin over the next person", "difference of cosines", |trial| trial.asked.thresholds.margin.into()),
     ]
     .map(Canvas::into_image);
     let (width, height) = parts[0].dimensions();

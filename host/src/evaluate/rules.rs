@@ -1,4 +1,4 @@
-//! Trials → error rates by bar, and two rules compared where they miss equally many people.
+//! Trials → error rates by threshold, and two rules compared where they miss equally many people.
 
 use lintel_core::table::{Rule, Table};
 use serde::{Deserialize, Serialize};
@@ -7,52 +7,52 @@ use super::EvaluateError;
 use super::Setup;
 use super::visit::{Asked, Mated, Outcome, Trial, Visit};
 use crate::statistics::Rate;
-use crate::train::calibration::{Bars, spread};
+use crate::train::calibration::{Thresholds, spread};
 
-/// Bars at which a curve is measured, at most.
+/// Thresholds at which a curve is measured, at most.
 const LOOKS: usize = 200;
 /// The same for visits, whose votes are counted anew at each.
 const VISITS: usize = 60;
 
-/// A rule with one bar to move: scores are a name if their measure reaches it.
+/// A rule with one threshold to move: scores are a name if their measure reaches it.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Family {
     measure: Measure,
-    /// Where the bar stands.
-    pub bar: f32,
+    /// Where the threshold stands.
+    pub threshold: f32,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Measure {
     /// The paper's softmax confidence.
     Confidence,
-    /// How far both scores are above two bars, in spreads of enrolled people's scores; of the two, the lesser.
-    Room { bars: Bars, spread: Bars },
+    /// How far both scores are above two thresholds, in spreads of enrolled people's scores; of the two, the lesser.
+    Room { thresholds: Thresholds, spread: Thresholds },
 }
 
 impl Family {
     /// The paper's rule at its 80 %, or at another confidence.
     #[must_use]
     pub fn paper(confidence: f32) -> Self {
-        Self { measure: Measure::Confidence, bar: confidence }
+        Self { measure: Measure::Confidence, threshold: confidence }
     }
 
-    /// Bars on likeness and lead that are moved together; 0 is where they stand.
+    /// Thresholds on similarity and margin that are moved together; 0 is where they stand.
     #[must_use]
-    pub fn calibrated(bars: Bars, trials: &[Trial]) -> Self {
-        let mated: Vec<Bars> =
-            trials.iter().filter(|trial| trial.mated == Mated::First).map(|trial| trial.asked.bars).collect();
-        Self { measure: Measure::Room { bars, spread: spread(&mated) }, bar: 0.0 }
+    pub fn calibrated(thresholds: Thresholds, trials: &[Trial]) -> Self {
+        let mated: Vec<Thresholds> =
+            trials.iter().filter(|trial| trial.mated == Mated::First).map(|trial| trial.asked.thresholds).collect();
+        Self { measure: Measure::Room { thresholds, spread: spread(&mated) }, threshold: 0.0 }
     }
 
-    /// The rules that can be compared on a table: the paper's, and the table's own bars if it has such.
+    /// The rules that can be compared on a table: the paper's, and the table's own thresholds if it has such.
     #[must_use]
     pub fn both(rule: Rule, trials: &[Trial]) -> (Self, Option<Self>) {
         match rule {
             Rule::Paper { confidence } => (Self::paper(confidence), None),
-            Rule::Calibrated { likeness, lead } => {
+            Rule::Calibrated { similarity, margin } => {
                 let Rule::Paper { confidence } = Rule::PAPER else { unreachable!("it is the paper's") };
-                (Self::paper(confidence), Some(Self::calibrated(Bars { likeness, lead }, trials)))
+                (Self::paper(confidence), Some(Self::calibrated(Thresholds { similarity, margin }, trials)))
             }
         }
     }
@@ -62,28 +62,28 @@ impl Family {
     pub fn name(&self) -> &'static str {
         match self.measure {
             Measure::Confidence => "confidence",
-            Measure::Room { .. } => "likeness and lead",
+            Measure::Room { .. } => "similarity and margin",
         }
     }
 
     fn measured(&self, asked: &Asked) -> f32 {
         match &self.measure {
             Measure::Confidence => asked.confidence,
-            Measure::Room { bars, spread } => asked.bars.room(*bars, *spread),
+            Measure::Room { thresholds, spread } => asked.thresholds.room(*thresholds, *spread),
         }
     }
 
-    fn at(self, bar: f32) -> Self {
-        Self { bar, ..self }
+    fn at(self, threshold: f32) -> Self {
+        Self { threshold, ..self }
     }
 
     /// Whether it is a name.
     #[must_use]
     pub fn passes(&self, asked: &Asked) -> bool {
-        self.measured(asked) >= self.bar
+        self.measured(asked) >= self.threshold
     }
 
-    /// The error rates over frames, at the bar.
+    /// The error rates over frames, at the threshold.
     #[must_use]
     pub fn errors(&self, trials: &[Trial]) -> Errors {
         let count = |wanted: &dyn Fn(&Trial) -> bool| trials.iter().filter(|trial| wanted(trial)).count();
@@ -94,8 +94,8 @@ impl Family {
         Errors { fpir: Rate::new(named, not_mated), fnir: Rate::new(mated - right, mated) }
     }
 
-    /// The same rule with the highest bar at which at most `misses` of the mated looks are missed. Strangers have no say in
-    /// it, so that their rate at this bar is a fair one.
+    /// The same rule with the highest threshold at which at most `misses` of the mated looks are missed. Strangers have no say in
+    /// it, so that their rate at this threshold is a fair one.
     #[must_use]
     pub fn missing_at_most(self, misses: u64, trials: &[Trial]) -> Self {
         let behind = trials.iter().filter(|trial| trial.mated == Mated::Behind).count() as u64;
@@ -109,10 +109,13 @@ impl Family {
         self.at(first.get(lost).copied().unwrap_or(f32::INFINITY))
     }
 
-    /// Error rates over frames from the lowest bar to the highest.
+    /// Error rates over frames from the lowest threshold to the highest.
     #[must_use]
     pub fn curve_of_looks(&self, trials: &[Trial]) -> Vec<Point> {
-        self.bars(trials, LOOKS).into_iter().map(|bar| self.at(bar).errors(trials).point(bar)).collect()
+        self.thresholds(trials, LOOKS)
+            .into_iter()
+            .map(|threshold| self.at(threshold).errors(trials).point(threshold))
+            .collect()
     }
 
     /// The same over whole visits, votes and all.
@@ -126,11 +129,13 @@ impl Family {
         table: &Table,
         setup: &Setup,
     ) -> Result<Vec<Point>, EvaluateError> {
-        let bars = self.bars(trials, VISITS).into_iter();
-        bars.map(|bar| Ok(self.at(bar).errors_of_visits(visits, table, setup)?.point(bar))).collect()
+        let thresholds = self.thresholds(trials, VISITS).into_iter();
+        thresholds
+            .map(|threshold| Ok(self.at(threshold).errors_of_visits(visits, table, setup)?.point(threshold)))
+            .collect()
     }
 
-    /// The error rates over whole visits, at the bar.
+    /// The error rates over whole visits, at the threshold.
     ///
     /// # Errors
     /// [`EvaluateError::Setup`].
@@ -145,18 +150,18 @@ impl Family {
         Ok(Errors { fpir: Rate::new(accepted, visits.len() - mated), fnir: Rate::new(missed, mated) })
     }
 
-    /// Bars worth measuring at, ascending: each names fewer than the one before.
-    fn bars(&self, trials: &[Trial], most: usize) -> Vec<f32> {
+    /// Thresholds worth measuring at, ascending: each names fewer than the one before.
+    fn thresholds(&self, trials: &[Trial], most: usize) -> Vec<f32> {
         let mut measured: Vec<f32> = trials.iter().map(|trial| self.measured(&trial.asked)).collect();
         measured.sort_by(f32::total_cmp);
         measured.dedup();
         let every = measured.len().div_ceil(most).max(1);
         // The last of all, where a curve ends, and one beyond, where nobody is named.
         let last = measured.last().copied();
-        let mut bars: Vec<f32> = measured.into_iter().step_by(every).collect();
-        bars.extend(last.filter(|last| bars.last() != Some(last)));
-        bars.extend(last.map(f32::next_up));
-        bars
+        let mut thresholds: Vec<f32> = measured.into_iter().step_by(every).collect();
+        thresholds.extend(last.filter(|last| thresholds.last() != Some(last)));
+        thresholds.extend(last.map(f32::next_up));
+        thresholds
     }
 }
 
@@ -170,17 +175,17 @@ pub struct Errors {
 }
 
 impl Errors {
-    fn point(&self, bar: f32) -> Point {
+    fn point(&self, threshold: f32) -> Point {
         let rate = |rate: Rate| rate.rate.unwrap_or(f64::NAN);
-        Point { bar, fpir: rate(self.fpir), fnir: rate(self.fnir) }
+        Point { threshold, fpir: rate(self.fpir), fnir: rate(self.fnir) }
     }
 }
 
 /// One point of a curve. A rate without trials is NaN, and null in JSON.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Point {
-    /// The bar: a confidence, or spreads above the table's bars.
-    pub bar: f32,
+    /// The threshold: a confidence, or spreads above the table's thresholds.
+    pub threshold: f32,
     /// False-positive identification rate.
     #[serde(with = "nan_is_null")]
     pub fpir: f64,
@@ -210,11 +215,11 @@ pub struct Comparison {
     pub people: usize,
     /// The paper's rule at its confidence.
     pub paper: Errors,
-    /// The bars, where they stand.
+    /// The thresholds, where they stand.
     pub calibrated: Errors,
-    /// Both bars moved together, to where they miss as many people as the paper's rule does.
+    /// Both thresholds moved together, to where they miss as many people as the paper's rule does.
     pub at_equal_fnir: Errors,
-    /// The paper's confidence moved, to where it misses as many people as the bars do where they stand.
+    /// The paper's confidence moved, to where it misses as many people as the thresholds do where they stand.
     pub paper_at_equal_fnir: Errors,
 }
 
@@ -223,32 +228,32 @@ impl Comparison {
     #[must_use]
     pub fn of(people: usize, paper: Family, calibrated: Family, trials: &[Trial]) -> Self {
         let moved = |family: Family, to: Errors| family.missing_at_most(to.fnir.count, trials).errors(trials);
-        let (at_paper, at_bars) = (paper.errors(trials), calibrated.errors(trials));
+        let (at_paper, at_thresholds) = (paper.errors(trials), calibrated.errors(trials));
         Self {
             people,
             paper: at_paper,
-            calibrated: at_bars,
+            calibrated: at_thresholds,
             at_equal_fnir: moved(calibrated, at_paper),
-            paper_at_equal_fnir: moved(paper, at_bars),
+            paper_at_equal_fnir: moved(paper, at_thresholds),
         }
     }
 
-    /// FPIR of the bars for one of the paper's rule, at the FNIR that the paper's rule has; `None` where it named no stranger.
+    /// FPIR of the thresholds for one of the paper's rule, at the FNIR that the paper's rule has; `None` where it named no stranger.
     #[must_use]
     pub fn ratio(&self) -> Option<f64> {
         share(&self.at_equal_fnir, &self.paper)
     }
 
-    /// The same at the FNIR that the bars have where they stand.
+    /// The same at the FNIR that the thresholds have where they stand.
     #[must_use]
-    pub fn ratio_where_bars_stand(&self) -> Option<f64> {
+    pub fn ratio_where_thresholds_stand(&self) -> Option<f64> {
         share(&self.calibrated, &self.paper_at_equal_fnir)
     }
 }
 
-fn share(bars: &Errors, paper: &Errors) -> Option<f64> {
+fn share(thresholds: &Errors, paper: &Errors) -> Option<f64> {
     let paper = paper.fpir.rate.filter(|rate| *rate > 0.0)?;
-    bars.fpir.rate.map(|rate| rate / paper)
+    thresholds.fpir.rate.map(|rate| rate / paper)
 }
 
 #[cfg(test)]
@@ -257,8 +262,8 @@ mod tests {
     use crate::evaluate::visit::Conditions;
     use proptest::prelude::*;
 
-    fn trial(mated: Mated, likeness: f32, lead: f32, confidence: f32) -> Trial {
-        let asked = Asked { confidence, bars: Bars { likeness, lead } };
+    fn trial(mated: Mated, similarity: f32, margin: f32, confidence: f32) -> Trial {
+        let asked = Asked { confidence, thresholds: Thresholds { similarity, margin } };
         Trial { mated, asked, conditions: Conditions::default() }
     }
 
@@ -277,22 +282,22 @@ mod tests {
             assert_eq!((counts(errors.fpir), counts(errors.fnir)), (fpir, fnir), "{family:?}");
         };
         let paper = Family::paper(0.8);
-        let bars = Family::calibrated(Bars { likeness: 0.5, lead: 0.1 }, &trials);
+        let thresholds = Family::calibrated(Thresholds { similarity: 0.5, margin: 0.1 }, &trials);
         check(paper, (1, 2), (2, 3));
-        check(bars, (0, 2), (2, 3));
-        // Two misses leave the bars at the better of the two people; one lets the other in as well; none is impossible.
-        check(bars.missing_at_most(2, &trials), (0, 2), (2, 3));
-        check(bars.missing_at_most(1, &trials), (0, 2), (1, 3));
-        check(bars.missing_at_most(3, &trials), (0, 2), (3, 3));
-        let compared = Comparison::of(2, paper, bars, &trials);
+        check(thresholds, (0, 2), (2, 3));
+        // Two misses leave the thresholds at the better of the two people; one lets the other in as well; none is impossible.
+        check(thresholds.missing_at_most(2, &trials), (0, 2), (2, 3));
+        check(thresholds.missing_at_most(1, &trials), (0, 2), (1, 3));
+        check(thresholds.missing_at_most(3, &trials), (0, 2), (3, 3));
+        let compared = Comparison::of(2, paper, thresholds, &trials);
         assert_eq!(compared.ratio(), Some(0.0));
-        // The bars miss two, and so may the paper's rule: its bar is at the confidence of the better of the two people.
+        // The thresholds miss two, and so may the paper's rule: its threshold is at the confidence of the better of the two people.
         check(paper.missing_at_most(2, &trials), (0, 2), (2, 3));
-        assert_eq!(compared.ratio_where_bars_stand(), None);
-        let lower = Family::calibrated(Bars { likeness: 0.15, lead: 0.02 }, &trials);
+        assert_eq!(compared.ratio_where_thresholds_stand(), None);
+        let lower = Family::calibrated(Thresholds { similarity: 0.15, margin: 0.02 }, &trials);
         let compared = Comparison::of(2, paper, lower, &trials);
         assert_eq!((compared.calibrated.fnir.count, compared.paper_at_equal_fnir.fpir.count), (1, 1));
-        assert_eq!(compared.ratio_where_bars_stand(), Some(1.0));
+        assert_eq!(compared.ratio_where_thresholds_stand(), Some(1.0));
     }
 
     proptest! {
@@ -301,10 +306,10 @@ mod tests {
             let kinds = [Mated::First, Mated::Behind, Mated::Not];
             let trials: Vec<Trial> =
                 looks.iter().map(|&(kind, a, b, c)| trial(kinds[usize::from(kind)], a, b, c)).collect();
-            for family in [Family::paper(0.8), Family::calibrated(Bars { likeness: 0.5, lead: 0.3 }, &trials)] {
+            for family in [Family::paper(0.8), Family::calibrated(Thresholds { similarity: 0.5, margin: 0.3 }, &trials)] {
                 let curve = family.curve_of_looks(&trials);
                 prop_assert!(curve.len() <= LOOKS + 2);
-                prop_assert!(curve.windows(2).all(|p| p[0].bar < p[1].bar));
+                prop_assert!(curve.windows(2).all(|p| p[0].threshold < p[1].threshold));
                 prop_assert!(!curve.windows(2).any(|p| p[0].fpir < p[1].fpir || p[0].fnir > p[1].fnir));
                 // At the end nobody is named.
                 let last = curve.last().expect("points");
@@ -319,7 +324,7 @@ mod tests {
             let kinds = [Mated::First, Mated::Behind, Mated::Not];
             let trials: Vec<Trial> = looks.iter().map(|&(kind, a, b)| trial(kinds[usize::from(kind)], a, b, a)).collect();
             let behind = trials.iter().filter(|trial| trial.mated == Mated::Behind).count() as u64;
-            let moved = Family::calibrated(Bars { likeness: 0.5, lead: 0.3 }, &trials).missing_at_most(misses, &trials);
+            let moved = Family::calibrated(Thresholds { similarity: 0.5, margin: 0.3 }, &trials).missing_at_most(misses, &trials);
             let missed = moved.errors(&trials).fnir.count;
             prop_assert!(missed <= misses.max(behind));
         }

@@ -3,11 +3,11 @@
 use super::pictures::confusion;
 use super::visit::{Frames, Outcome, judge, row_of};
 use super::*;
+use lintel_core::decision::{Decision, TrackId, Verdict};
 use lintel_core::embed::{EncoderId, Similarity};
 use lintel_core::geometry::Rect;
 use lintel_core::table::{Person, PersonId, Scores, TableParts};
 use lintel_core::time::Uptime;
-use lintel_core::verdict::{Decision, TrackId, Verdict};
 use lintel_formats::recording::About;
 
 fn table() -> Table {
@@ -20,7 +20,7 @@ fn table() -> Table {
         people: people.collect(),
         classes: vec![1.0, 0.0, 0.0, 1.0],
         dim: 2,
-        cohesion: vec![1.0; 2],
+        intra_class_similarity: vec![1.0; 2],
         rule: Rule::PAPER,
         calibration: None,
     })
@@ -35,7 +35,7 @@ fn decision(verdict: Verdict, first_sharp: u64, decided: u64) -> Decision {
         first_sharp: Uptime::from_millis(first_sharp),
         captured: Uptime::from_millis(decided),
         decided: Uptime::from_millis(decided),
-        scores: Scores { best: 0, likeness: Similarity::new(0.5).unwrap(), lead: 0.1, confidence: 0.9 },
+        scores: Scores { best: 0, similarity: Similarity::new(0.5).unwrap(), margin: 0.1, confidence: 0.9 },
     }
 }
 

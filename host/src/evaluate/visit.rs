@@ -2,19 +2,19 @@
 
 use std::path::Path;
 
+use lintel_core::decision::{Decider, Decision, Sighting, Verdict};
 use lintel_core::door::{Door, Strike};
 use lintel_core::frame::Frame;
 use lintel_core::geometry::Rect;
 use lintel_core::table::Opinion;
 use lintel_core::table::{PersonId, Scores, Table};
 use lintel_core::time::Uptime;
-use lintel_core::verdict::{Decider, Decision, Sighting, Verdict};
 use lintel_formats::recording::{About, Decoded, FrameInfo, Recording};
 use serde::{Deserialize, Serialize};
 
 use super::{EvaluateError, Setup, milliseconds};
 use crate::failure::Failure;
-use crate::train::calibration::Bars;
+use crate::train::calibration::Thresholds;
 
 /// What became of one participant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -125,20 +125,20 @@ pub struct Trial {
     pub conditions: Conditions,
 }
 
-/// What rules with bars ask of scores.
+/// What rules with thresholds ask of scores.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Asked {
     /// The paper's softmax confidence.
     pub confidence: f32,
-    /// Likeness, normalised by the person, and lead.
-    pub bars: Bars,
+    /// Similarity, normalised by the person, and margin.
+    pub thresholds: Thresholds,
 }
 
 impl Asked {
     /// Of some scores against this table.
     #[must_use]
     pub fn of(scores: &Scores, table: &Table) -> Self {
-        Self { confidence: scores.confidence, bars: Bars::of(scores, table) }
+        Self { confidence: scores.confidence, thresholds: Thresholds::of(scores, table) }
     }
 }
 
@@ -147,7 +147,7 @@ impl Asked {
 pub enum Mated {
     /// An enrolled person, who is also the most similar one.
     First,
-    /// An enrolled person, but another one is more similar: no bar can help.
+    /// An enrolled person, but another one is more similar: no threshold can help.
     Behind,
     /// Nobody who is enrolled.
     Not,
@@ -191,7 +191,7 @@ impl Visit {
                 visit.passed_over += 1;
                 continue;
             }
-            let vision = |reason: String| EvaluateError::Vision { recording: recording.name().to_owned(), reason };
+            let vision = |reason: String| EvaluateError::Analyzer { recording: recording.name().to_owned(), reason };
             let frame = decoded.frame().map_err(|error| vision(error.to_string()))?;
             let sighting = look(&frame).map_err(|error| vision(error.to_string()))?;
             let light =

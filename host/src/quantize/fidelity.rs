@@ -27,7 +27,7 @@ pub struct OutputFidelity {
 }
 
 impl OutputFidelity {
-    /// The figure that a bar is held against.
+    /// The figure that a threshold is held against.
     pub fn worst(&self) -> f64 {
         self.least_cosine.min(self.pooled_cosine)
     }

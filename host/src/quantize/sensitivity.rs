@@ -1,4 +1,4 @@
-//! Each layer alone in integers → what it costs; and the fewest layers in float that meet a bar.
+//! Each layer alone in integers → what it costs; and the fewest layers in float that meet a threshold.
 
 use std::collections::BTreeSet;
 
@@ -14,7 +14,7 @@ use crate::onnx::write;
 
 /// Samples that each layer is tried on alone.
 const PROBES: usize = 2;
-/// Layers that are tried in integers once more, when the bar is met without them.
+/// Layers that are tried in integers once more, when the threshold is met without them.
 const MOST_RETRIES: usize = 12;
 
 /// What became of a layer.
@@ -82,7 +82,7 @@ fn report(builder: &Builder<'_>, layer: &Layer, sqnr_db: f64, cosine_alone: f64)
     LayerReport { layer: layer.name.clone(), operator, sqnr_db, cosine_alone, quantized: true }
 }
 
-/// A model that meets the bar.
+/// A model that meets the threshold.
 #[derive(Debug)]
 pub struct Found {
     /// Its file.
@@ -93,17 +93,17 @@ pub struct Found {
     pub float: BTreeSet<usize>,
 }
 
-/// Takes layers out of the integers, those that cost most first, until the bar is met; then puts back what needn't have
+/// Takes layers out of the integers, those that cost most first, until the threshold is met; then puts back what needn't have
 /// gone.
 ///
 /// # Errors
-/// [`QuantizeError::Misses`] when the bar is not met by any of it.
+/// [`QuantizeError::Misses`] when the threshold is not met by any of it.
 pub fn fewest_in_float(
     builder: &Builder<'_>,
     reports: &[LayerReport],
     samples: &[&Array],
     wanted: &[Outputs],
-    bar: f64,
+    threshold: f64,
     runtime: &Options,
     progress: &mut Progress<'_>,
 ) -> Result<Found, QuantizeError> {
@@ -125,17 +125,17 @@ pub fn fewest_in_float(
 
     let mut best = attempt(BTreeSet::new())?;
     let at_first = worst(&best.fidelity);
-    if at_first >= bar {
+    if at_first >= threshold {
         return Ok(best);
     }
     let (mut missed, mut count) = (0, 1);
     loop {
         if count >= nodes.len() {
             // All in float is the original itself: nothing would be quantised.
-            return Err(QuantizeError::Misses { got: at_first, bar, layers: nodes.len() });
+            return Err(QuantizeError::Misses { got: at_first, threshold, layers: nodes.len() });
         }
         best = attempt(first(count))?;
-        if worst(&best.fidelity) >= bar {
+        if worst(&best.fidelity) >= threshold {
             break;
         }
         missed = count;
@@ -144,7 +144,7 @@ pub fn fewest_in_float(
     while count - missed > 1 {
         let middle = usize::midpoint(missed, count);
         let found = attempt(first(middle))?;
-        if worst(&found.fidelity) >= bar {
+        if worst(&found.fidelity) >= threshold {
             (best, count) = (found, middle);
         } else {
             missed = middle;
@@ -155,7 +155,7 @@ pub fn fewest_in_float(
         let mut float = best.float.clone();
         float.remove(&node);
         let found = attempt(float)?;
-        if worst(&found.fidelity) >= bar {
+        if worst(&found.fidelity) >= threshold {
             best = found;
         }
     }

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::{Cohort, Stranger, StrangersError, Who};
 use crate::embeddings;
 use crate::kept;
-use crate::rendered_faces::Eyes;
+use crate::rendered_faces::Analyzer;
 
 /// The first bytes of the file.
 pub const MAGIC: [u8; 8] = *b"LINTELst";
@@ -51,7 +51,7 @@ impl Kept {
     ///
     /// # Errors
     /// What the models say.
-    pub fn open(&self, eyes: &mut Eyes) -> Result<Cohort, StrangersError> {
+    pub fn open(&self, eyes: &mut Analyzer) -> Result<Cohort, StrangersError> {
         let Some(cohort) = std::fs::read(&self.file).ok().and_then(|bytes| read(&bytes, self.encoder)) else {
             return Ok(Cohort::default());
         };
@@ -60,7 +60,7 @@ impl Kept {
             let again = eyes.visits(&[person])?.pop();
             let same = again
                 .and_then(|visitor| visitor.embedding.similarity(&stranger.embedding))
-                .is_some_and(|likeness| likeness.get() >= SAME);
+                .is_some_and(|similarity| similarity.get() >= SAME);
             if !same {
                 return Ok(Cohort::default());
             }

@@ -1,13 +1,13 @@
-//! Scores of strangers and of enrolled people → the two bars of the door's rule.
+//! Scores of strangers and of enrolled people → the two thresholds of the door's rule.
 //!
-//! A stranger is named when likeness *and* lead reach their bars. The target is a claim: among the pairs of bars by which
+//! A stranger is named when similarity *and* margin reach their thresholds. The target is a claim: among the pairs of thresholds by which
 //! so few strangers are named that the upper end of the 95 % Clopper–Pearson interval is at most the target FPIR, the pair
 //! is taken that recognises most held-out photos of enrolled people. What the data can't show is refused: with n
 //! strangers, none of whom is named, the true rate may still be as high as the bound for 0 of n, and a target below that
 //! is no claim that n strangers can carry.
 //!
-//! For one bar at the (k+1)-th highest of n scores that bound is exact, not only for bars set beforehand: the share of
-//! all strangers above it is distributed as Beta(k+1, n−k), whose quantile the bound is. Here one of the two bars is
+//! For one threshold at the (k+1)-th highest of n scores that bound is exact, not only for thresholds set beforehand: the share of
+//! all strangers above it is distributed as Beta(k+1, n−k), whose quantile the bound is. Here one of the two thresholds is
 //! chosen by enrolled people's scores and the other is such an order statistic.
 
 use lintel_core::embed::Embedding;
@@ -19,14 +19,14 @@ use crate::statistics::clopper_pearson;
 pub const TARGET_FPIR: f64 = 0.01;
 /// The confidence of the bounds.
 pub const CONFIDENCE: f64 = 0.95;
-/// How far bars stay below the lowest enrolled score when nothing forces them there, in spreads of such scores: at a door
+/// How far thresholds stay below the lowest enrolled score when nothing forces them there, in spreads of such scores: at a door
 /// people are less like their rows than in their photos.
 const ROOM: f32 = 2.0;
-/// The most likeness bars that are tried.
+/// The most similarity thresholds that are tried.
 const MAX_CANDIDATES: usize = 1024;
 
 /// A photo of an enrolled person that training didn't see. Single photos: they differ among themselves more than a door's
-/// looks at one visit do, so that a bar which lets most of them pass is kind to people.
+/// looks at one visit do, so that a threshold which lets most of them pass is kind to people.
 #[derive(Clone, Debug)]
 pub struct Genuine {
     /// The person's row in the table.
@@ -35,7 +35,7 @@ pub struct Genuine {
     pub embedding: Embedding,
 }
 
-/// Why no bars can be set.
+/// Why no thresholds can be set.
 #[derive(Debug, thiserror::Error)]
 pub enum CalibrationError {
     /// The target is no rate that can be aimed at.
@@ -78,7 +78,7 @@ pub fn strangers_needed(target: f64) -> usize {
 }
 
 /// How many strangers are met, where they can be had for the asking: with as few as are needed none may be named, so that
-/// the bars stand above the one who comes nearest, and depend on who that is.
+/// the thresholds stand above the one who comes nearest, and depend on who that is.
 #[must_use]
 pub fn strangers_wanted(target: f64) -> usize {
     strangers_needed(target).saturating_mul(3)
@@ -90,7 +90,7 @@ fn most_named(strangers: usize, target: f64) -> usize {
     (1..=strangers).take_while(shown).last().unwrap_or(0)
 }
 
-/// Sets the bars for `target`, a share of strangers' photos.
+/// Sets the thresholds for `target`, a share of strangers' photos.
 ///
 /// # Errors
 /// [`CalibrationError`].
@@ -111,91 +111,92 @@ pub fn calibrate(
     if genuine.is_empty() {
         return Err(CalibrationError::NoGenuine);
     }
-    let of = |e: &Embedding| table.score(e).map(|scores| Bars::of(&scores, table));
+    let of = |e: &Embedding| table.score(e).map(|scores| Thresholds::of(&scores, table));
     let strangers = strangers.iter().map(of).collect::<Result<Vec<_>, _>>()?;
     let mut right = Vec::with_capacity(genuine.len());
     for photo in genuine {
         let scores = table.score(&photo.embedding)?;
         if scores.best as usize == photo.row {
-            right.push(Bars::of(&scores, table));
+            right.push(Thresholds::of(&scores, table));
         }
     }
     let allowed = most_named(strangers.len(), target);
-    let bars = best_bars(&strangers, &right, allowed);
+    let thresholds = best_thresholds(&strangers, &right, allowed);
     Ok((
-        Rule::Calibrated { likeness: bars.likeness, lead: bars.lead },
-        figures(bars, &strangers, &right, genuine.len(), target),
+        Rule::Calibrated { similarity: thresholds.similarity, margin: thresholds.margin },
+        figures(thresholds, &strangers, &right, genuine.len(), target),
     ))
 }
 
-/// A pair of bars, or of scores against them.
+/// A pair of thresholds, or of scores against them.
 #[derive(Copy, Clone, Debug, PartialEq)]
-pub struct Bars {
-    /// Likeness to the best person, normalised by that person; see [`Table::normalized_likeness`]. A bar is 1 at most.
-    pub likeness: f32,
+pub struct Thresholds {
+    /// Similarity to the best person, normalised by that person; see [`Table::normalized_similarity`]. A threshold is 1 at most.
+    pub similarity: f32,
     /// By how much that exceeds the next person's.
-    pub lead: f32,
+    pub margin: f32,
 }
 
-impl Bars {
-    /// What bars are asked of, of some scores against this table.
+impl Thresholds {
+    /// What thresholds are asked of, of some scores against this table.
     #[must_use]
     pub fn of(scores: &Scores, table: &Table) -> Self {
-        Self { likeness: table.normalized_likeness(scores), lead: scores.lead }
+        Self { similarity: table.normalized_similarity(scores), margin: scores.margin }
     }
 
-    /// Whether both reach their bars.
+    /// Whether both reach their thresholds.
     #[must_use]
-    pub fn passes(self, bars: Self) -> bool {
-        self.likeness >= bars.likeness && self.lead >= bars.lead
+    pub fn passes(self, thresholds: Self) -> bool {
+        self.similarity >= thresholds.similarity && self.margin >= thresholds.margin
     }
 
-    /// How far both are above the bars, in spreads; of the two, the lesser. At least 0 where they pass.
+    /// How far both are above the thresholds, in spreads; of the two, the lesser. At least 0 where they pass.
     #[must_use]
-    pub fn room(self, bars: Self, spread: Self) -> f32 {
-        ((self.likeness - bars.likeness) / spread.likeness).min((self.lead - bars.lead) / spread.lead)
+    pub fn room(self, thresholds: Self, spread: Self) -> f32 {
+        ((self.similarity - thresholds.similarity) / spread.similarity)
+            .min((self.margin - thresholds.margin) / spread.margin)
     }
 }
 
-/// Bars for scores from −1 to 1: so few strangers pass that `target` is shown, or none where they are too few for it.
+/// Thresholds for scores from −1 to 1: so few strangers pass that `target` is shown, or none where they are too few for it.
 #[must_use]
-pub fn bars_for(strangers: &[Bars], right: &[Bars], target: f64) -> Bars {
-    best_bars(strangers, right, most_named(strangers.len(), target))
+pub fn thresholds_for(strangers: &[Thresholds], right: &[Thresholds], target: f64) -> Thresholds {
+    best_thresholds(strangers, right, most_named(strangers.len(), target))
 }
 
-/// The bars that let at most `allowed` strangers pass and the most of `genuine`; where several pairs of bars do, the one
+/// The thresholds that let at most `allowed` strangers pass and the most of `genuine`; where several pairs of thresholds do, the one
 /// that leaves the nearest of those people the most room, in spreads of their own scores. A door's camera is harder on
-/// people than their photos are, in likeness and in lead, so that neither may be used up to the last.
-fn best_bars(strangers: &[Bars], genuine: &[Bars], allowed: usize) -> Bars {
+/// people than their photos are, in similarity and in margin, so that neither may be used up to the last.
+fn best_thresholds(strangers: &[Thresholds], genuine: &[Thresholds], allowed: usize) -> Thresholds {
     let spread = spread(genuine);
-    let mut best: Option<(usize, f32, Bars)> = None;
-    for likeness in likeness_candidates(strangers) {
-        let bars = Bars { likeness, lead: lowest_lead(strangers, likeness, allowed) };
-        let rooms = genuine.iter().filter(|g| g.passes(bars)).map(|g| g.room(bars, spread));
+    let mut best: Option<(usize, f32, Thresholds)> = None;
+    for similarity in similarity_candidates(strangers) {
+        let thresholds = Thresholds { similarity, margin: lowest_margin(strangers, similarity, allowed) };
+        let rooms = genuine.iter().filter(|g| g.passes(thresholds)).map(|g| g.room(thresholds, spread));
         let (passing, least) = rooms.fold((0, f32::INFINITY), |(n, least), room| (n + 1, least.min(room)));
         if best.is_none_or(|(most, widest, _)| (passing, least) > (most, widest)) {
-            best = Some((passing, least, bars));
+            best = Some((passing, least, thresholds));
         }
     }
-    let (_, _, lowest) = best.expect("the lowest likeness is always a candidate");
+    let (_, _, lowest) = best.expect("the lowest similarity is always a candidate");
     raised(lowest, genuine, spread)
 }
 
 /// The standard deviation of both scores, not quite zero.
 #[must_use]
-pub fn spread(points: &[Bars]) -> Bars {
+pub fn spread(points: &[Thresholds]) -> Thresholds {
     #[expect(clippy::cast_precision_loss, reason = "a count of photos")]
     let n = points.len().max(1) as f32;
-    let deviation = |score: fn(&Bars) -> f32| {
+    let deviation = |score: fn(&Thresholds) -> f32| {
         let mean = points.iter().map(score).sum::<f32>() / n;
         (points.iter().map(|point| (score(point) - mean).powi(2)).sum::<f32>() / n).sqrt().max(1e-3)
     };
-    Bars { likeness: deviation(|point| point.likeness), lead: deviation(|point| point.lead) }
+    Thresholds { similarity: deviation(|point| point.similarity), margin: deviation(|point| point.margin) }
 }
 
-/// Bars on likeness worth trying, descending: just above strangers' own, and none at all.
-fn likeness_candidates(strangers: &[Bars]) -> Vec<f32> {
-    let mut candidates: Vec<f32> = strangers.iter().map(|s| s.likeness.next_up().clamp(-1.0, 1.0)).collect();
+/// Thresholds on similarity worth trying, descending: just above strangers' own, and none at all.
+fn similarity_candidates(strangers: &[Thresholds]) -> Vec<f32> {
+    let mut candidates: Vec<f32> = strangers.iter().map(|s| s.similarity.next_up().clamp(-1.0, 1.0)).collect();
     candidates.sort_by(|a, b| b.total_cmp(a));
     candidates.dedup();
     let every = candidates.len().div_ceil(MAX_CANDIDATES).max(1);
@@ -204,36 +205,42 @@ fn likeness_candidates(strangers: &[Bars]) -> Vec<f32> {
     candidates
 }
 
-/// The lowest bar on the lead that lets at most `allowed` strangers pass who reach `likeness`.
-fn lowest_lead(strangers: &[Bars], likeness: f32, allowed: usize) -> f32 {
-    let mut leads: Vec<f32> = strangers.iter().filter(|s| s.likeness >= likeness).map(|s| s.lead).collect();
+/// The lowest threshold on the margin that lets at most `allowed` strangers pass who reach `similarity`.
+fn lowest_margin(strangers: &[Thresholds], similarity: f32, allowed: usize) -> f32 {
+    let mut leads: Vec<f32> = strangers.iter().filter(|s| s.similarity >= similarity).map(|s| s.margin).collect();
     if leads.len() <= allowed {
         return 0.0;
     }
-    let (_, lead, _) = leads.select_nth_unstable_by(allowed, |a, b| b.total_cmp(a));
-    lead.next_up().clamp(0.0, 2.0)
+    let (_, margin, _) = leads.select_nth_unstable_by(allowed, |a, b| b.total_cmp(a));
+    margin.next_up().clamp(0.0, 2.0)
 }
 
-/// Each bar moved half way up to the lowest enrolled score that passes it, as far as that leaves this person [`ROOM`]: a
+/// Each threshold moved half way up to the lowest enrolled score that passes it, as far as that leaves this person [`ROOM`]: a
 /// stranger a little above those that were seen is then still one, and nobody pays for it.
-fn raised(lowest: Bars, genuine: &[Bars], spread: Bars) -> Bars {
+fn raised(lowest: Thresholds, genuine: &[Thresholds], spread: Thresholds) -> Thresholds {
     let passing = || genuine.iter().filter(|g| g.passes(lowest));
-    let half_way = |bar: f32, scores: &mut dyn Iterator<Item = f32>, spread: f32| {
-        scores.min_by(f32::total_cmp).map_or(bar, |least| {
-            let raised = f32::midpoint(bar, least).min(least - ROOM * spread);
-            raised.min(1.0).max(bar)
+    let half_way = |threshold: f32, scores: &mut dyn Iterator<Item = f32>, spread: f32| {
+        scores.min_by(f32::total_cmp).map_or(threshold, |least| {
+            let raised = f32::midpoint(threshold, least).min(least - ROOM * spread);
+            raised.min(1.0).max(threshold)
         })
     };
-    Bars {
-        likeness: half_way(lowest.likeness, &mut passing().map(|g| g.likeness), spread.likeness),
-        lead: half_way(lowest.lead, &mut passing().map(|g| g.lead), spread.lead),
+    Thresholds {
+        similarity: half_way(lowest.similarity, &mut passing().map(|g| g.similarity), spread.similarity),
+        margin: half_way(lowest.margin, &mut passing().map(|g| g.margin), spread.margin),
     }
 }
 
 #[expect(clippy::cast_precision_loss, clippy::cast_possible_truncation, reason = "rates of counts, stored as f32")]
-fn figures(bars: Bars, strangers: &[Bars], right: &[Bars], genuine: usize, target: f64) -> Calibration {
-    let named = strangers.iter().filter(|s| s.passes(bars)).count();
-    let recognised = right.iter().filter(|g| g.passes(bars)).count();
+fn figures(
+    thresholds: Thresholds,
+    strangers: &[Thresholds],
+    right: &[Thresholds],
+    genuine: usize,
+    target: f64,
+) -> Calibration {
+    let named = strangers.iter().filter(|s| s.passes(thresholds)).count();
+    let recognised = right.iter().filter(|g| g.passes(thresholds)).count();
     let trials = strangers.len();
     let upper = clopper_pearson(named as u64, trials as u64, CONFIDENCE).high;
     Calibration {
@@ -254,23 +261,23 @@ mod tests {
 
     const ID: EncoderId = EncoderId([1; 32]);
 
-    fn point(likeness: f32, lead: f32) -> Bars {
-        Bars { likeness, lead }
+    fn point(similarity: f32, margin: f32) -> Thresholds {
+        Thresholds { similarity, margin }
     }
 
-    fn named(points: &[Bars], bars: Bars) -> usize {
-        points.iter().filter(|p| p.passes(bars)).count()
+    fn named(points: &[Thresholds], thresholds: Thresholds) -> usize {
+        points.iter().filter(|p| p.passes(thresholds)).count()
     }
 
     #[test]
-    fn bars_stand_between_strangers_and_people() {
-        let check = |strangers: &[Bars], genuine: &[Bars], allowed: usize, expected: (usize, usize)| {
-            let bars = best_bars(strangers, genuine, allowed);
-            assert_eq!((named(strangers, bars), named(genuine, bars)), expected, "{bars:?}");
+    fn thresholds_stand_between_strangers_and_people() {
+        let check = |strangers: &[Thresholds], genuine: &[Thresholds], allowed: usize, expected: (usize, usize)| {
+            let thresholds = best_thresholds(strangers, genuine, allowed);
+            assert_eq!((named(strangers, thresholds), named(genuine, thresholds)), expected, "{thresholds:?}");
         };
         let people = [point(0.8, 0.5), point(0.7, 0.4), point(0.9, 0.6)];
         check(&[point(0.2, 0.1), point(0.3, 0.05)], &people, 0, (0, 3));
-        // As like as a person, but without the lead; and the other way round.
+        // As like as a person, but without the margin; and the other way round.
         check(&[point(0.85, 0.1)], &people, 0, (0, 3));
         check(&[point(0.1, 0.9)], &people, 0, (0, 3));
         check(&[point(0.85, 0.1), point(0.1, 0.9)], &people, 0, (0, 3));
@@ -282,18 +289,18 @@ mod tests {
     }
 
     #[test]
-    fn bars_keep_their_distance() {
-        let bars = best_bars(&[point(0.2, 0.3)], &[point(0.8, 0.3)], 0);
-        assert!(bars.likeness > 0.4 && bars.likeness < 0.6, "{bars:?}");
+    fn thresholds_keep_their_distance() {
+        let thresholds = best_thresholds(&[point(0.2, 0.3)], &[point(0.8, 0.3)], 0);
+        assert!(thresholds.similarity > 0.4 && thresholds.similarity < 0.6, "{thresholds:?}");
     }
 
     #[test]
-    fn bars_leave_people_room_in_both_scores() {
-        // A bar on likeness alone keeps the strangers out, but stands just below the person least like her photos.
+    fn thresholds_leave_people_room_in_both_scores() {
+        // A threshold on similarity alone keeps the strangers out, but stands just below the person least like her photos.
         let strangers = [point(0.69, 0.02), point(0.3, 0.1)];
         let people = [point(0.7, 0.5), point(0.9, 0.4), point(0.8, 0.6)];
-        let bars = best_bars(&strangers, &people, 0);
-        assert!(bars.likeness < 0.6 && bars.lead > 0.1 && bars.lead < 0.3, "{bars:?}");
+        let thresholds = best_thresholds(&strangers, &people, 0);
+        assert!(thresholds.similarity < 0.6 && thresholds.margin > 0.1 && thresholds.margin < 0.3, "{thresholds:?}");
     }
 
     proptest! {
@@ -305,21 +312,21 @@ mod tests {
         ) {
             let points = |list: &[(f32, f32)]| list.iter().map(|&(s, l)| point(s, l)).collect::<Vec<_>>();
             let (strangers, genuine) = (points(&strangers), points(&genuine));
-            let bars = best_bars(&strangers, &genuine, allowed);
-            prop_assert!(named(&strangers, bars) <= allowed);
-            prop_assert!((-1.0..=1.0).contains(&bars.likeness) && (0.0..=2.0).contains(&bars.lead), "{bars:?}");
-            // No other pair of bars at the strangers' own scores does better by people.
-            for likeness in likeness_candidates(&strangers) {
-                let other = point(likeness, lowest_lead(&strangers, likeness, allowed));
-                prop_assert!(named(&genuine, other) <= named(&genuine, bars));
+            let thresholds = best_thresholds(&strangers, &genuine, allowed);
+            prop_assert!(named(&strangers, thresholds) <= allowed);
+            prop_assert!((-1.0..=1.0).contains(&thresholds.similarity) && (0.0..=2.0).contains(&thresholds.margin), "{thresholds:?}");
+            // No other pair of thresholds at the strangers' own scores does better by people.
+            for similarity in similarity_candidates(&strangers) {
+                let other = point(similarity, lowest_margin(&strangers, similarity, allowed));
+                prop_assert!(named(&genuine, other) <= named(&genuine, thresholds));
             }
         }
     }
 
-    /// Both bars for a target over points, and what is claimed of them.
-    fn claim(strangers: &[Bars], genuine: &[Bars], target: f64) -> (Bars, Calibration) {
-        let bars = best_bars(strangers, genuine, most_named(strangers.len(), target));
-        (bars, figures(bars, strangers, genuine, genuine.len().max(1), target))
+    /// Both thresholds for a target over points, and what is claimed of them.
+    fn claim(strangers: &[Thresholds], genuine: &[Thresholds], target: f64) -> (Thresholds, Calibration) {
+        let thresholds = best_thresholds(strangers, genuine, most_named(strangers.len(), target));
+        (thresholds, figures(thresholds, strangers, genuine, genuine.len().max(1), target))
     }
 
     proptest! {
@@ -331,14 +338,14 @@ mod tests {
         ) {
             let points = |list: &[(f32, f32)]| list.iter().map(|&(s, l)| point(s, l)).collect::<Vec<_>>();
             let (some, more, genuine) = (points(&some), points(&more), points(&genuine));
-            let (bars, before) = claim(&some, &genuine, 0.1);
+            let (thresholds, before) = claim(&some, &genuine, 0.1);
             prop_assert!(before.fpir_upper <= 0.1);
-            // Bars that are set anew keep the claim, whoever the new strangers are.
+            // Thresholds that are set anew keep the claim, whoever the new strangers are.
             let all = [some.clone(), more.clone()].concat();
             prop_assert!(claim(&all, &genuine, 0.1).1.fpir_upper <= 0.1);
-            // Bars that stay are claimed no worse for strangers whom they keep out.
-            let kept_out: Vec<Bars> = more.iter().copied().filter(|stranger| !stranger.passes(bars)).collect();
-            let after = figures(bars, &[some, kept_out].concat(), &genuine, genuine.len(), 0.1);
+            // Thresholds that stay are claimed no worse for strangers whom they keep out.
+            let kept_out: Vec<Thresholds> = more.iter().copied().filter(|stranger| !stranger.passes(thresholds)).collect();
+            let after = figures(thresholds, &[some, kept_out].concat(), &genuine, genuine.len(), 0.1);
             prop_assert!(after.fpir_upper <= before.fpir_upper);
         }
     }
@@ -381,7 +388,7 @@ mod tests {
             people: vec![person(0, "Ada"), person(1, "Bo")],
             classes: vec![1.0, 0.0, 0.0, 0.0, 1.0, 0.0],
             dim: 3,
-            cohesion: vec![1.0; 2],
+            intra_class_similarity: vec![1.0; 2],
             rule: Rule::PAPER,
             calibration: None,
         })
@@ -397,13 +404,13 @@ mod tests {
         let genuine = [
             Genuine { row: 0, embedding: embedding([1.0, 0.1, 0.1]) },
             Genuine { row: 1, embedding: embedding([0.1, 1.0, 0.1]) },
-            // Taken for the other: no bar can help.
+            // Taken for the other: no threshold can help.
             Genuine { row: 1, embedding: embedding([1.0, 0.0, 0.0]) },
         ];
         let strangers: Vec<Embedding> = (0..40_u8).map(|i| embedding([0.3, f32::from(i) / 100.0, 1.0])).collect();
-        let (rule, calibration) = calibrate(&table(), &genuine, &strangers, 0.1).expect("bars");
-        let Rule::Calibrated { likeness, lead } = rule else { panic!("{rule:?}") };
-        assert!(likeness > 0.35 && likeness < 0.99 && lead < 0.9, "{rule:?}");
+        let (rule, calibration) = calibrate(&table(), &genuine, &strangers, 0.1).expect("thresholds");
+        let Rule::Calibrated { similarity, margin } = rule else { panic!("{rule:?}") };
+        assert!(similarity > 0.35 && similarity < 0.99 && margin < 0.9, "{rule:?}");
         assert_eq!((calibration.strangers, calibration.observed_fpir), (40, 0.0));
         assert!(calibration.fpir_upper > 0.08 && calibration.fpir_upper <= 0.1, "{calibration:?}");
         assert!((calibration.fnir - 1.0 / 3.0).abs() < 1e-6, "{calibration:?}");

@@ -76,7 +76,7 @@ mod tests {
         scale: f32,
         weighted: bool,
     ) -> (f32, Vec<f32>) {
-        let settings = Settings { likeness: 0.0, ..Settings::default() };
+        let settings = Settings { similarity: 0.0, ..Settings::default() };
         let place = |person| classes.keys().position(|&class| class == person).expect("who is on a photo is a class");
         let labels = (0..16).map(|person| u32::try_from(place(person)).expect("few")).collect();
         let log_weights = classes.values().map(|&weight| if weighted { weight } else { 0.0 }).collect();

@@ -314,8 +314,8 @@ fn check(settings: &Settings) -> Result<(), TrainError> {
     {
         return refuse("the margin", margin.to_string(), "more than 0, at most 1");
     }
-    if !(0.0..=1000.0).contains(&settings.likeness) {
-        return refuse("the weight of the likeness", settings.likeness.to_string(), "0 to 1000");
+    if !(0.0..=1000.0).contains(&settings.similarity) {
+        return refuse("the weight of the similarity", settings.similarity.to_string(), "0 to 1000");
     }
     if !(0.0..=1.0).contains(&settings.weight_decay) {
         return refuse("the weight decay", settings.weight_decay.to_string(), "0 to 1");

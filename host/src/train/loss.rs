@@ -2,7 +2,7 @@
 //!
 //! Cross-entropy alone is content when the right class is ahead of the others. With ten people and CLIP's logit scale
 //! that is so at a cosine of 0.6; the other 0.8 of the class's direction is what the prompt started from, and
-//! strangers are as near to that as anybody. The likeness term goes on pulling until it is gone.
+//! strangers are as near to that as anybody. The similarity term goes on pulling until it is gone.
 
 use burn::tensor::activation::{log_softmax, relu};
 use burn::tensor::{Device, Tensor, TensorData};
@@ -20,8 +20,8 @@ pub(super) struct Targets {
     pub log_weights: Vec<f32>,
 }
 
-/// Mean over the photos of the loss that the settings name, plus their `likeness` times the mean of 1 − cosine with the
-/// right class. Softmax with a `likeness` of 0 is CLIP's loss over classes, and the paper's.
+/// Mean over the photos of the loss that the settings name, plus their `similarity` times the mean of 1 − cosine with the
+/// right class. Softmax with a `similarity` of 0 is CLIP's loss over classes, and the paper's.
 ///
 /// `features` `[B, D]` and `classes` `[N, D]` are unit rows, `scale` `[1]` is the factor between cosine and logit. → `[1]`
 pub(super) fn loss(
@@ -50,7 +50,7 @@ pub(super) fn loss(
         Loss::Triplet { margin } => triplets(cosines.clone(), right.clone(), margin).sum().mul_scalar(mean),
     };
     let distance = (cosines * right).sum().mul_scalar(-mean).add_scalar(1.0);
-    apart + distance.mul_scalar(settings.likeness)
+    apart + distance.mul_scalar(settings.similarity)
 }
 
 /// The cosines with the angle to the right class larger by `margin`, in radians. Where the sum would be more than half a
@@ -102,8 +102,8 @@ mod tests {
 
     #[test]
     fn the_loss_is_cross_entropy_and_distance() {
-        let check = |features: [[f32; 2]; 2], scale: f32, labels: [u32; 2], likeness: f32, expected: f32| {
-            let settings = Settings { likeness, ..Settings::default() };
+        let check = |features: [[f32; 2]; 2], scale: f32, labels: [u32; 2], similarity: f32, expected: f32| {
+            let settings = Settings { similarity, ..Settings::default() };
             let got = value(&settings, features, scale, labels, [0.0; 2]);
             assert!((got - expected).abs() < 1e-5, "{got} {expected}");
         };
@@ -118,7 +118,7 @@ mod tests {
     #[test]
     fn a_class_can_stand_for_several() {
         // Three of the second class, one of the first.
-        let settings = Settings { likeness: 0.0, ..Settings::default() };
+        let settings = Settings { similarity: 0.0, ..Settings::default() };
         let got = value(&settings, [[1.0, 0.0], [1.0, 0.0]], 2.0, [0, 0], [0.0, 3.0_f32.ln()]);
         assert!((got - (3.0 * (-2.0_f32).exp()).ln_1p()).abs() < 1e-5, "{got}");
     }
@@ -126,7 +126,7 @@ mod tests {
     #[test]
     fn margins_make_it_harder() {
         let check = |loss: Loss, features: [[f32; 2]; 2], labels: [u32; 2], expected: f32| {
-            let settings = Settings { loss, likeness: 0.0, ..Settings::default() };
+            let settings = Settings { loss, similarity: 0.0, ..Settings::default() };
             let got = value(&settings, features, 4.0, labels, [0.0; 2]);
             assert!((got - expected).abs() < 1e-4, "{loss:?}: {got} {expected}");
         };

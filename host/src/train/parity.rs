@@ -73,7 +73,7 @@ fn opened(compute: Compute, precision: MatmulPrecision) -> Option<Processor> {
 }
 
 /// `(loss, gradient, cosine)`: the most that the first two may be off, and the least that the last may be.
-fn check(compute: Compute, precision: MatmulPrecision, bars: (f32, f32, f32)) {
+fn check(compute: Compute, precision: MatmulPrecision, thresholds: (f32, f32, f32)) {
     let Some(processor) = opened(compute, precision) else { return };
     for chunk in [PEOPLE as usize, 7] {
         let wanted = found(&Device::flex(), MatmulPrecision::F32, chunk);
@@ -85,7 +85,7 @@ fn check(compute: Compute, precision: MatmulPrecision, bars: (f32, f32, f32)) {
             processor.name,
             1.0 - cosine
         );
-        assert!(loss <= bars.0 && worst <= bars.1 && cosine >= bars.2, "{compute} {precision}");
+        assert!(loss <= thresholds.0 && worst <= thresholds.1 && cosine >= thresholds.2, "{compute} {precision}");
     }
 }
 
@@ -128,7 +128,7 @@ fn trained(settings: &Settings, stops: &[u64]) -> Trained {
 }
 
 /// The mean cosine between the rows of two tables of the same people.
-fn likeness(a: &Trained, b: &Trained) -> f32 {
+fn similarity(a: &Trained, b: &Trained) -> f32 {
     let cosines = a.classes.chunks(a.dim).zip(b.classes.chunks(b.dim));
     let cosines: Vec<f32> = cosines.map(|(a, b)| a.iter().zip(b).map(|(a, b)| a * b).sum()).collect();
     cosines.iter().sum::<f32>() / cosines.len() as f32
@@ -151,11 +151,11 @@ fn check_run(compute: Compute, precision: MatmulPrecision) {
             of.held_out_accuracy,
             last.held_out_loss,
             of.held_out_loss,
-            likeness(&got, &wanted)
+            similarity(&got, &wanted)
         );
         assert_eq!(last.held_out_accuracy, of.held_out_accuracy);
         assert!((last.held_out_loss - of.held_out_loss).abs() < 0.02, "{last:?} {of:?}");
-        assert!(likeness(&got, &wanted) > 0.98);
+        assert!(similarity(&got, &wanted) > 0.98);
     }
 }
 

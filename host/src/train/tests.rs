@@ -221,7 +221,7 @@ fn impossible_tasks_are_refused() {
     check(&NAMES, 5, &with(&|s| s.chunk = 0), "the chunk is 0");
     check(&NAMES, 5, &with(&|s| s.classes_per_step = 1), "the number of classes in a step is 1");
     check(&NAMES, 5, &with(&|s| s.learning_rate = f64::NAN), "the learning rate is NaN");
-    check(&NAMES, 5, &with(&|s| s.likeness = f32::NAN), "the weight of the likeness is NaN");
+    check(&NAMES, 5, &with(&|s| s.similarity = f32::NAN), "the weight of the similarity is NaN");
     check(&NAMES, 5, &with(&|s| s.loss = Loss::ARCFACE.with_margin(0.0)), "the margin is 0");
     check(&NAMES, 5, &with(&|s| s.loss = Loss::TRIPLET.with_margin(f32::NAN)), "the margin is NaN");
     check(&NAMES, 5, &with(&|s| s.weight_decay = -1.0), "the weight decay is -1");

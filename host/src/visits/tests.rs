@@ -1,10 +1,10 @@
 //! Events that a test makes up → the visits they tell of.
 
 use super::*;
+use lintel_core::decision::TrackId;
 use lintel_core::embed::{EncoderId, Similarity};
 use lintel_core::geometry::Rect;
 use lintel_core::table::{Person, PersonId, Rule, Scores, TableParts};
-use lintel_core::verdict::TrackId;
 use lintel_wire::event::{LookedAt, Outcome};
 
 fn table() -> Table {
@@ -17,7 +17,7 @@ fn table() -> Table {
         people: people.collect(),
         classes: vec![1.0, 0.0, 0.0, 1.0],
         dim: 2,
-        cohesion: vec![1.0; 2],
+        intra_class_similarity: vec![1.0; 2],
         rule: Rule::PAPER,
         calibration: None,
     })
@@ -47,7 +47,7 @@ fn decision(ms: u64, verdict: Verdict) -> Event {
             first_sharp: Uptime::from_millis(ms - 300),
             captured: Uptime::from_millis(ms),
             decided: Uptime::from_millis(ms),
-            scores: Scores { best: 0, likeness: Similarity::new(0.5).unwrap(), lead: 0.1, confidence: 0.9 },
+            scores: Scores { best: 0, similarity: Similarity::new(0.5).unwrap(), margin: 0.1, confidence: 0.9 },
         }),
     )
 }

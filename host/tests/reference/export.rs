@@ -267,7 +267,7 @@ fn table(encoder: EncoderId) -> Table {
         revision: 3,
         template: "{name}".to_owned(),
         logit_scale: 100.0,
-        cohesion: vec![1.0; 2],
+        intra_class_similarity: vec![1.0; 2],
         people: vec![person(0), person(1)],
         classes: (0..64).map(|i| if i == 0 || i == 33 { 1.0 } else { 0.0 }).collect(),
         dim: 32,

@@ -10,7 +10,7 @@ use std::sync::OnceLock;
 use lintel_core::table::{PersonId, Rule, Table};
 use serde_json::Value;
 
-/// Four people, of whom three are in the table; the bars are set for a target that few strangers show.
+/// Four people, of whom three are in the table; the thresholds are set for a target that few strangers show.
 struct World(tempfile::TempDir);
 
 impl World {
@@ -92,7 +92,7 @@ fn one_joins_and_nobody_else_changes() {
         assert_eq!((after.len(), after.people()[3].id), (4, PersonId(3)));
         assert_eq!((after.revision(), after.encoder()), (before.revision() + 1, before.encoder()));
         assert!(after.logit_scale() == before.logit_scale() && matches!(after.rule(), Rule::Calibrated { .. }));
-        let calibration = after.calibration().expect("the bars were set anew");
+        let calibration = after.calibration().expect("the thresholds were set anew");
         assert!(calibration.target_fpir == 0.1 && calibration.fpir_upper <= 0.1, "{calibration:?}");
         // Who joined is recognised: the held-out photos are among those that the FNIR counts.
         assert!(calibration.fnir <= 0.34, "{calibration:?}");
@@ -116,8 +116,18 @@ fn who_leaves_has_left_no_trace() {
     assert!(!names(&after).contains(&gone.as_str()) && names(&after).contains(&stays.as_str()));
     assert_eq!(after.revision(), before.revision() + 1);
     // The photos of these people differ, and what is known of that stays with who stays.
-    assert!(before.cohesion().iter().all(|cohesion| (0.5..1.0).contains(cohesion)), "{:?}", before.cohesion());
-    assert_eq!(after.cohesion(), [before.cohesion()[0], before.cohesion()[2]]);
+    assert!(
+        before
+            .intra_class_similarity()
+            .iter()
+            .all(|intra_class_similarity| (0.5..1.0).contains(intra_class_similarity)),
+        "{:?}",
+        before.intra_class_similarity()
+    );
+    assert_eq!(
+        after.intra_class_similarity(),
+        [before.intra_class_similarity()[0], before.intra_class_similarity()[2]]
+    );
     assert!(after.calibration().is_some_and(|calibration| calibration.fpir_upper <= 0.1));
     let row = &before.classes()[before.dim()..2 * before.dim()];
     let traces: [Vec<u8>; 2] =
@@ -148,7 +158,7 @@ fn an_audit_shows_who_could_open_for_whom() {
     let mut parts = before.clone().into_parts();
     let left = parts.people.pop().expect("three people").name;
     parts.classes.truncate(2 * parts.dim);
-    parts.cohesion.truncate(2);
+    parts.intra_class_similarity.truncate(2);
     parts.revision = 0;
     let deployed = Table::new(parts).expect("a table of two");
     fs::write(world.path("deployed.lintel"), lintel_formats::table::to_bytes(&deployed)).unwrap();

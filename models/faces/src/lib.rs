@@ -33,7 +33,7 @@ mod skin;
 pub use background::Background;
 pub use camera::{Camera, jpeg};
 pub use light::Light;
-pub use person::{Beard, Brows, Eyes, Glasses, Hair, Person, Shape, Skin, Style, Traits};
+pub use person::{Analyzer, Beard, Brows, Glasses, Hair, Person, Shape, Skin, Style, Traits};
 pub use photo::{crowd, crowd_scene, photo, photo_scene};
 pub use recording::Approach;
 pub use render::render;

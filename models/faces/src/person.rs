@@ -18,8 +18,8 @@ pub struct Person {
     pub shape: Shape,
     /// Colour and marks of the skin.
     pub skin: Skin,
-    /// Eyes, without gaze.
-    pub eyes: Eyes,
+    /// Analyzer, without gaze.
+    pub eyes: Analyzer,
     /// Eyebrows.
     pub brows: Brows,
     /// Hair of the head.
@@ -126,9 +126,9 @@ pub struct Skin {
     pub moles: Vec<[f32; 4]>,
 }
 
-/// Eyes, cm and radians.
+/// Analyzer, cm and radians.
 #[derive(Clone, Debug)]
-pub struct Eyes {
+pub struct Analyzer {
     /// Half width.
     pub half_width: f32,
     /// How far the upper lid rises over the corners.

@@ -184,8 +184,8 @@ fn door(eye: &mut Eye, draws: usize) -> Result<String> {
         let people: Vec<u64> = (0..ENROLLED + STRANGERS).map(|_| PEOPLE + rng.below(90_000) as u64).collect();
         let gallery: Vec<Vec<f32>> = people[..ENROLLED].iter().map(|&p| eye.enrol(p)).collect::<Result<_>>()?;
         let best = |row: &[f32]| {
-            let likeness = gallery.iter().map(|g| dot(g, row)).enumerate();
-            likeness.max_by(|a, b| a.1.total_cmp(&b.1)).unwrap_or((0, -1.0))
+            let similarity = gallery.iter().map(|g| dot(g, row)).enumerate();
+            similarity.max_by(|a, b| a.1.total_cmp(&b.1)).unwrap_or((0, -1.0))
         };
         let mut strange: Vec<f32> = cohort.iter().flatten().map(|row| best(row).1).collect();
         strange.sort_unstable_by(|a, b| b.total_cmp(a));
@@ -197,8 +197,8 @@ fn door(eye: &mut Eye, draws: usize) -> Result<String> {
             let rows = eye.visit(person)?;
             let mut votes = [0usize; ENROLLED];
             for row in &rows {
-                let (who, likeness) = best(row);
-                votes[who] += usize::from(likeness > bar);
+                let (who, similarity) = best(row);
+                votes[who] += usize::from(similarity > bar);
             }
             let winner = (0..ENROLLED).max_by_key(|&who| votes[who]).filter(|&who| 2 * votes[who] > LOOKS.len());
             match winner {

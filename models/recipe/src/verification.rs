@@ -1,4 +1,4 @@
-//! Unit features of people never trained on → how well likeness tells them apart.
+//! Unit features of people never trained on → how well similarity tells them apart.
 
 use crate::rng::Rng;
 
@@ -10,11 +10,11 @@ pub const JUDGED_BY: usize = 14;
 pub struct Verification {
     /// Share of same-person pairs above the bar that one in a thousand pairs of strangers passes.
     pub tpr_at_1e3: f32,
-    /// Mean likeness of one person's pairs.
+    /// Mean similarity of one person's pairs.
     pub same: f32,
-    /// Mean likeness of different people.
+    /// Mean similarity of different people.
     pub different: f32,
-    /// Likeness that one in a thousand pairs of strangers passes.
+    /// Similarity that one in a thousand pairs of strangers passes.
     pub bar: f32,
 }
 
@@ -41,11 +41,11 @@ pub fn verify(features: &[f32], dim: usize, each: usize) -> Verification {
     let (mut same, mut different) = (Vec::new(), Vec::new());
     for i in 0..rows.len() {
         for j in i + 1..rows.len() {
-            let likeness = dot(rows[i], rows[j]);
+            let similarity = dot(rows[i], rows[j]);
             if i / each == j / each {
-                same.push(likeness);
+                same.push(similarity);
             } else {
-                different.push(likeness);
+                different.push(similarity);
             }
         }
     }
@@ -61,7 +61,7 @@ pub fn verify(features: &[f32], dim: usize, each: usize) -> Verification {
 }
 
 /// `draws` galleries of 10 people enrolled with half of their rows, the other half and 4 strangers as probes, at the
-/// given bar on likeness to a person's mean.
+/// given bar on similarity to a person's mean.
 pub fn open_set(features: &[f32], dim: usize, each: usize, bar: f32, draws: usize) -> OpenSet {
     let people = features.len() / dim / each;
     let row = |person: usize, n: usize| &features[(person * each + n) * dim..(person * each + n + 1) * dim];
@@ -81,9 +81,9 @@ pub fn open_set(features: &[f32], dim: usize, each: usize, bar: f32, draws: usiz
             })
             .collect();
         let named = |person: usize, n: usize| -> Option<usize> {
-            let likeness: Vec<f32> = gallery.iter().map(|g| dot(g, row(person, n))).collect();
-            let best = (0..gallery.len()).max_by(|&a, &b| likeness[a].total_cmp(&likeness[b]))?;
-            (likeness[best] > bar).then_some(best)
+            let similarity: Vec<f32> = gallery.iter().map(|g| dot(g, row(person, n))).collect();
+            let best = (0..gallery.len()).max_by(|&a, &b| similarity[a].total_cmp(&similarity[b]))?;
+            (similarity[best] > bar).then_some(best)
         };
         for (place, &person) in order[..JUDGED_BY].iter().enumerate() {
             let probes = half..each;

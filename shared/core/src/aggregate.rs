@@ -10,10 +10,10 @@ use core::time::Duration;
 use heapless::Deque;
 
 use crate::embed::Embedding;
-use crate::follow::{MAX_SEEN, Nearness, follow};
 use crate::geometry::Rect;
 use crate::table::Table;
 use crate::time::Uptime;
+use crate::track::{MAX_SEEN, Nearness, follow};
 
 /// Most looks that are taken together; older ones go.
 pub const LOOKS: usize = 8;
@@ -49,7 +49,7 @@ impl Aggregator {
     #[must_use]
     pub fn new(table: &Table) -> Self {
         Self {
-            least: least_likeness(table),
+            least: least_similarity(table),
             // One more than are seen at once, so that there is always one to begin anew with.
             faces: (0..=MAX_SEEN).map(|_| Gathered::default()).collect(),
             newest: Uptime::ZERO,
@@ -105,9 +105,9 @@ impl Aggregator {
         while face.looks.front().is_some_and(|(at, _)| face.looks.is_full() || captured.since(*at) > LIFETIME) {
             face.looks.pop_front();
         }
-        // Likeness is none where the encoder is another one: a bundle was changed.
+        // Similarity is none where the encoder is another one: a bundle was changed.
         let alike = mean(face.looks.iter().map(|(_, look)| look))
-            .is_some_and(|mean| mean.similarity(look).is_some_and(|likeness| likeness.get() >= self.least));
+            .is_some_and(|mean| mean.similarity(look).is_some_and(|similarity| similarity.get() >= self.least));
         if !alike {
             face.looks.clear();
         }
@@ -152,7 +152,7 @@ pub fn mean_cosine<'a>(vectors: impl IntoIterator<Item = &'a [f32]>) -> Option<f
 
 /// How unlike the mean of its looks a face may be and still be the same: half way between two people of the table, as they
 /// are on average, and one person.
-fn least_likeness(table: &Table) -> f32 {
+fn least_similarity(table: &Table) -> f32 {
     mean_cosine(table.classes().chunks_exact(table.dim()))
         .map_or(0.5, |cosine| f32::midpoint(cosine.clamp(0.0, 0.9), 1.0))
 }
@@ -177,7 +177,7 @@ mod tests {
             people,
             classes: rows.concat(),
             dim: 2,
-            cohesion: alloc::vec![1.0; rows.len()],
+            intra_class_similarity: alloc::vec![1.0; rows.len()],
             rule: Rule::PAPER,
             calibration: None,
         })
@@ -246,7 +246,7 @@ mod tests {
     #[test]
     fn the_table_says_how_much_alike_people_are() {
         let check = |rows: &[[f32; 2]], expected: f32| {
-            assert!((least_likeness(&table(rows)) - expected).abs() < 1e-5);
+            assert!((least_similarity(&table(rows)) - expected).abs() < 1e-5);
         };
         check(&[], 0.5);
         check(&[[1.0, 0.0]], 0.5);

@@ -21,8 +21,8 @@ use core::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::decision::{Decision, Verdict};
 use crate::time::Uptime;
-use crate::verdict::{Decision, Verdict};
 
 pub use fault::{CameraFault, Fault, FaultSet};
 

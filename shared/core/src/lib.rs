@@ -1,7 +1,7 @@
 //! The way of a frame, from pixels to a relay command.
 //!
 //! ```text
-//! frame ─▶ detect ─▶ align ─▶ embed ─▶ aggregate ─▶ table ─▶ verdict ─▶ door
+//! frame ─▶ detect ─▶ align ─▶ embed ─▶ aggregate ─▶ table ─▶ decision ─▶ door
 //!                                                                └────▶ screen
 //! ```
 //!
@@ -13,10 +13,10 @@ extern crate alloc;
 
 pub mod aggregate;
 pub mod align;
+pub mod decision;
 pub mod detect;
 pub mod door;
 pub mod embed;
-pub mod follow;
 pub mod frame;
 pub mod geometry;
 pub mod lockout;
@@ -24,4 +24,4 @@ pub mod quality;
 pub mod screen;
 pub mod table;
 pub mod time;
-pub mod verdict;
+pub mod track;

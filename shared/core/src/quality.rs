@@ -23,7 +23,7 @@ pub struct Quality {
     pub sharpness: f32,
 }
 
-/// The bars that a face must pass.
+/// The thresholds that a face must pass.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct QualityLimits {
     /// Smallest distance between the eyes, in frame pixels.
@@ -72,14 +72,14 @@ pub enum QualityFlaw {
 }
 
 impl QualityLimits {
-    /// The first bar that the face does not pass; a measure that is NaN passes none.
+    /// The first threshold that the face does not pass; a measure that is NaN passes none.
     pub fn check(&self, quality: &Quality) -> Result<(), QualityFlaw> {
         self.check_landmarks(quality)?;
         let (got, wanted) = (quality.sharpness, self.min_sharpness);
         if got >= wanted { Ok(()) } else { Err(QualityFlaw::TooBlurred { got, wanted }) }
     }
 
-    /// The bars that need no crop: size and turn. Cheap, so that hopeless faces are never cut out.
+    /// The thresholds that need no crop: size and turn. Cheap, so that hopeless faces are never cut out.
     pub fn check_landmarks(&self, quality: &Quality) -> Result<(), QualityFlaw> {
         let (got, wanted) = (quality.inter_ocular_px, self.min_inter_ocular_px);
         // NaN is no number that is large enough.

@@ -7,10 +7,10 @@ use core::time::Duration;
 use heapless::String;
 use serde::{Deserialize, Serialize};
 
+use crate::decision::Progress;
 use crate::door::{DoorState, Fault, FaultSet};
 use crate::quality::QualityFlaw;
 use crate::time::Uptime;
-use crate::verdict::Progress;
 
 /// Longest name on a display, in bytes of UTF-8.
 pub const MAX_NAME_BYTES: usize = 64;
@@ -88,15 +88,15 @@ pub struct Situation<'a> {
     pub door: DoorState,
     /// Every fault that is there.
     pub faults: FaultSet,
-    /// Name of the person whom the last [`crate::verdict::Verdict::Known`] named; `None` before the first.
+    /// Name of the person whom the last [`crate::decision::Verdict::Known`] named; `None` before the first.
     pub known: Option<&'a str>,
-    /// When the last [`crate::verdict::Verdict::Stranger`] was decided.
+    /// When the last [`crate::decision::Verdict::Stranger`] was decided.
     pub refused: Option<Uptime>,
     /// Nobody is let in before this.
     pub locked_out: Option<Uptime>,
     /// The code of pairing mode.
     pub pairing: Option<&'a str>,
-    /// The faces that are followed, the nearest first, as from [`crate::verdict::Decider::progress`].
+    /// The faces that are followed, the nearest first, as from [`crate::decision::Decider::progress`].
     pub progress: &'a [Progress],
 }
 

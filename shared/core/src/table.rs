@@ -45,7 +45,7 @@ pub struct Person {
     pub name: String,
 }
 
-/// When a face counts as a person's. A score that equals its bar passes; all bars must be passed.
+/// When a face counts as a person's. A score that equals its threshold passes; all thresholds must be passed.
 #[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
 pub enum Rule {
     /// The paper's: softmax confidence at CLIP's logit scale.
@@ -53,12 +53,12 @@ pub enum Rule {
         /// 0 < `confidence` ≤ 1; the paper has 0.80.
         confidence: f32,
     },
-    /// Likeness to the best person, and lead over the next.
+    /// Similarity to the best person, and margin over the next.
     Calibrated {
-        /// Cosine, −1..=1, for somebody whose photos are all alike; lower for others, see [`Table::normalized_likeness`].
-        likeness: f32,
+        /// Cosine, −1..=1, for somebody whose photos are all alike; lower for others, see [`Table::normalized_similarity`].
+        similarity: f32,
         /// Difference of cosines, 0..=2.
-        lead: f32,
+        margin: f32,
     },
 }
 
@@ -70,7 +70,7 @@ impl Rule {
 /// What was measured on strangers that training never saw when the rule was set. Shares, 0..=1.
 #[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Calibration {
-    /// The false-positive identification rate that the bars were to keep.
+    /// The false-positive identification rate that the thresholds were to keep.
     pub target_fpir: f32,
     /// Trials with strangers.
     pub strangers: u32,
@@ -100,8 +100,8 @@ pub struct TableParts {
     /// Components per row, 1..=[`MAX_DIM`].
     pub dim: usize,
     /// `[N]`, 0..=1: how like each person's own photos are to each other, as the cosine that one of them may be expected to
-    /// have with their true mean; 1 where it isn't known. See [`Table::normalized_likeness`].
-    pub cohesion: Vec<f32>,
+    /// have with their true mean; 1 where it isn't known. See [`Table::normalized_similarity`].
+    pub intra_class_similarity: Vec<f32>,
     /// When a face counts as a person's.
     pub rule: Rule,
     /// What was measured when the rule was set.
@@ -166,17 +166,17 @@ pub enum TableError {
         /// Its Euclidean length; NaN or infinite where a value is.
         length: f32,
     },
-    /// There is not one cohesion for each person.
-    #[error("there are {got} cohesions of people's photos, wanted {wanted}")]
-    Cohesions {
+    /// There is not one intra-class similarity for each person.
+    #[error("there are {got} intra-class similarities of people's photos, wanted {wanted}")]
+    IntraClassSimilarities {
         /// Values that are there.
         got: usize,
         /// People.
         wanted: usize,
     },
-    /// No cohesion.
-    #[error("the cohesion of row {row} is {got}, wanted 0 to 1")]
-    Cohesion {
+    /// No intra-class similarity.
+    #[error("the intra-class similarity of row {row} is {got}, wanted 0 to 1")]
+    IntraClassSimilarity {
         /// Index of the row.
         row: usize,
         /// The value.
@@ -188,11 +188,11 @@ pub enum TableError {
         /// The value.
         got: f32,
     },
-    /// A bar of the rule lies outside its range.
-    #[error("the rule's bar on {bar} is {got}, wanted {wanted}")]
+    /// A threshold of the rule lies outside its range.
+    #[error("the rule's threshold on {threshold} is {got}, wanted {wanted}")]
     Rule {
-        /// Which bar.
-        bar: &'static str,
+        /// Which threshold.
+        threshold: &'static str,
         /// Its value.
         got: f32,
         /// Its range.
@@ -229,8 +229,8 @@ pub enum TableError {
 /// The identity table: checked, immutable.
 ///
 /// It may be empty or hold one person, since the last but one may be removed at any time. With fewer than two
-/// people there is no next person to lead over: lead and confidence are 0, so that only a rule without a bar on the
-/// lead can then recognise somebody.
+/// people there is no next person to compare with: margin and confidence are 0, so that only a rule without a threshold on the
+/// margin can then recognise somebody.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Table {
     parts: TableParts,
@@ -306,10 +306,10 @@ impl Table {
         self.parts.dim
     }
 
-    /// `[N]`: how like each person's own photos are to each other; see [`TableParts::cohesion`].
+    /// `[N]`: how like each person's own photos are to each other; see [`TableParts::intra_class_similarity`].
     #[must_use]
-    pub fn cohesion(&self) -> &[f32] {
-        &self.parts.cohesion
+    pub fn intra_class_similarity(&self) -> &[f32] {
+        &self.parts.intra_class_similarity
     }
 
     /// When a face counts as a person's.
@@ -348,7 +348,7 @@ impl Table {
     /// rows, so not in the bytes.
     ///
     /// The rule stays; the calibration goes, because it was measured with that person in the table, and taking
-    /// somebody out can give a stranger the lead that was missing.
+    /// somebody out can give a stranger the margin that was missing.
     ///
     /// # Errors
     /// [`TableError::UnknownPerson`].
@@ -365,7 +365,10 @@ impl Table {
             people: (0..old.people.len()).filter(keep).map(|row| old.people[row].clone()).collect(),
             classes: rows.filter(|(row, _)| keep(row)).flat_map(|(_, c)| c).copied().collect(),
             dim: old.dim,
-            cohesion: (0..old.cohesion.len()).filter(keep).map(|row| old.cohesion[row]).collect(),
+            intra_class_similarity: (0..old.intra_class_similarity.len())
+                .filter(keep)
+                .map(|row| old.intra_class_similarity[row])
+                .collect(),
             rule: old.rule,
             calibration: None,
         })
@@ -378,7 +381,7 @@ fn check(parts: &TableParts) -> Result<(), TableError> {
     parts.calibration.as_ref().map_or(Ok(()), check_calibration)?;
     check_people(&parts.people)?;
     check_classes(parts)?;
-    check_cohesion(parts)
+    check_intra_class_similarity(parts)
 }
 
 /// What a reader checks before it takes memory for people and rows.
@@ -400,15 +403,15 @@ pub fn check_header(dim: usize, template: &str, logit_scale: f32) -> Result<(), 
 }
 
 fn check_rule(rule: Rule) -> Result<(), TableError> {
-    let refuse = |bar, got, wanted| Err(TableError::Rule { bar, got, wanted });
+    let refuse = |threshold, got, wanted| Err(TableError::Rule { threshold, got, wanted });
     match rule {
         Rule::Paper { confidence } if !(confidence > 0.0 && confidence <= 1.0) => {
             refuse("confidence", confidence, "more than 0, at most 1")
         }
-        Rule::Calibrated { likeness, .. } if !(-1.0..=1.0).contains(&likeness) => {
-            refuse("likeness", likeness, "-1 to 1")
+        Rule::Calibrated { similarity, .. } if !(-1.0..=1.0).contains(&similarity) => {
+            refuse("similarity", similarity, "-1 to 1")
         }
-        Rule::Calibrated { lead, .. } if !(0.0..=2.0).contains(&lead) => refuse("lead", lead, "0 to 2"),
+        Rule::Calibrated { margin, .. } if !(0.0..=2.0).contains(&margin) => refuse("margin", margin, "0 to 2"),
         Rule::Paper { .. } | Rule::Calibrated { .. } => Ok(()),
     }
 }
@@ -461,13 +464,13 @@ fn check_classes(parts: &TableParts) -> Result<(), TableError> {
     Ok(())
 }
 
-fn check_cohesion(parts: &TableParts) -> Result<(), TableError> {
-    let (got, wanted) = (parts.cohesion.len(), parts.people.len());
+fn check_intra_class_similarity(parts: &TableParts) -> Result<(), TableError> {
+    let (got, wanted) = (parts.intra_class_similarity.len(), parts.people.len());
     if got != wanted {
-        return Err(TableError::Cohesions { got, wanted });
+        return Err(TableError::IntraClassSimilarities { got, wanted });
     }
-    match parts.cohesion.iter().enumerate().find(|(_, value)| !(0.0..=1.0).contains(*value)) {
-        Some((row, &got)) => Err(TableError::Cohesion { row, got }),
+    match parts.intra_class_similarity.iter().enumerate().find(|(_, value)| !(0.0..=1.0).contains(*value)) {
+        Some((row, &got)) => Err(TableError::IntraClassSimilarity { row, got }),
         None => Ok(()),
     }
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use lintel_core::decision::{Decision, TrackId, Verdict};
 use lintel_core::door::{
     CameraFault, Command, Contact, Door, DoorSettings, DoorSettingsError, DoorState, FailMode, Fault, FaultSet,
     MAX_RELEASE, Position, Strike,
@@ -10,7 +11,6 @@ use lintel_core::embed::Similarity;
 use lintel_core::geometry::Rect;
 use lintel_core::table::{PersonId, Scores};
 use lintel_core::time::Uptime;
-use lintel_core::verdict::{Decision, TrackId, Verdict};
 
 use Do::{Clear, Close, Exit, Fail, Known, KnownAt, Open, Stranger, Tick};
 
@@ -40,7 +40,7 @@ fn ms(millis: u64) -> Uptime {
 }
 
 fn decision(verdict: Verdict, captured: Uptime) -> Decision {
-    let likeness = Similarity::new(0.9).expect("a cosine");
+    let similarity = Similarity::new(0.9).expect("a cosine");
     Decision {
         track: TrackId(1),
         verdict,
@@ -48,7 +48,7 @@ fn decision(verdict: Verdict, captured: Uptime) -> Decision {
         first_sharp: captured,
         captured,
         decided: captured,
-        scores: Scores { best: 0, likeness, lead: 0.5, confidence: 0.99 },
+        scores: Scores { best: 0, similarity, margin: 0.5, confidence: 0.99 },
     }
 }
 

@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use lintel_core::decision::{Decision, TrackId, Verdict};
 use lintel_core::door::{
     CameraFault, Command, Contact, Door, DoorSettings, DoorState, FailMode, Fault, FaultSet, LOCK_RETRY, MAX_RELEASE,
     Position, Strike,
@@ -13,7 +14,6 @@ use lintel_core::embed::Similarity;
 use lintel_core::geometry::Rect;
 use lintel_core::table::{PersonId, Scores};
 use lintel_core::time::Uptime;
-use lintel_core::verdict::{Decision, TrackId, Verdict};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
@@ -255,7 +255,7 @@ fn decision(known: bool, captured: u64) -> Decision {
         first_sharp: captured,
         captured,
         decided: captured,
-        scores: Scores { best: 0, likeness: Similarity::new(1.0).expect("a cosine"), lead: 1.0, confidence: 1.0 },
+        scores: Scores { best: 0, similarity: Similarity::new(1.0).expect("a cosine"), margin: 1.0, confidence: 1.0 },
     }
 }
 

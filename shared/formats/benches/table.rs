@@ -29,7 +29,7 @@ fn table(people: u32, dim: usize) -> Table {
         people: (0..people).map(|id| Person { id: PersonId(id), name: format!("Person {id}") }).collect(),
         classes: (0..people).flat_map(|id| direction(dim, id.into()).vector().to_vec()).collect(),
         dim,
-        cohesion: vec![0.9; people as usize],
+        intra_class_similarity: vec![0.9; people as usize],
         rule: Rule::PAPER,
         calibration: None,
     })

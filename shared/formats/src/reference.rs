@@ -30,15 +30,15 @@ pub struct Expected {
     /// Who is named, if anybody.
     pub person: Option<PersonId>,
     /// Cosine with the most similar person.
-    pub likeness: f32,
-    /// Lead over the next person.
-    pub lead: f32,
+    pub similarity: f32,
+    /// Margin over the next person.
+    pub margin: f32,
 }
 
 /// The pictures of one push.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Reference {
-    /// By how much likeness and lead may differ: providers round differently.
+    /// By how much similarity and margin may differ: providers round differently.
     pub tolerance: f32,
     /// 1 to [`MAX_PICTURES`].
     pub pictures: Vec<Expected>,
@@ -148,8 +148,8 @@ impl Reference {
             if picture.crop.len() != CROP_BYTES {
                 return Err(ReferenceError::Crop { index, got: picture.crop.len() });
             }
-            number("likeness", (-1.0..=1.0).contains(&picture.likeness), picture.likeness, "-1 to 1")?;
-            number("lead", (0.0..=2.0).contains(&picture.lead), picture.lead, "0 to 2")?;
+            number("similarity", (-1.0..=1.0).contains(&picture.similarity), picture.similarity, "-1 to 1")?;
+            number("margin", (0.0..=2.0).contains(&picture.margin), picture.margin, "0 to 2")?;
         }
         Ok(())
     }
@@ -169,7 +169,7 @@ impl Reference {
             let embedding = embed(&crop).map_err(|source| ProofError::Embed { index, source })?;
             let scores = table.score(&embedding)?;
             let person = table.opinion(&scores).person();
-            pictures.push(Expected { crop, person, likeness: scores.likeness.get(), lead: scores.lead });
+            pictures.push(Expected { crop, person, similarity: scores.similarity.get(), margin: scores.margin });
         }
         Ok(Self { tolerance, pictures })
     }
@@ -187,7 +187,10 @@ impl Reference {
         for (index, expected) in self.pictures.iter().enumerate() {
             let embedding = embed(&expected.crop).map_err(|source| ProofError::Embed { index, source })?;
             let scores = table.score(&embedding)?;
-            let pairs = [("likeness", scores.likeness.get(), expected.likeness), ("lead", scores.lead, expected.lead)];
+            let pairs = [
+                ("similarity", scores.similarity.get(), expected.similarity),
+                ("margin", scores.margin, expected.margin),
+            ];
             for (what, got, wanted) in pairs {
                 // NaN is refused too.
                 let near = (got - wanted).abs() <= self.tolerance;
@@ -204,12 +207,13 @@ impl Reference {
     }
 }
 
-/// Whether a decision stands within the tolerance of one of the rule's bars.
+/// Whether a decision stands within the tolerance of one of the rule's thresholds.
 fn hangs(table: &Table, scores: &Scores, tolerance: f32) -> bool {
     use lintel_core::table::Rule;
     match table.rule() {
-        Rule::Calibrated { likeness, lead } => {
-            (table.normalized_likeness(scores) - likeness).abs() <= tolerance || (scores.lead - lead).abs() <= tolerance
+        Rule::Calibrated { similarity, margin } => {
+            (table.normalized_similarity(scores) - similarity).abs() <= tolerance
+                || (scores.margin - margin).abs() <= tolerance
         }
         // At the logit scale a small difference of leads moves the confidence a lot.
         Rule::Paper { .. } => true,
@@ -227,7 +231,7 @@ mod tests {
 
     const ID: EncoderId = EncoderId([1; 32]);
 
-    fn table(lead: f32) -> Table {
+    fn table(margin: f32) -> Table {
         let person = |id: u32| Person { id: PersonId(id), name: id.to_string() };
         Table::new(TableParts {
             encoder: ID,
@@ -237,8 +241,8 @@ mod tests {
             people: vec![person(4), person(5)],
             classes: vec![1.0, 0.0, 0.0, 1.0],
             dim: 2,
-            cohesion: vec![1.0; 2],
-            rule: Rule::Calibrated { likeness: 0.5, lead },
+            intra_class_similarity: vec![1.0; 2],
+            rule: Rule::Calibrated { similarity: 0.5, margin },
             calibration: None,
         })
         .expect("a table")
@@ -272,7 +276,7 @@ mod tests {
         reference.verify(encoder(0.005), &table(0.1)).expect("within the tolerance");
         let error = reference.verify(encoder(0.3), &table(0.1)).expect_err("far off").to_string();
         assert!(error.starts_with("picture 0") || error.starts_with("picture 1"), "{error}");
-        // The scores are right and the bar is not.
+        // The scores are right and the threshold is not.
         let error = reference.verify(encoder(0.0), &table(1.5)).expect_err("nobody passes");
         assert!(matches!(error, ProofError::Decision { index: 0 }), "{error}");
     }
@@ -296,8 +300,8 @@ mod tests {
         check(&|r| r.tolerance = f32::NAN, "tolerance is NaN");
         check(&|r| r.pictures.clear(), "0 pictures");
         check(&|r| r.pictures[1].crop.truncate(9), "picture 1 has 9 bytes");
-        check(&|r| r.pictures[0].likeness = f32::INFINITY, "likeness is inf");
-        check(&|r| r.pictures[0].lead = -0.1, "lead is -0.1");
+        check(&|r| r.pictures[0].similarity = f32::INFINITY, "similarity is inf");
+        check(&|r| r.pictures[0].margin = -0.1, "margin is -0.1");
     }
 
     proptest! {

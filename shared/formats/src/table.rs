@@ -1,8 +1,8 @@
 //! Table ⇄ the bytes of `table.lintel`: a sealed envelope around a postcard body.
 //!
 //! Body, version 2, in this order: encoder id, revision, template, logit scale, dimension, rule, calibration, people
-//! (number, name), class matrix as little-endian f32 in one byte string, cohesions likewise. Version 1 ends with the matrix;
-//! nobody's cohesion is known there, which leaves its bars what they were. Nothing is allocated for the matrix before
+//! (number, name), class matrix as little-endian f32 in one byte string, intra-class similarities likewise. Version 1 ends with the matrix;
+//! nobody's intra-class similarity is known there, which leaves its thresholds what they were. Nothing is allocated for the matrix before
 //! its length is known to fit the people, nor for more people than a table may have.
 
 use alloc::string::String;
@@ -25,7 +25,7 @@ use crate::envelope::{self, EnvelopeError};
 pub const MAGIC: [u8; 8] = *b"LINTELtb";
 /// The version that this program writes; it reads this and version 1.
 pub const VERSION: u16 = 2;
-/// The version without cohesions.
+/// The version without intra-class similarities.
 const FIRST_VERSION: u16 = 1;
 /// No table file is longer: the largest matrix, the longest names, and the header.
 pub const MAX_FILE_BYTES: usize =
@@ -82,7 +82,7 @@ pub fn to_bytes(table: &Table) -> Vec<u8> {
         people: parts.people.iter().map(|p| Entry { id: p.id, name: &p.name }).collect(),
         classes: &classes,
     };
-    let body = (body, bytes(&parts.cohesion));
+    let body = (body, bytes(&parts.intra_class_similarity));
     let body = postcard::to_allocvec(&body).expect("plain data of known length always encodes");
     envelope::seal(MAGIC, VERSION, &body)
 }
@@ -95,11 +95,12 @@ pub fn from_bytes(file: &[u8]) -> Result<Table, TableFileError> {
     let first = envelope::version(file) == Some(FIRST_VERSION);
     let bytes = envelope::open(MAGIC, if first { FIRST_VERSION } else { VERSION }, MAX_FILE_BYTES, file)?;
     let (body, rest) = postcard::take_from_bytes::<Body<'_>>(bytes).map_err(|_| TableFileError::Body)?;
-    let (cohesion, rest) = if first {
+    let (intra_class_similarity, rest) = if first {
         (None, rest)
     } else {
-        let (cohesion, rest) = postcard::take_from_bytes::<&[u8]>(rest).map_err(|_| TableFileError::Body)?;
-        (Some(cohesion), rest)
+        let (intra_class_similarity, rest) =
+            postcard::take_from_bytes::<&[u8]>(rest).map_err(|_| TableFileError::Body)?;
+        (Some(intra_class_similarity), rest)
     };
     if !rest.is_empty() {
         return Err(TableFileError::Body);
@@ -111,7 +112,7 @@ pub fn from_bytes(file: &[u8]) -> Result<Table, TableFileError> {
     if values.len() != wanted || !odd.is_empty() {
         return Err(TableError::Classes { got: body.classes.len().div_ceil(4), wanted }.into());
     }
-    let cohesion = match cohesion.map(<[u8]>::as_chunks::<4>) {
+    let intra_class_similarity = match intra_class_similarity.map(<[u8]>::as_chunks::<4>) {
         None => vec![1.0; body.people.len()],
         Some((values, [])) => values.iter().map(|value| f32::from_le_bytes(*value)).collect(),
         Some(_) => return Err(TableFileError::Body),
@@ -124,7 +125,7 @@ pub fn from_bytes(file: &[u8]) -> Result<Table, TableFileError> {
         people: body.people.iter().map(Entry::person).collect(),
         classes: values.iter().map(|value| f32::from_le_bytes(*value)).collect(),
         dim,
-        cohesion,
+        intra_class_similarity,
         rule: body.rule,
         calibration: body.calibration,
     })?)

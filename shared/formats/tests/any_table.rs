@@ -22,7 +22,7 @@ fn parts() -> TableParts {
         people: vec![person(10, "Ada"), person(4, "Bo"), person(300, "Zoë 李")],
         classes: vec![1.0, 0.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 0.0, 1.0, 0.0],
         dim: 4,
-        cohesion: vec![0.5, 1.0, 0.75],
+        intra_class_similarity: vec![0.5, 1.0, 0.75],
         rule: Rule::PAPER,
         calibration: None,
     }
@@ -42,7 +42,7 @@ fn removal_leaves_no_trace_in_the_bytes() {
     let before = table_with(|p| {
         p.people[1] = person(0x0123_4567, "Somebody Unforgettable");
         p.classes[4..8].copy_from_slice(&row);
-        p.cohesion[1] = 0.876_543_2;
+        p.intra_class_similarity[1] = 0.876_543_2;
         p.calibration =
             Some(Calibration { target_fpir: 0.1, strangers: 9, observed_fpir: 0.0, fpir_upper: 0.3, fnir: 0.0 });
     });
@@ -60,7 +60,7 @@ fn removal_leaves_no_trace_in_the_bytes() {
         p.revision = 8;
         p.people.remove(1);
         p.classes.drain(4..8);
-        p.cohesion.remove(1);
+        p.intra_class_similarity.remove(1);
     });
     assert_eq!(table::to_bytes(&after), table::to_bytes(&never));
     assert_eq!(after.without(PersonId(5)), Err(TableError::UnknownPerson(PersonId(5))));
@@ -82,11 +82,11 @@ fn any_table() -> impl Strategy<Value = Table> {
     });
     (rows, any::<[u8; 32]>(), any::<u64>(), 0.01f32..1e4, ".{0,40}").prop_filter_map(
         "control characters",
-        |((dim, rows, names, cohesion), encoder, revision, logit_scale, template)| {
+        |((dim, rows, names, intra_class_similarity), encoder, revision, logit_scale, template)| {
             let people = (0u32..).zip(names).map(|(id, name)| Person { id: PersonId(id * 7), name }).collect();
             let encoder = EncoderId(encoder);
             let classes = rows.concat();
-            let rule = Rule::Calibrated { likeness: 0.25, lead: 0.125 };
+            let rule = Rule::Calibrated { similarity: 0.25, margin: 0.125 };
             Table::new(TableParts {
                 encoder,
                 revision,
@@ -95,7 +95,7 @@ fn any_table() -> impl Strategy<Value = Table> {
                 people,
                 classes,
                 dim,
-                cohesion,
+                intra_class_similarity,
                 rule,
                 calibration: None,
             })
@@ -119,9 +119,9 @@ proptest! {
         let scores = table.score(&face).expect("same encoder and width");
         let cosine = |class: &[f32]| class.iter().zip(face.vector()).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum::<f64>();
         let cosines: Vec<f64> = table.classes().chunks(table.dim()).map(cosine).collect();
-        prop_assert!(scores.lead.is_finite() && scores.confidence.is_finite());
+        prop_assert!(scores.margin.is_finite() && scores.confidence.is_finite());
         if cosines.len() < 2 {
-            prop_assert_eq!((scores.lead, scores.confidence), (0.0, 0.0));
+            prop_assert_eq!((scores.margin, scores.confidence), (0.0, 0.0));
             return Ok(());
         }
         let mut ranked = cosines.clone();
@@ -129,8 +129,8 @@ proptest! {
         let scale = f64::from(table.logit_scale().min(100.0));
         let total: f64 = cosines.iter().map(|c| (scale * (c - ranked[0])).exp()).sum();
         prop_assert!((cosines[scores.best as usize] - ranked[0]).abs() < 1e-5);
-        prop_assert!((f64::from(scores.likeness.get()) - ranked[0]).abs() < 1e-5);
-        prop_assert!((f64::from(scores.lead) - (ranked[0] - ranked[1])).abs() < 1e-5);
+        prop_assert!((f64::from(scores.similarity.get()) - ranked[0]).abs() < 1e-5);
+        prop_assert!((f64::from(scores.margin) - (ranked[0] - ranked[1])).abs() < 1e-5);
         prop_assert!((f64::from(scores.confidence) - 1.0 / total).abs() < 1e-3, "{:?} {}", scores, 1.0 / total);
     }
 

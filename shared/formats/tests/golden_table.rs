@@ -19,8 +19,8 @@ fn parts() -> TableParts {
         people: vec![person(1, "Ada"), person(200, "Zoë")],
         classes: vec![1.0, 0.0, 0.6, -0.8],
         dim: 2,
-        cohesion: vec![0.75, 1.0],
-        rule: Rule::Calibrated { likeness: 0.5, lead: 0.25 },
+        intra_class_similarity: vec![0.75, 1.0],
+        rule: Rule::Calibrated { similarity: 0.5, margin: 0.25 },
         calibration: Some(Calibration {
             target_fpir: 0.01,
             strangers: 1000,
@@ -52,7 +52,7 @@ const GOLDEN: &[u8] = &[
     0x00, 0x00, 0xc8, 0x42,
     // dimension 2
     0x02,
-    // rule: calibrated, likeness 0.5, lead 0.25
+    // rule: calibrated, similarity 0.5, margin 0.25
     0x01, 0x00, 0x00, 0x00, 0x3f, 0x00, 0x00, 0x80, 0x3e,
     // calibration: some; 0.01, 1000 strangers, 0.005, 0.0125, 0.125
     0x01, 0x0a, 0xd7, 0x23, 0x3c, 0xe8, 0x07, 0x0a, 0xd7, 0xa3, 0x3b, 0xcd, 0xcc, 0x4c, 0x3c, 0x00,
@@ -62,7 +62,7 @@ const GOLDEN: &[u8] = &[
     // class matrix, 16 bytes: 1, 0, 0.6, -0.8
     0x10, 0x00, 0x00, 0x80, 0x3f, 0x00, 0x00, 0x00, 0x00, 0x9a, 0x99, 0x19, 0x3f, 0xcd, 0xcc, 0x4c,
     0xbf,
-    // cohesions, 8 bytes: 0.75, 1
+    // intra-class similarities, 8 bytes: 0.75, 1
     0x08, 0x00, 0x00, 0x40, 0x3f, 0x00, 0x00, 0x80, 0x3f,
 ];
 
@@ -81,13 +81,13 @@ fn bytes_are_pinned() {
 fn tables_of_version_1_mean_what_they_meant() {
     let body = &GOLDEN[18..GOLDEN_END_1];
     let first = envelope::seal(MAGIC, 1, body);
-    let table = Table::new(TableParts { cohesion: vec![1.0; 2], ..parts() }).expect("valid parts");
+    let table = Table::new(TableParts { intra_class_similarity: vec![1.0; 2], ..parts() }).expect("valid parts");
     assert_eq!(table::from_bytes(&first), Ok(table));
     // What only version 2 has is too much there, and what it must have too little here.
     assert_eq!(table::from_bytes(&envelope::seal(MAGIC, 1, &GOLDEN[18..])), Err(TableFileError::Body));
     assert_eq!(table::from_bytes(&envelope::seal(MAGIC, 2, body)), Err(TableFileError::Body));
     let one_short = [body, &[0x04, 0x00, 0x00, 0x80, 0x3f]].concat();
-    let expected = TableFileError::Table(TableError::Cohesions { got: 1, wanted: 2 });
+    let expected = TableFileError::Table(TableError::IntraClassSimilarities { got: 1, wanted: 2 });
     assert_eq!(table::from_bytes(&envelope::seal(MAGIC, 2, &one_short)), Err(expected));
     let cut = [body, &[0x03, 0x00, 0x00, 0x80]].concat();
     assert_eq!(table::from_bytes(&envelope::seal(MAGIC, 2, &cut)), Err(TableFileError::Body));

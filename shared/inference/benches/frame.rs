@@ -13,7 +13,7 @@ use lintel_core::geometry::Point;
 use lintel_core::quality::{QualityLimits, sharpness};
 use lintel_core::time::Uptime;
 use lintel_formats::recording::Recording;
-use lintel_inference::{Detector, Encoder, LoadedBundle, Options, Vision};
+use lintel_inference::{Detector, Encoder, FaceAnalyzer, LoadedBundle, Options};
 
 const PROJECT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
 const SIZE: (u32, u32) = (640, 480);
@@ -99,7 +99,7 @@ fn models(c: &mut Criterion) {
     let mut encoder = Encoder::open(&loaded.encoder, &options).expect("an encoder");
     let crop = noise(CROP_BYTES);
     c.bench_function("embed", |b| b.iter(|| encoder.embed(&crop).expect("an embedding").dim()));
-    let mut vision = Vision::new(loaded, &options, QualityLimits::default()).expect("models that fit");
+    let mut vision = FaceAnalyzer::new(loaded, &options, QualityLimits::default()).expect("models that fit");
     let faces = vision.look(&frame).expect("sound outputs").seen.len();
     c.bench_function("frame", |b| b.iter(|| vision.look(&frame).expect("sound outputs").seen.len()));
     let timings = vision.timings();

@@ -2,6 +2,7 @@
 //!
 //! This is the only place in Lintel that knows ONNX Runtime. It is loaded at run time; [`library`] finds it.
 
+pub mod analyzer;
 pub mod detector;
 pub mod encoder;
 mod engines;
@@ -12,8 +13,8 @@ pub mod model;
 pub mod saturation;
 pub mod session;
 mod timing;
-pub mod vision;
 
+pub use analyzer::FaceAnalyzer;
 pub use detector::Detector;
 pub use encoder::Encoder;
 pub use error::RuntimeError;
@@ -22,4 +23,3 @@ pub use load::{BundleError, LoadedBundle};
 pub use model::{Array, Model, Rewrite, Values};
 pub use session::{Fallback, Options, Provider, Skipped};
 pub use timing::Timings;
-pub use vision::Vision;

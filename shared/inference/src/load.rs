@@ -106,7 +106,7 @@ pub struct LoadedBundle {
 impl LoadedBundle {
     /// Reads and checks the bundle in `folder`: sizes, hashes, the table, and that the table is for this encoder.
     /// Whether the models have the promised shapes is seen when they are opened, by
-    /// [`Vision::new`](super::Vision::new).
+    /// [`FaceAnalyzer::new`](super::FaceAnalyzer::new).
     pub fn load(folder: &Path) -> Result<Self, BundleError> {
         let path = folder.join(MANIFEST);
         let bytes = read_at_most(&path, MAX_MANIFEST_BYTES as u64 + 1)?;

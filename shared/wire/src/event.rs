@@ -12,15 +12,15 @@ use alloc::vec::Vec;
 use heapless::String;
 use serde::{Deserialize, Serialize};
 
+use lintel_core::decision::{Decision, Seen, Sighting};
 use lintel_core::door::{Contact, DoorState, Fault, Strike};
 use lintel_core::embed::{EncoderId, Similarity};
-use lintel_core::follow::MAX_SEEN;
 use lintel_core::geometry::Rect;
 use lintel_core::screen::Screen;
 use lintel_core::table::Opinion;
 use lintel_core::table::PersonId;
 use lintel_core::time::Uptime;
-use lintel_core::verdict::{Decision, Seen, Sighting};
+use lintel_core::track::MAX_SEEN;
 
 /// The version that this program writes and reads.
 pub const VERSION: u16 = 1;
@@ -124,12 +124,12 @@ pub enum Outcome {
     Unfit,
     /// It was compared with the table.
     Compared {
-        /// Who was named, if the rule's bars were passed.
+        /// Who was named, if the rule's thresholds were passed.
         person: Option<PersonId>,
         /// Cosine with the most similar person.
-        likeness: Similarity,
-        /// Lead over the next person.
-        lead: f32,
+        similarity: Similarity,
+        /// Margin over the next person.
+        margin: f32,
         /// Softmax confidence.
         confidence: f32,
     },
@@ -153,8 +153,8 @@ impl From<Option<&Opinion>> for Outcome {
         let scores = opinion.scores();
         Self::Compared {
             person: opinion.person(),
-            likeness: scores.likeness,
-            lead: scores.lead,
+            similarity: scores.similarity,
+            margin: scores.margin,
             confidence: scores.confidence,
         }
     }
@@ -279,7 +279,7 @@ impl Event {
             EventKind::Sighting(look) => look.faces.iter().all(LookedAt::is_finite),
             EventKind::Decision(decision) => {
                 let scores = &decision.scores;
-                decision.bbox.is_finite() && scores.lead.is_finite() && scores.confidence.is_finite()
+                decision.bbox.is_finite() && scores.margin.is_finite() && scores.confidence.is_finite()
             }
             EventKind::Started(_)
             | EventKind::Visit { .. }
@@ -299,7 +299,7 @@ impl LookedAt {
     fn is_finite(&self) -> bool {
         let scores = match self.outcome {
             Outcome::Unfit => true,
-            Outcome::Compared { lead, confidence, .. } => lead.is_finite() && confidence.is_finite(),
+            Outcome::Compared { margin, confidence, .. } => margin.is_finite() && confidence.is_finite(),
         };
         scores && self.bbox.is_finite() && self.score.is_finite()
     }

@@ -5,6 +5,6 @@
 
 extern crate alloc;
 
+pub mod audit;
 pub mod event;
-pub mod journal;
 pub mod link;

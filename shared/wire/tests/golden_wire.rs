@@ -1,12 +1,12 @@
 //! The bytes of every wire message, pinned: a peer that speaks version 1 must be understood for ever.
 
+use lintel_core::decision::{Decision, TrackId, Verdict};
 use lintel_core::door::{CameraFault, Contact, DoorState, Fault, Strike};
 use lintel_core::embed::{EncoderId, Similarity};
 use lintel_core::geometry::Rect;
 use lintel_core::screen::Screen;
 use lintel_core::table::{PersonId, Scores};
 use lintel_core::time::Uptime;
-use lintel_core::verdict::{Decision, TrackId, Verdict};
 use lintel_wire::event::{self, Event, EventKind, Look, LookedAt, MAX_MESSAGE, Outcome, PREFIX, Started, WireError};
 use proptest::prelude::*;
 
@@ -26,7 +26,7 @@ fn similarity() -> Similarity {
 }
 
 fn compared(person: Option<PersonId>) -> LookedAt {
-    let outcome = Outcome::Compared { person, likeness: similarity(), lead: 0.25, confidence: 0.125 };
+    let outcome = Outcome::Compared { person, similarity: similarity(), margin: 0.25, confidence: 0.125 };
     LookedAt { outcome, ..UNFIT }
 }
 
@@ -38,7 +38,7 @@ fn decision(verdict: Verdict) -> Decision {
         first_sharp: at(500_000),
         captured: at(900_000),
         decided: at(950_000),
-        scores: Scores { best: 3, likeness: similarity(), lead: 0.25, confidence: 0.125 },
+        scores: Scores { best: 3, similarity: similarity(), margin: 0.25, confidence: 0.125 },
     }
 }
 
@@ -292,8 +292,8 @@ fn refuses_what_is_no_message() {
 fn no_number_is_nan() {
     let nowhere = Rect::new(f32::NAN, 0.0, 1.0, 1.0);
     let look = |face: LookedAt| EventKind::Sighting(Look { captured: at(0), faces: [face].into_iter().collect() });
-    let outcome = Outcome::Compared { person: None, likeness: similarity(), lead: f32::INFINITY, confidence: 0.0 };
-    let confidence = Outcome::Compared { person: None, likeness: similarity(), lead: 0.0, confidence: f32::NAN };
+    let outcome = Outcome::Compared { person: None, similarity: similarity(), margin: f32::INFINITY, confidence: 0.0 };
+    let confidence = Outcome::Compared { person: None, similarity: similarity(), margin: 0.0, confidence: f32::NAN };
     let sound = decision(Verdict::Stranger);
     for kind in [
         look(LookedAt { bbox: nowhere, ..UNFIT }),
@@ -301,7 +301,7 @@ fn no_number_is_nan() {
         look(LookedAt { outcome, ..UNFIT }),
         look(LookedAt { outcome: confidence, ..UNFIT }),
         EventKind::Decision(Decision { bbox: nowhere, ..sound }),
-        EventKind::Decision(Decision { scores: Scores { lead: f32::NAN, ..sound.scores }, ..sound }),
+        EventKind::Decision(Decision { scores: Scores { margin: f32::NAN, ..sound.scores }, ..sound }),
         EventKind::Decision(Decision { scores: Scores { confidence: f32::NAN, ..sound.scores }, ..sound }),
     ] {
         let event = event(kind);

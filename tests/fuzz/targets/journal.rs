@@ -3,7 +3,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use lintel_wire::journal::Record;
+use lintel_wire::audit::Record;
 
 fuzz_target!(|bytes: &[u8]| {
     if let Ok(record) = Record::from_bytes(bytes) {

@@ -15,7 +15,7 @@ fuzz_target!(|bytes: &[u8]| {
     raw[0] = 1.0;
     let face = Embedding::new(&raw, table.encoder()).expect("has a direction");
     let scores = table.score(&face).expect("same encoder and width");
-    assert!((0.0..=1.0).contains(&scores.confidence) && (0.0..=2.0).contains(&scores.lead), "{scores:?}");
+    assert!((0.0..=1.0).contains(&scores.confidence) && (0.0..=2.0).contains(&scores.margin), "{scores:?}");
     let _ = table.opinion(&scores);
     if let Some(person) = table.people().first() {
         assert_eq!(table.without(person.id).expect("is there").len() + 1, table.len());

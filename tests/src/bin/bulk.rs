@@ -46,7 +46,7 @@ fn main() -> Result<()> {
         let length = row.iter().map(|value| value * value).sum::<f32>().sqrt();
         row.iter_mut().for_each(|value| *value /= length);
         parts.classes.extend(row);
-        parts.cohesion.push(1.0);
+        parts.intra_class_similarity.push(1.0);
     }
     let table = Table::new(parts)?;
     let bytes = lintel_formats::table::to_bytes(&table).len();

@@ -17,7 +17,7 @@ use lintel::device::parcel::{Content, Parcel};
 use lintel::device::push;
 use lintel::device::{Client, pair};
 use lintel::site::Site;
-use lintel_core::verdict::Verdict;
+use lintel_core::decision::Verdict;
 use lintel_edge::clock::Stop;
 use lintel_edge::config::{CameraKind, Config, DisplayKind};
 use lintel_edge::events::Memory;

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use lintel_edge::journal::Journal;
 use lintel_edge::link::Wall;
 use lintel_tests::rigs::link::clock;
-use lintel_wire::journal::Entry;
+use lintel_wire::audit::Entry;
 
 fn main() -> anyhow::Result<()> {
     let state = PathBuf::from(std::env::args().nth(1).unwrap_or_default());

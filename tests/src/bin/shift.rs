@@ -54,29 +54,29 @@ fn main() -> Result<()> {
     say("trained on int8 features", &int8.table, &held_out)
 }
 
-/// Rank-1 accuracy, mean likeness to the person's own row, mean lead over the next, and cross-entropy.
+/// Rank-1 accuracy, mean similarity to the person's own row, mean margin over the next, and cross-entropy.
 fn say(what: &str, table: &Table, faces: &[(usize, Embedding)]) -> Result<()> {
-    let (mut right, mut own, mut lead, mut loss) = (0_usize, 0.0, 0.0, 0.0);
+    let (mut right, mut own, mut margin, mut loss) = (0_usize, 0.0, 0.0, 0.0);
     for (row, face) in faces {
-        let likeness: Vec<f64> = table
+        let similarity: Vec<f64> = table
             .classes()
             .chunks_exact(table.dim())
             .map(|class| class.iter().zip(face.vector()).map(|(a, b)| f64::from(a * b)).sum())
             .collect();
-        let next = likeness.iter().enumerate().filter(|(i, _)| i != row).map(|(_, &l)| l).fold(-1.0, f64::max);
+        let next = similarity.iter().enumerate().filter(|(i, _)| i != row).map(|(_, &l)| l).fold(-1.0, f64::max);
         let best = table.score(face)?.best as usize;
         right += usize::from(best == *row);
-        own += likeness[*row];
-        lead += likeness[*row] - next;
+        own += similarity[*row];
+        margin += similarity[*row] - next;
         let scale = f64::from(table.logit_scale());
-        loss += likeness.iter().map(|l| (scale * (l - likeness[*row])).exp()).sum::<f64>().ln();
+        loss += similarity.iter().map(|l| (scale * (l - similarity[*row])).exp()).sum::<f64>().ln();
     }
     let n = faces.len() as f64;
     println!(
-        "{what:<26} {right} of {} right, likeness {:.4}, lead {:.4}, cross-entropy {:.4}",
+        "{what:<26} {right} of {} right, similarity {:.4}, margin {:.4}, cross-entropy {:.4}",
         faces.len(),
         own / n,
-        lead / n,
+        margin / n,
         loss / n
     );
     Ok(())

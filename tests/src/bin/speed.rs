@@ -14,10 +14,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 use clap::Parser;
+use lintel_core::decision::{Sighting, Verdict};
 use lintel_core::frame::Frame;
 use lintel_core::quality::QualityLimits;
 use lintel_core::time::Uptime;
-use lintel_core::verdict::{Sighting, Verdict};
 use lintel_edge::camera::replay::{Pace, Replay};
 use lintel_edge::camera::{Camera, CameraError, Captured, Picture};
 use lintel_edge::clock::{Clock, Stop};
@@ -26,9 +26,9 @@ use lintel_edge::display::NoDisplay;
 use lintel_edge::events::{Memory, NoSink, Sink};
 use lintel_edge::pipeline::keeper::{Keeper, KeeperParts, Names};
 use lintel_edge::pipeline::threads::{self, Patience, Surroundings};
-use lintel_edge::pipeline::{End, Eyes, Stages, lockstep};
+use lintel_edge::pipeline::{Analyzer, End, Stages, lockstep};
 use lintel_edge::relay::sim::{SimRelay, SimSettings};
-use lintel_inference::{Options, Timings, Vision};
+use lintel_inference::{FaceAnalyzer, Options, Timings};
 use lintel_tests::recordings::recording;
 use lintel_tests::rigs::link::clock;
 use lintel_tests::rigs::programs::{daemon, program};
@@ -72,9 +72,9 @@ fn main() -> Result<()> {
     starts(&args, &world, &played)
 }
 
-/// Eyes that note after every look what the models took.
+/// Analyzer that note after every look what the models took.
 struct Timed {
-    vision: Vision,
+    vision: FaceAnalyzer,
     timings: Arc<Mutex<Timings>>,
     looks: Arc<Mutex<Looks>>,
 }
@@ -97,9 +97,9 @@ struct Mark {
     held: isize,
 }
 
-impl Eyes for Timed {
+impl Analyzer for Timed {
     fn look(&mut self, frame: &Frame<'_>) -> Result<Sighting, String> {
-        let seen = Eyes::look(&mut self.vision, frame)?;
+        let seen = Analyzer::look(&mut self.vision, frame)?;
         *self.timings.lock().unwrap_or_else(PoisonError::into_inner) = self.vision.timings();
         let mut looks = self.looks.lock().unwrap_or_else(PoisonError::into_inner);
         looks.done += 1;
@@ -136,7 +136,7 @@ fn resident() -> u64 {
     line.and_then(|line| line.split_whitespace().next()?.parse().ok()).unwrap_or_default()
 }
 
-fn keeper(vision: &Vision, config: &Config, events: Box<dyn Sink>) -> Result<Keeper> {
+fn keeper(vision: &FaceAnalyzer, config: &Config, events: Box<dyn Sink>) -> Result<Keeper> {
     let names = vision.table().people().iter().map(|person| (person.id, person.name.as_str()));
     Ok(Keeper::new(KeeperParts {
         vote: config.vote_settings(),
@@ -186,17 +186,17 @@ impl Replayed {
 fn replayed(frames: usize, world: &World, options: &Options, played: &[PathBuf]) -> Result<Replayed> {
     let each = 60;
     let repeats: Vec<PathBuf> = played.iter().cycle().take(frames.div_ceil(each).max(2)).cloned().collect();
-    let vision = Vision::open(&world.bundle(), options, QualityLimits::default())?;
+    let vision = FaceAnalyzer::open(&world.bundle(), options, QualityLimits::default())?;
     let config = Config::default();
     let keeper = keeper(&vision, &config, Box::new(NoSink))?;
     let timings = Arc::new(Mutex::new(vision.timings()));
     let every = (repeats.len() * each / 10).max(1);
     let looks = Arc::new(Mutex::new(Looks { every, marks: Vec::with_capacity(16), ..Looks::default() }));
-    let eyes = Timed { vision, timings: Arc::clone(&timings), looks: Arc::clone(&looks) };
+    let analyzer = Timed { vision, timings: Arc::clone(&timings), looks: Arc::clone(&looks) };
     let stages = Stages {
         camera: Box::new(Replay::new(&repeats, Duration::from_secs(2), Pace::Virtual)?),
         watch: config.camera_watch(),
-        eyes: Box::new(eyes),
+        analyzer: Box::new(analyzer),
         keeper,
     };
     let begun = now();
@@ -282,18 +282,18 @@ impl Camera for OnDemand {
     }
 }
 
-/// Eyes that say when they begin to look, and note the process at the ends of their looks.
+/// Analyzer that say when they begin to look, and note the process at the ends of their looks.
 struct Asking {
-    vision: Vision,
+    vision: FaceAnalyzer,
     looking: Arc<Gate>,
     /// After the first look, and after the last one so far.
     marks: Arc<Mutex<Option<[Mark; 2]>>>,
 }
 
-impl Eyes for Asking {
+impl Analyzer for Asking {
     fn look(&mut self, frame: &Frame<'_>) -> Result<Sighting, String> {
         self.looking.open();
-        let seen = Eyes::look(&mut self.vision, frame)?;
+        let seen = Analyzer::look(&mut self.vision, frame)?;
         let mut marks = self.marks.lock().unwrap_or_else(PoisonError::into_inner);
         let looks = marks.map_or(1, |[_, last]| last.looks + 1);
         let mark = mark(looks, 0);
@@ -306,7 +306,7 @@ impl Eyes for Asking {
 /// allocations of a frame.
 fn flat_out(frames: usize, world: &World, options: &Options, played: &[PathBuf]) -> Result<(f64, f64)> {
     let repeats: Vec<PathBuf> = played.iter().cycle().take(frames.div_ceil(60).max(2)).cloned().collect();
-    let vision = Vision::open(&world.bundle(), options, QualityLimits::default())?;
+    let vision = FaceAnalyzer::open(&world.bundle(), options, QualityLimits::default())?;
     let config = Config::default();
     let clock = clock();
     let mut keeper = keeper(&vision, &config, Box::new(NoSink))?;
@@ -317,7 +317,7 @@ fn flat_out(frames: usize, world: &World, options: &Options, played: &[PathBuf])
     let stages = Stages {
         camera: Box::new(OnDemand { camera, clock: clock.clone(), looking: Arc::clone(&looking) }),
         watch: config.camera_watch(),
-        eyes: Box::new(Asking { vision, looking, marks: Arc::clone(&marks) }),
+        analyzer: Box::new(Asking { vision, looking, marks: Arc::clone(&marks) }),
         keeper,
     };
     let outcome = threads::run(stages, Surroundings::default(), &clock, &Stop::new(), patience(&config))?;
@@ -334,7 +334,7 @@ fn patience(config: &Config) -> Patience {
 
 /// Three threads in real time, as the daemon runs them.
 fn live(args: &Args, world: &World, options: &Options, played: &[PathBuf]) -> Result<()> {
-    let vision = Vision::open(&world.bundle(), options, QualityLimits::default())?;
+    let vision = FaceAnalyzer::open(&world.bundle(), options, QualityLimits::default())?;
     let config = Config::default();
     let memory = Memory::default();
     let mut keeper = keeper(&vision, &config, Box::new(memory.clone()))?;
@@ -344,7 +344,7 @@ fn live(args: &Args, world: &World, options: &Options, played: &[PathBuf]) -> Re
     let stages = Stages {
         camera: Box::new(Replay::new(&repeats, Duration::from_secs(2), Pace::RealTime(clock.clone()))?),
         watch: config.camera_watch(),
-        eyes: Box::new(vision),
+        analyzer: Box::new(vision),
         keeper,
     };
     let outcome = threads::run(stages, Surroundings::default(), &clock, &Stop::new(), patience(&config))?;

@@ -22,7 +22,7 @@ use lintel_edge::link::{Device, FaultBoard, Link, Parts, Running, Wall};
 use lintel_edge::pipeline::exchange::Exchange;
 use lintel_edge::run::install;
 use lintel_inference::Options;
-use lintel_wire::journal::{Entry, Record};
+use lintel_wire::audit::{Entry, Record};
 use lintel_wire::link::{Answer, Refusal, Request, Status};
 use tempfile::TempDir;
 

@@ -4,13 +4,13 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
+use lintel_core::decision::Verdict;
 use lintel_core::door::{CameraFault, Strike};
 use lintel_core::lockout::Lockout;
 use lintel_core::quality::QualityLimits;
 use lintel_core::screen::Screen;
 use lintel_core::table::PersonId;
 use lintel_core::time::Uptime;
-use lintel_core::verdict::Verdict;
 use lintel_edge::camera::replay::{Pace, Replay};
 use lintel_edge::camera::{Camera, CameraError, Captured, Picture, Trouble};
 use lintel_edge::clock::Stop;
@@ -20,10 +20,10 @@ use lintel_edge::display::png::PngDisplay;
 use lintel_edge::display::{Display, DisplayError};
 use lintel_edge::events::{EventError, Memory, Sink, Tee, text};
 use lintel_edge::pipeline::keeper::{Keeper, KeeperParts, Names};
-use lintel_edge::pipeline::{End, Eyes, Stages, lockstep};
+use lintel_edge::pipeline::{Analyzer, End, Stages, lockstep};
 use lintel_edge::relay::sim::{SimRelay, SimSettings};
 use lintel_edge::run::install;
-use lintel_inference::{Options, Vision};
+use lintel_inference::{FaceAnalyzer, Options};
 use lintel_wire::event::{Event, EventKind, Started};
 
 use crate::recordings::recording;
@@ -88,7 +88,7 @@ fn power_on(scenario: &Scenario, world: &World, state: &Path, from: usize) -> Re
         people: u32::try_from(bundle.table.people().len())?,
         provider: text("cpu"),
     };
-    let vision = Vision::new(bundle, &Options::default(), QualityLimits::default())?;
+    let vision = FaceAnalyzer::new(bundle, &Options::default(), QualityLimits::default())?;
     let number = |name: &str| (1..=world::ENROLLED).find(|number| world::name(*number) == name);
     let people = vision.table().people().iter().filter_map(|person| Some((person.id, number(&person.name)?))).collect();
     let visits = &scenario.visits[from..];
@@ -124,8 +124,8 @@ fn power_on(scenario: &Scenario, world: &World, state: &Path, from: usize) -> Re
     keeper.slow_down(Lockout::new(config.lockout_settings(), 0, Uptime::ZERO)?);
     keeper.start(started, Uptime::ZERO);
     keeper.ready(Uptime::ZERO);
-    let eyes: Box<dyn Eyes> = Box::new(vision);
-    let stages = Stages { camera: Box::new(camera), watch: config.camera_watch(), eyes, keeper };
+    let analyzer: Box<dyn Analyzer> = Box::new(vision);
+    let stages = Stages { camera: Box::new(camera), watch: config.camera_watch(), analyzer, keeper };
     let outcome = lockstep::run(stages, &Stop::new());
     let error = match outcome.end {
         End::Played => None,

@@ -14,7 +14,7 @@ use anyhow::{Context as _, Result, bail};
 use lintel_core::quality::QualityLimits;
 use lintel_core::table::PersonId;
 use lintel_edge::pipeline::recorded;
-use lintel_inference::{LoadedBundle, Options, Vision};
+use lintel_inference::{FaceAnalyzer, LoadedBundle, Options};
 use serde::Deserialize;
 
 use crate::recordings::recording;
@@ -211,7 +211,7 @@ feedback_released = "high"
 
 /// What this machine's own processor sees in the recordings: the emulated one takes seven seconds for a picture.
 fn record(bundle: &Path, recordings: &[PathBuf], path: &Path) -> Result<()> {
-    let mut vision = Vision::open(bundle, &Options::default(), QualityLimits::default())?;
+    let mut vision = FaceAnalyzer::open(bundle, &Options::default(), QualityLimits::default())?;
     let mut out = BufWriter::new(File::create(path)?);
     recorded::record(&mut vision, recordings, &mut out)?;
     Ok(out.flush()?)

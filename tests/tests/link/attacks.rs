@@ -327,7 +327,7 @@ fn a_bundle_that_decides_otherwise_here() {
     let mut scene = scene();
     let (_, bytes) = scene.parcel.files.iter().find(|(name, _)| *name == REFERENCE).expect("a reference");
     let mut reference = Reference::from_bytes(bytes).expect("a reference");
-    reference.pictures[0].likeness -= 0.2;
+    reference.pictures[0].similarity -= 0.2;
     let bytes = reference.to_bytes().expect("a reference");
     for file in scene.parcel.files.iter_mut().filter(|(name, _)| *name == REFERENCE) {
         file.1 = bytes.clone();

@@ -14,7 +14,7 @@ use lintel::site::devices::KnownDevice;
 use lintel_core::table::{PersonId, Table};
 use lintel_tests::rigs::link::{Bench, Blind, Desk};
 use lintel_tests::world;
-use lintel_wire::journal::Entry;
+use lintel_wire::audit::Entry;
 use lintel_wire::link::{Answer, Refusal, Request};
 
 use crate::world;

@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use lintel_core::table::PersonId;
 use lintel_tests::rigs::link::{Bench, Desk};
 use lintel_tests::rigs::programs::program;
-use lintel_wire::journal::Entry;
+use lintel_wire::audit::Entry;
 use serde_json::Value;
 use tempfile::TempDir;
 

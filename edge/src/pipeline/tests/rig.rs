@@ -1,4 +1,4 @@
-//! Fakes with physics: the picture itself says who stands there, and the eyes read it.
+//! Fakes with physics: the picture itself says who stands there, and the analyzer read it.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use lintel_core::decision::{Seen, VoteSettings};
 use lintel_core::detect::Face;
 use lintel_core::door::{DoorSettings, Fault, Strike};
 use lintel_core::embed::{EncoderId, Similarity};
@@ -15,7 +16,6 @@ use lintel_core::screen::Screen;
 use lintel_core::table::Opinion;
 use lintel_core::table::{PersonId, Scores};
 use lintel_core::time::Uptime;
-use lintel_core::verdict::{Seen, VoteSettings};
 use lintel_wire::event::{Event, EventKind, Started};
 
 use crate::camera::{Captured, Picture, Trouble};
@@ -96,7 +96,7 @@ impl Camera for FakeCamera {
     }
 }
 
-/// Eyes that see what the picture says, and can be slow, fail or panic.
+/// Analyzer that see what the picture says, and can be slow, fail or panic.
 #[derive(Default)]
 pub struct FakeEyes {
     pub takes: Duration,
@@ -112,7 +112,7 @@ pub struct FakeEyes {
 pub fn seen(who: u8) -> Seen {
     let bbox = Rect { x1: 10.0, y1: 10.0, x2: 40.0, y2: 40.0 };
     let face = Face { bbox, score: 0.9, landmarks: [Point { x: 20.0, y: 20.0 }; 5] };
-    let scores = Scores { best: 0, likeness: Similarity::new(0.7).unwrap(), lead: 0.2, confidence: 0.9 };
+    let scores = Scores { best: 0, similarity: Similarity::new(0.7).unwrap(), margin: 0.2, confidence: 0.9 };
     let opinion = match who {
         STRANGER => Opinion::Stranger { scores },
         person => Opinion::Known { person: PersonId(person.into()), scores },
@@ -120,7 +120,7 @@ pub fn seen(who: u8) -> Seen {
     Seen { face, quality: Quality::default(), opinion: Some(opinion), flaw: None }
 }
 
-impl Eyes for FakeEyes {
+impl Analyzer for FakeEyes {
     fn look(&mut self, frame: &Frame<'_>) -> Result<Sighting, String> {
         let look = self.looks;
         self.looks += 1;
@@ -176,7 +176,7 @@ impl Display for NoCable {
 
 pub struct Rig {
     pub scene: Vec<Option<u8>>,
-    pub eyes: FakeEyes,
+    pub analyzer: FakeEyes,
     pub breaks_at: Option<usize>,
     pub camera_panics_at: Option<usize>,
     pub troubles: Vec<(Range<usize>, CameraFault)>,
@@ -200,7 +200,7 @@ impl Rig {
     pub fn new(scene: impl IntoIterator<Item = u8>) -> Self {
         Self {
             scene: scene.into_iter().map(Some).collect(),
-            eyes: FakeEyes::default(),
+            analyzer: FakeEyes::default(),
             breaks_at: None,
             camera_panics_at: None,
             troubles: Vec::new(),
@@ -218,7 +218,7 @@ impl Rig {
     pub fn in_real_time(mut self) -> Self {
         let start = Instant::now();
         let clock = Clock::new(move || Uptime::ZERO + start.elapsed());
-        self.eyes.clock = Some(clock.clone());
+        self.analyzer.clock = Some(clock.clone());
         self.real = Some(clock);
         self
     }
@@ -257,7 +257,7 @@ impl Rig {
             last: Picture::default(),
         };
         let watch = CameraWatchSettings { fault_after: Duration::from_secs(2), dark_below: 6.0 };
-        let stages = Stages { camera: Box::new(camera), watch, eyes: Box::new(self.eyes), keeper };
+        let stages = Stages { camera: Box::new(camera), watch, analyzer: Box::new(self.analyzer), keeper };
         let outcome = match &self.real {
             None => lockstep::run(stages, &self.stop),
             Some(clock) => {

@@ -110,7 +110,7 @@ fn page(figures: &Figures) -> String {
         })
         .collect();
     let body = format!(
-        "<p>{} people. Bars for a target FPIR of {} on {} strangers: set on one half of strangers and photos, measured on \
+        "<p>{} people. Thresholds for a target FPIR of {} on {} strangers: set on one half of strangers and photos, measured on \
          the other, both ways round.</p>{}<ul>{}</ul>",
         figures.people,
         figures.target_fpir,

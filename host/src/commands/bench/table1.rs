@@ -22,7 +22,7 @@ use crate::interrupt;
 use crate::report::{document, table};
 use crate::statistics::{Rate, percentile};
 
-/// The paper's bar on the softmax confidence.
+/// The paper's threshold on the softmax confidence.
 const CONFIDENCE: f32 = 0.80;
 /// Encoders that the paper's table has beside CLIP, and what they want of pixels unless it is said otherwise.
 const OF_THE_PAPER: [(&str, Preprocessing); 2] =
@@ -130,12 +130,12 @@ fn encoders(args: &BenchTable1Args) -> Result<BTreeMap<String, (PathBuf, Preproc
     Ok(encoders)
 }
 
-/// Both ways of using an encoder: matching (`None` where nobody has two photos to set its bar by), and a softmax classifier.
+/// Both ways of using an encoder: matching (`None` where nobody has two photos to set its threshold by), and a softmax classifier.
 fn judged(data: &Data, target: f64, name: &str, cost: f64) -> (Option<RowFigures>, RowFigures) {
     let matching = matching::scorer(data);
-    let matched = matching::equal_error_bar(data).map(|bar| {
+    let matched = matching::equal_error_threshold(data).map(|threshold| {
         let measured = measure(&format!("{name} o"), &matching, data, target);
-        by_participant(data, &|face| matching::named(&matching(face.vector()), bar), measured, cost)
+        by_participant(data, &|face| matching::named(&matching(face.vector()), threshold), measured, cost)
     });
     let probe = Probe::learnt(data).into_scorer();
     let measured = measure(&format!("{name} c"), &probe, data, target);
@@ -150,10 +150,10 @@ fn clip_figures(bench: &Bench<'_>, data: &Data, name: &str) -> RowFigures {
     by_participant(data, &|face| confident(&scorer(face.vector()), scale), measured, 1.0)
 }
 
-/// The best row, if its softmax share at this scale reaches the paper's bar.
+/// The best row, if its softmax share at this scale reaches the paper's threshold.
 fn confident(scores: &[f32], scale: f32) -> Option<usize> {
-    let (best, bars) = top(scores);
-    let sum: f32 = scores.iter().map(|score| (scale * (score - bars.likeness)).exp()).sum();
+    let (best, thresholds) = top(scores);
+    let sum: f32 = scores.iter().map(|score| (scale * (score - thresholds.similarity)).exp()).sum();
     (sum.recip() >= CONFIDENCE).then_some(best)
 }
 
@@ -283,7 +283,7 @@ fn page(figures: &Figures) -> String {
         "time",
     ];
     let body = format!(
-        "<p>{} enrolled people, {} strangers. \"o\": like the nearest reference photo, with the bar at the equal error rate of the          reference photos. \"c\": a softmax classifier on the frozen encoder's features, named from a confidence of {CONFIDENCE:.2};          so is CLIP's fine-tuned table. One decision for each participant: enrolled people's held-out photos together, strangers' looks together.          FNIR and FPIR: bars for a target FPIR of {}, set on one half and measured on the other.</p>{}<p class=good>{}</p>",
+        "<p>{} enrolled people, {} strangers. \"o\": like the nearest reference photo, with the threshold at the equal error rate of the          reference photos. \"c\": a softmax classifier on the frozen encoder's features, named from a confidence of {CONFIDENCE:.2};          so is CLIP's fine-tuned table. One decision for each participant: enrolled people's held-out photos together, strangers' looks together.          FNIR and FPIR: thresholds for a target FPIR of {}, set on one half and measured on the other.</p>{}<p class=good>{}</p>",
         figures.enrolled,
         figures.strangers,
         figures.target_fpir,

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use lintel_core::table::{Person as Enrolled, PersonId, Table, TableParts};
 use lintel_inference::{Encoder, Options};
 
-use super::{bars_args, check_pack, open, with_bars};
+use super::{check_pack, open, thresholds_args, with_thresholds};
 use crate::cli::TableAddArgs;
 use crate::commands::learning::{CHECKPOINT, Faces, check_detector, learn};
 use crate::commands::{existing_folder, packs, runtime::find, train::say};
@@ -15,7 +15,7 @@ use crate::ingest::{People, Person};
 use crate::outdir::{Kind, OutDir, refuse_nested};
 use crate::packs::Pack;
 use crate::people::folded;
-use crate::train::{Fixed, Settings, Task, cohesion};
+use crate::train::{Fixed, Settings, Task, intra_class};
 use crate::trained::{Change, TrainReport, TrainedFolder};
 
 /// A prompt that is trained alone takes about so many steps to find its place, however few photos there are.
@@ -31,7 +31,7 @@ pub(super) fn run(args: &TableAddArgs, runtime: &Options, console: &Console) -> 
     check_detector(&people, &pack, &args.faces)?;
     let new = new_people(&people, &trained.table, args, console)?;
     let settings = settings(args, &pack, &trained.table, &new);
-    let bars = bars_args(&args.bars, &trained.table);
+    let thresholds = thresholds_args(&args.thresholds, &trained.table);
     let keep: &[&str] = if args.fresh { &[] } else { &[CHECKPOINT] };
     let mut out = OutDir::take(&args.output.out, Kind::Train, args.output.force, keep)?;
     out.keep_unfinished(out.path().join(CHECKPOINT).exists());
@@ -58,9 +58,10 @@ pub(super) fn run(args: &TableAddArgs, runtime: &Options, console: &Console) -> 
     let first = report.next_person.max(highest);
     let ids: Vec<PersonId> = (first..).take(names.len()).map(PersonId).collect();
     let held_out = held_out.with(faces.held_out(&learnt.split, &ids));
-    let cohesion = cohesion::of_table(old.cohesion(), &faces.cohesion(&learnt.split, names.len()));
-    let table = joined(old, &ids, &names, &learnt.classes, &cohesion)?;
-    let table = with_bars(table, &held_out, &bars, &pack, &onnx, runtime, console)?;
+    let intra_class_similarity =
+        intra_class::of_table(old.intra_class_similarity(), &faces.intra_class_similarity(&learnt.split, names.len()));
+    let table = joined(old, &ids, &names, &learnt.classes, &intra_class_similarity)?;
+    let table = with_thresholds(table, &held_out, &thresholds, &pack, &onnx, runtime, console)?;
 
     let mut sources = report.held_out;
     sources.extend(learnt.split.held_out.iter().map(|&row| faces.sources[row].clone()));
@@ -120,12 +121,18 @@ fn settings(args: &TableAddArgs, pack: &Pack, table: &Table, new: &[&Person]) ->
     }
 }
 
-/// The table with new rows behind the old, one revision later; its bars are still those of before.
-fn joined(old: Table, ids: &[PersonId], names: &[String], rows: &[f32], cohesion: &[f32]) -> Result<Table, Failure> {
+/// The table with new rows behind the old, one revision later; its thresholds are still those of before.
+fn joined(
+    old: Table,
+    ids: &[PersonId],
+    names: &[String],
+    rows: &[f32],
+    intra_class_similarity: &[f32],
+) -> Result<Table, Failure> {
     let mut parts = old.into_parts();
     parts.people.extend(ids.iter().zip(names).map(|(&id, name)| Enrolled { id, name: name.clone() }));
     parts.classes.extend_from_slice(rows);
-    parts.cohesion.extend_from_slice(cohesion);
+    parts.intra_class_similarity.extend_from_slice(intra_class_similarity);
     let revision = parts.revision.saturating_add(1);
     Table::new(TableParts { revision, calibration: None, ..parts }).map_err(Failure::input)
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use lintel_core::table::{PersonId, Table, TableParts};
 use lintel_inference::Options;
 
-use super::{bars_args, check_pack, open, with_bars};
+use super::{check_pack, open, thresholds_args, with_thresholds};
 use crate::cli::TableRemoveArgs;
 use crate::commands::{packs, runtime::find, train::say};
 use crate::console::Console;
@@ -19,7 +19,7 @@ pub(super) fn run(args: &TableRemoveArgs, runtime: &Options, console: &Console) 
     let leaving = leaving(&trained.table, args)?;
     let pack = packs::open(&args.pack, console)?;
     check_pack(&trained, &pack, &args.trained)?;
-    let bars = bars_args(&args.bars, &trained.table);
+    let thresholds = thresholds_args(&args.thresholds, &trained.table);
     let out = OutDir::take(&args.output.out, Kind::Train, args.output.force, &[])?;
     find(runtime)?;
 
@@ -32,7 +32,7 @@ pub(super) fn run(args: &TableRemoveArgs, runtime: &Options, console: &Console) 
         held_out = held_out.without(*person);
     }
     let table = Table::new(TableParts { revision, ..table.into_parts() }).map_err(Failure::work)?;
-    let table = with_bars(table, &held_out, &bars, &pack, &onnx, runtime, console)?;
+    let table = with_thresholds(table, &held_out, &thresholds, &pack, &onnx, runtime, console)?;
 
     let mut changes = report.changes;
     changes.push(Change::Removed { people: leaving.len() as u32 });

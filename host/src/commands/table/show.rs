@@ -14,9 +14,8 @@ use crate::failure::Failure;
 pub(super) fn run(args: &TableShowArgs, console: &Console) -> Result<(), Failure> {
     let table = read_table(&args.table)?;
     console.say(said(&table));
-    let person =
-        |(person, cohesion): (&Person, &f32)| json!({ "id": person.id, "name": person.name, "cohesion": cohesion });
-    let people: Vec<_> = table.people().iter().zip(table.cohesion()).map(person).collect();
+    let person = |(person, intra_class_similarity): (&Person, &f32)| json!({ "id": person.id, "name": person.name, "intra_class_similarity": intra_class_similarity });
+    let people: Vec<_> = table.people().iter().zip(table.intra_class_similarity()).map(person).collect();
     console.result(&json!({
         "table": args.table,
         "revision": table.revision(),
@@ -52,8 +51,8 @@ fn said(table: &Table) -> String {
     )];
     lines.push(match table.rule() {
         Rule::Paper { confidence } => format!("the paper's rule: confidence {confidence:.2}"),
-        Rule::Calibrated { likeness, lead } => format!(
-            "bars: likeness {likeness:.3}, less what a person's photos lack in likeness to each other (below); lead {lead:.3}"
+        Rule::Calibrated { similarity, margin } => format!(
+            "thresholds: similarity {similarity:.3}, less what a person's photos lack in similarity to each other (below); margin {margin:.3}"
         ),
     });
     lines.push(match (table.rule(), table.calibration()) {
@@ -66,14 +65,16 @@ fn said(table: &Table) -> String {
         ),
         (Rule::Paper { .. }, None) => "nothing was measured on strangers".to_owned(),
         (Rule::Calibrated { .. }, None) => {
-            "somebody was taken out at a door: the bars were not set anew since".to_owned()
+            "somebody was taken out at a door: the thresholds were not set anew since".to_owned()
         }
     });
     lines.push(String::new());
-    lines.extend(table.people().iter().zip(table.cohesion()).map(|(person, cohesion)| match table.rule() {
-        Rule::Paper { .. } => format!("{:>6}  {}", person.id.0, person.name),
-        Rule::Calibrated { likeness, .. } => {
-            format!("{:>6}  from {:.3}  {}", person.id.0, likeness - (1.0 - cohesion), person.name)
+    lines.extend(table.people().iter().zip(table.intra_class_similarity()).map(|(person, intra_class_similarity)| {
+        match table.rule() {
+            Rule::Paper { .. } => format!("{:>6}  {}", person.id.0, person.name),
+            Rule::Calibrated { similarity, .. } => {
+                format!("{:>6}  from {:.3}  {}", person.id.0, similarity - (1.0 - intra_class_similarity), person.name)
+            }
         }
     }));
     lines.join("\n")

@@ -1,4 +1,4 @@
-//! Unit embedding and class rows → best person, likeness, lead, confidence, in one pass.
+//! Unit embedding and class rows → best person, similarity, margin, confidence, in one pass.
 
 use serde::{Deserialize, Serialize};
 
@@ -17,9 +17,9 @@ pub struct Scores {
     /// Row of the most similar person; the first of equals. 0 for an empty table.
     pub best: u32,
     /// Cosine with that row; −1 for an empty table.
-    pub likeness: Similarity,
-    /// By how much the likeness exceeds the next person's, 0..=2; 0 with fewer than two people.
-    pub lead: f32,
+    pub similarity: Similarity,
+    /// By how much the similarity exceeds the next person's, 0..=2; 0 with fewer than two people.
+    pub margin: f32,
     /// Softmax share of the best person at the clipped logit scale, 0..=1; 0 with fewer than two people, where a
     /// softmax would be sure of anybody.
     pub confidence: f32,
@@ -28,7 +28,7 @@ pub struct Scores {
 /// What one face of one frame says.
 #[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
 pub enum Opinion {
-    /// The rule's bars are passed.
+    /// The rule's thresholds are passed.
     Known {
         /// By whom.
         person: PersonId,
@@ -83,14 +83,15 @@ impl Table {
         Ok(ranking.scores())
     }
 
-    /// What the bar on likeness is asked of: the likeness, and what the best person's own photos lack in likeness to each
-    /// other. Whose face differs from photo to photo differs at the door too, and one bar for everybody would miss the
+    /// What the threshold on similarity is asked of: the similarity, and what the best person's own photos lack in similarity to each
+    /// other. Whose face differs from photo to photo differs at the door too, and one threshold for everybody would miss the
     /// same few people again and again (client-centric score normalisation; docs/decisions/0030). −1..=2.
     #[must_use]
-    pub fn normalized_likeness(&self, scores: &Scores) -> f32 {
+    pub fn normalized_similarity(&self, scores: &Scores) -> f32 {
         let best = usize::try_from(scores.best).ok();
-        let cohesion = best.and_then(|row| self.parts.cohesion.get(row)).copied().unwrap_or(1.0);
-        scores.likeness.get() + 1.0 - cohesion
+        let intra_class_similarity =
+            best.and_then(|row| self.parts.intra_class_similarity.get(row)).copied().unwrap_or(1.0);
+        scores.similarity.get() + 1.0 - intra_class_similarity
     }
 
     /// Applies the table's rule. Scores of another table may name a row that is not there: that is a stranger.
@@ -98,7 +99,9 @@ impl Table {
     pub fn opinion(&self, scores: &Scores) -> Opinion {
         let passes = match self.parts.rule {
             Rule::Paper { confidence } => scores.confidence >= confidence,
-            Rule::Calibrated { likeness, lead } => self.normalized_likeness(scores) >= likeness && scores.lead >= lead,
+            Rule::Calibrated { similarity, margin } => {
+                self.normalized_similarity(scores) >= similarity && scores.margin >= margin
+            }
         };
         let best = usize::try_from(scores.best).ok().and_then(|row| self.parts.people.get(row));
         match best {
@@ -150,8 +153,8 @@ impl Ranking {
         Scores {
             best: self.best,
             // Clamped above, so it is always a cosine; a default would be "nothing alike" all the same.
-            likeness: Similarity::new(self.first).unwrap_or_default(),
-            lead: if lonely { 0.0 } else { self.first - self.second },
+            similarity: Similarity::new(self.first).unwrap_or_default(),
+            margin: if lonely { 0.0 } else { self.first - self.second },
             confidence: if lonely { 0.0 } else { (1.0 / self.sum) as f32 },
         }
     }

@@ -21,7 +21,7 @@ fn parts() -> TableParts {
         people: vec![person(10, "Ada"), person(4, "Bo"), person(300, "Zoë 李")],
         classes: vec![1.0, 0.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 0.0, 1.0, 0.0],
         dim: 4,
-        cohesion: vec![0.5, 1.0, 0.75],
+        intra_class_similarity: vec![0.5, 1.0, 0.75],
         rule: Rule::PAPER,
         calibration: None,
     }
@@ -56,9 +56,9 @@ fn refuses_what_no_table_may_hold() {
     check(&|p| p.logit_scale = 0.0, TableError::LogitScale { got: 0.0 });
     check(&|p| p.logit_scale = f32::NAN, TableError::LogitScale { got: f32::NAN });
     check(&|p| p.logit_scale = f32::INFINITY, TableError::LogitScale { got: f32::INFINITY });
-    check(&|p| p.cohesion.truncate(2), TableError::Cohesions { got: 2, wanted: 3 });
-    check(&|p| p.cohesion[1] = 1.1, TableError::Cohesion { row: 1, got: 1.1 });
-    check(&|p| p.cohesion[2] = f32::NAN, TableError::Cohesion { row: 2, got: f32::NAN });
+    check(&|p| p.intra_class_similarity.truncate(2), TableError::IntraClassSimilarities { got: 2, wanted: 3 });
+    check(&|p| p.intra_class_similarity[1] = 1.1, TableError::IntraClassSimilarity { row: 1, got: 1.1 });
+    check(&|p| p.intra_class_similarity[2] = f32::NAN, TableError::IntraClassSimilarity { row: 2, got: f32::NAN });
     check(&|p| p.people[2].id = PersonId(10), TableError::DuplicateId(PersonId(10)));
     let name = |chars, control| TableError::Name { id: PersonId(4), chars, control };
     check(&|p| p.people[1].name.clear(), name(0, false));
@@ -85,12 +85,12 @@ fn refuses_bars_and_rates_out_of_range() {
     check(Rule::Paper { confidence: 0.0 }, false);
     check(Rule::Paper { confidence: 1.01 }, false);
     check(Rule::Paper { confidence: f32::NAN }, false);
-    check(Rule::Calibrated { likeness: -1.0, lead: 0.0 }, true);
-    check(Rule::Calibrated { likeness: 1.01, lead: 0.0 }, false);
-    check(Rule::Calibrated { likeness: f32::NAN, lead: 0.0 }, false);
-    check(Rule::Calibrated { likeness: 0.5, lead: -0.01 }, false);
-    check(Rule::Calibrated { likeness: 0.5, lead: 2.01 }, false);
-    check(Rule::Calibrated { likeness: 0.5, lead: f32::NAN }, false);
+    check(Rule::Calibrated { similarity: -1.0, margin: 0.0 }, true);
+    check(Rule::Calibrated { similarity: 1.01, margin: 0.0 }, false);
+    check(Rule::Calibrated { similarity: f32::NAN, margin: 0.0 }, false);
+    check(Rule::Calibrated { similarity: 0.5, margin: -0.01 }, false);
+    check(Rule::Calibrated { similarity: 0.5, margin: 2.01 }, false);
+    check(Rule::Calibrated { similarity: 0.5, margin: f32::NAN }, false);
 
     const SOUND: Calibration =
         Calibration { target_fpir: 0.01, strangers: 500, observed_fpir: 0.004, fpir_upper: 0.015, fnir: 0.1 };
@@ -107,12 +107,12 @@ fn refuses_bars_and_rates_out_of_range() {
 }
 
 #[test]
-fn scores_best_likeness_and_lead() {
-    let check = |raw: &[f32], best: u32, likeness: f32, lead: f32| {
+fn scores_best_similarity_and_margin() {
+    let check = |raw: &[f32], best: u32, similarity: f32, margin: f32| {
         let scores = table(|_| {}).score(&embedding(raw)).expect("same encoder and width");
         assert_eq!(scores.best, best, "{raw:?}");
-        assert!((scores.likeness.get() - likeness).abs() < 1e-6, "{raw:?}: {scores:?}");
-        assert!((scores.lead - lead).abs() < 1e-6, "{raw:?}: {scores:?}");
+        assert!((scores.similarity.get() - similarity).abs() < 1e-6, "{raw:?}: {scores:?}");
+        assert!((scores.margin - margin).abs() < 1e-6, "{raw:?}: {scores:?}");
     };
     check(&[1.0, 0.0, 0.0, 0.0], 0, 1.0, 1.0);
     check(&[0.0, 0.8, 0.6, 0.0], 1, 0.8, 0.2);
@@ -157,15 +157,15 @@ fn only_the_tables_own_encoder_is_scored() {
 
 #[test]
 fn both_bars_must_be_passed() {
-    let check = |rule: Rule, (likeness, lead, confidence): (f32, f32, f32), known: bool| {
-        let scores = Scores { best: 1, likeness: Similarity::new(likeness).expect("a cosine"), lead, confidence };
+    let check = |rule: Rule, (similarity, margin, confidence): (f32, f32, f32), known: bool| {
+        let scores = Scores { best: 1, similarity: Similarity::new(similarity).expect("a cosine"), margin, confidence };
         let expected =
             if known { Opinion::Known { person: PersonId(4), scores } } else { Opinion::Stranger { scores } };
         assert_eq!(table(|p| p.rule = rule).opinion(&scores), expected, "{rule:?} {scores:?}");
     };
     check(Rule::PAPER, (0.0, 0.0, 0.8), true);
     check(Rule::PAPER, (1.0, 1.0, 0.799), false);
-    let both = Rule::Calibrated { likeness: 0.5, lead: 0.1 };
+    let both = Rule::Calibrated { similarity: 0.5, margin: 0.1 };
     check(both, (0.5, 0.1, 0.0), true);
     check(both, (0.499, 0.5, 1.0), false);
     check(both, (0.9, 0.099, 1.0), false);
@@ -174,13 +174,13 @@ fn both_bars_must_be_passed() {
 
 #[test]
 fn people_whose_photos_differ_are_asked_for_less() {
-    let both = Rule::Calibrated { likeness: 0.5, lead: 0.1 };
-    let check = |best: u32, likeness: f32, known: bool| {
-        let likeness = Similarity::new(likeness).expect("a cosine");
-        let scores = Scores { best, likeness, lead: 0.2, confidence: 0.9 };
+    let both = Rule::Calibrated { similarity: 0.5, margin: 0.1 };
+    let check = |best: u32, similarity: f32, known: bool| {
+        let similarity = Similarity::new(similarity).expect("a cosine");
+        let scores = Scores { best, similarity, margin: 0.2, confidence: 0.9 };
         assert_eq!(table(|p| p.rule = both).opinion(&scores).person().is_some(), known, "{scores:?}");
     };
-    // What the photos lack in likeness: 0.5, 0, 0.25.
+    // What the photos lack in similarity: 0.5, 0, 0.25.
     check(0, 0.001, true);
     check(0, -0.001, false);
     check(1, 0.501, true);
@@ -191,29 +191,29 @@ fn people_whose_photos_differ_are_asked_for_less() {
 
 #[test]
 fn a_row_that_is_not_there_is_nobody() {
-    let likeness = Similarity::new(1.0).expect("a cosine");
+    let similarity = Similarity::new(1.0).expect("a cosine");
     for best in [3, u32::MAX] {
-        let scores = Scores { best, likeness, lead: 1.0, confidence: 1.0 };
+        let scores = Scores { best, similarity, margin: 1.0, confidence: 1.0 };
         assert_eq!(table(|_| {}).opinion(&scores), Opinion::Stranger { scores });
     }
 }
 
 #[test]
-fn fewer_than_two_people_have_no_lead() {
-    let full = table(|p| p.rule = Rule::Calibrated { likeness: 0.9, lead: 0.01 });
+fn fewer_than_two_people_have_no_margin() {
+    let full = table(|p| p.rule = Rule::Calibrated { similarity: 0.9, margin: 0.01 });
     let one = full.without(PersonId(10)).and_then(|t| t.without(PersonId(300))).expect("they are there");
     let scores = one.score(&embedding(&[0.0, 1.0, 0.0, 0.0])).expect("same encoder and width");
-    assert_eq!((scores.best, scores.likeness.get(), scores.lead, scores.confidence), (0, 1.0, 0.0, 0.0));
+    assert_eq!((scores.best, scores.similarity.get(), scores.margin, scores.confidence), (0, 1.0, 0.0, 0.0));
     assert_eq!(one.opinion(&scores), Opinion::Stranger { scores });
     let bare =
-        Table::new(TableParts { rule: Rule::Calibrated { likeness: 0.9, lead: 0.0 }, ..one.clone().into_parts() })
+        Table::new(TableParts { rule: Rule::Calibrated { similarity: 0.9, margin: 0.0 }, ..one.clone().into_parts() })
             .expect("valid parts");
     assert_eq!(bare.opinion(&scores), Opinion::Known { person: PersonId(4), scores });
 
     let none = one.without(PersonId(4)).expect("the last one is there");
     assert!(none.is_empty());
     let scores = none.score(&embedding(&[0.0, 1.0, 0.0, 0.0])).expect("same encoder and width");
-    assert_eq!((scores.likeness.get(), scores.lead, scores.confidence), (-1.0, 0.0, 0.0));
+    assert_eq!((scores.similarity.get(), scores.margin, scores.confidence), (-1.0, 0.0, 0.0));
     assert_eq!(none.opinion(&scores), Opinion::Stranger { scores });
 }
 

@@ -12,11 +12,11 @@ use heapless::Vec;
 use serde::{Deserialize, Serialize};
 
 use crate::detect::Face;
-use crate::follow::{MAX_SEEN, Nearness, follow};
 use crate::geometry::Rect;
 use crate::quality::{Quality, QualityFlaw};
 use crate::table::{Opinion, PersonId, Scores};
 use crate::time::Uptime;
+use crate::track::{MAX_SEEN, Nearness, follow};
 
 use track::Track;
 

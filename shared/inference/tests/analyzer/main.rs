@@ -14,7 +14,7 @@ use lintel_core::table::{Person, PersonId, Rule, Table, TableParts};
 use lintel_core::time::Uptime;
 use lintel_formats::bundle::{DETECTOR, ENCODER, FileEntry, MANIFEST, Manifest, TABLE};
 use lintel_inference::{
-    BundleError, Detector, Encoder, Fallback, Library, LoadedBundle, Options, Provider, RuntimeError, Vision,
+    BundleError, Detector, Encoder, FaceAnalyzer, Fallback, Library, LoadedBundle, Options, Provider, RuntimeError,
 };
 use onnx::{BYTE, F32, constant, end, mean_colour};
 
@@ -188,7 +188,7 @@ fn table(encoder: EncoderId, revision: u64) -> Table {
         people: vec![person(0, "Ruby"), person(1, "Jade")],
         classes: vec![1.0, 0.0, 0.0, 0.0, 1.0, 0.0],
         dim: 3,
-        cohesion: vec![1.0; 2],
+        intra_class_similarity: vec![1.0; 2],
         rule: Rule::PAPER,
         calibration: None,
     };
@@ -221,7 +221,7 @@ fn write_bundle(folder: &Path, encoder_of_table: Option<EncoderId>, change: &dyn
 /// Stages run in threads of their own.
 const _: fn() = || {
     fn moves_to_a_thread<T: Send + 'static>() {}
-    moves_to_a_thread::<Vision>();
+    moves_to_a_thread::<FaceAnalyzer>();
 };
 
 #[test]
@@ -229,7 +229,7 @@ fn a_frame_becomes_a_sighting() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     write_bundle(folder.path(), None, &|_| {});
     let look = |limits: QualityLimits| {
-        let mut vision = Vision::open(folder.path(), &Options::default(), limits).expect("a whole bundle");
+        let mut vision = FaceAnalyzer::open(folder.path(), &Options::default(), limits).expect("a whole bundle");
         let pixels = picture(128, 128);
         let frame = Frame::rgb8(&pixels, 128, 128, Uptime::from_micros(7)).expect("a valid frame");
         let sighting = vision.look(&frame).expect("sound models");
@@ -257,7 +257,7 @@ fn a_frame_becomes_a_sighting() {
 
 /// Loads the bundle and opens its models, and says what is wrong.
 fn opened(folder: &Path) -> Result<(), BundleError> {
-    Vision::new(LoadedBundle::load(folder)?, &Options::default(), QualityLimits::default()).map(drop)
+    FaceAnalyzer::new(LoadedBundle::load(folder)?, &Options::default(), QualityLimits::default()).map(drop)
 }
 
 #[test]

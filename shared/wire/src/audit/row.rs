@@ -9,7 +9,7 @@ use super::{Entry, Record};
 
 /// The columns, in order.
 pub const COLUMNS: [&str; 11] =
-    ["sequence", "clock", "boot", "at_s", "what", "person", "revision", "likeness", "lead", "confidence", "detail"];
+    ["sequence", "clock", "boot", "at_s", "what", "person", "revision", "similarity", "margin", "confidence", "detail"];
 
 /// One row; as JSON its keys are [`COLUMNS`].
 #[derive(Clone, PartialEq, Debug, Serialize)]
@@ -29,9 +29,9 @@ pub struct Row {
     /// The table's revision.
     pub revision: Option<u64>,
     /// Cosine with the most similar person.
-    pub likeness: Option<f32>,
-    /// Lead over the next person.
-    pub lead: Option<f32>,
+    pub similarity: Option<f32>,
+    /// Margin over the next person.
+    pub margin: Option<f32>,
     /// Softmax confidence.
     pub confidence: Option<f32>,
     /// What else there is to say.
@@ -50,8 +50,8 @@ impl Row {
             what: "",
             person: None,
             revision: None,
-            likeness: None,
-            lead: None,
+            similarity: None,
+            margin: None,
             confidence: None,
             detail: String::new(),
         };
@@ -61,20 +61,20 @@ impl Row {
                 Self { revision: Some(*revision), ..plain("started", format!("{people} people")) }
             }
             Entry::Stopped => plain("stopped", String::new()),
-            Entry::Recognised { person, revision, likeness, lead, confidence } => Self {
+            Entry::Recognised { person, revision, similarity, margin, confidence } => Self {
                 what: "recognised",
                 person: Some(person.0),
                 revision: Some(*revision),
-                likeness: Some(likeness.get()),
-                lead: Some(*lead),
+                similarity: Some(similarity.get()),
+                margin: Some(*margin),
                 confidence: Some(*confidence),
                 ..empty
             },
-            Entry::NotRecognised { revision, likeness, lead, confidence } => Self {
+            Entry::NotRecognised { revision, similarity, margin, confidence } => Self {
                 what: "not-recognised",
                 revision: Some(*revision),
-                likeness: Some(likeness.get()),
-                lead: Some(*lead),
+                similarity: Some(similarity.get()),
+                margin: Some(*margin),
                 confidence: Some(*confidence),
                 ..empty
             },
@@ -119,8 +119,8 @@ impl Row {
             self.what.to_string(),
             self.person.map_or_else(String::new, |person| person.to_string()),
             self.revision.map_or_else(String::new, |revision| revision.to_string()),
-            score(self.likeness),
-            score(self.lead),
+            score(self.similarity),
+            score(self.margin),
             score(self.confidence),
             self.detail.clone(),
         ]
@@ -137,10 +137,10 @@ impl Row {
     /// A line for a person: columns apart by spaces, and a dash where there is nothing.
     #[must_use]
     pub fn line(&self) -> String {
-        let [sequence, clock, boot, at, what, person, revision, likeness, lead, confidence, detail] =
+        let [sequence, clock, boot, at, what, person, revision, similarity, margin, confidence, detail] =
             self.cells().map(|cell| if cell.is_empty() { "-".to_string() } else { cell });
         format!(
-            "{sequence:>6} {clock:>10} {boot:>4} {at:>12} {what:<15} {person:>6} {revision:>5} {likeness:>7} {lead:>7} \
+            "{sequence:>6} {clock:>10} {boot:>4} {at:>12} {what:<15} {person:>6} {revision:>5} {similarity:>7} {margin:>7} \
              {confidence:>7} {detail}"
         )
     }

@@ -58,9 +58,9 @@ pub enum Entry {
         /// By which table.
         revision: u64,
         /// Cosine with the person.
-        likeness: Similarity,
-        /// Lead over the next.
-        lead: f32,
+        similarity: Similarity,
+        /// Margin over the next.
+        margin: f32,
         /// Softmax confidence.
         confidence: f32,
     },
@@ -69,9 +69,9 @@ pub enum Entry {
         /// By which table.
         revision: u64,
         /// Cosine with the most similar person.
-        likeness: Similarity,
-        /// Lead over the next.
-        lead: f32,
+        similarity: Similarity,
+        /// Margin over the next.
+        margin: f32,
         /// Softmax confidence.
         confidence: f32,
     },
@@ -188,8 +188,8 @@ impl Record {
 impl Entry {
     fn is_finite(&self) -> bool {
         match self {
-            Self::Recognised { lead, confidence, .. } | Self::NotRecognised { lead, confidence, .. } => {
-                lead.is_finite() && confidence.is_finite()
+            Self::Recognised { margin, confidence, .. } | Self::NotRecognised { margin, confidence, .. } => {
+                margin.is_finite() && confidence.is_finite()
             }
             _ => true,
         }
@@ -218,18 +218,21 @@ mod tests {
 
     #[test]
     fn bytes_are_frozen() {
-        let likeness = Similarity::new(0.5).expect("a similarity");
-        let (lead, confidence) = (0.25, 1.0);
+        let similarity = Similarity::new(0.5).expect("a similarity");
+        let (margin, confidence) = (0.25, 1.0);
         let hash = [7; 32];
         let h = "07".repeat(32);
         let cases = [
             (Entry::Started { revision: 9, people: 2 }, "000902".into()),
             (Entry::Stopped, "01".into()),
             (
-                Entry::Recognised { person: PersonId(4), revision: 9, likeness, lead, confidence },
+                Entry::Recognised { person: PersonId(4), revision: 9, similarity, margin, confidence },
                 "0204090000003f0000803e0000803f".into(),
             ),
-            (Entry::NotRecognised { revision: 9, likeness, lead, confidence }, "03090000003f0000803e0000803f".into()),
+            (
+                Entry::NotRecognised { revision: 9, similarity, margin, confidence },
+                "03090000003f0000803e0000803f".into(),
+            ),
             (Entry::Relay(Strike::Locked), "0400".into()),
             (Entry::Contact(Contact::Open), "0500".into()),
             (Entry::Fault(Fault::Relay), "0600".into()),
@@ -264,8 +267,8 @@ mod tests {
         assert_eq!(Record::from_bytes(&bytes[..1]), Err(JournalError::Malformed));
         assert_eq!(Record::from_bytes(&[&bytes[..], &[0]].concat()), Err(JournalError::Malformed));
         assert_eq!(Record::from_bytes(&[2, 0, 1]), Err(JournalError::Version { got: 2 }));
-        let likeness = Similarity::new(0.5).expect("a similarity");
-        let nan = record(Entry::NotRecognised { revision: 1, likeness, lead: f32::NAN, confidence: 0.0 });
+        let similarity = Similarity::new(0.5).expect("a similarity");
+        let nan = record(Entry::NotRecognised { revision: 1, similarity, margin: f32::NAN, confidence: 0.0 });
         assert_eq!(nan.to_bytes(), Err(JournalError::Malformed));
     }
 

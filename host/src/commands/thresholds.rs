@@ -1,16 +1,16 @@
-//! Strangers' faces and held-out photos → a table with its bars set.
+//! Strangers' faces and held-out photos → a table with its thresholds set.
 
 use lintel_core::embed::Embedding;
 use lintel_core::table::{Table, TableParts};
 use lintel_inference::{Encoder, Options};
 
-use crate::cli::BarsArgs;
+use crate::cli::ThresholdsArgs;
 use crate::console::Console;
 use crate::failure::Failure;
 use crate::ingest::People;
 use crate::interrupt;
 use crate::packs::Pack;
-use crate::rendered_faces::Eyes;
+use crate::rendered_faces::Analyzer;
 use crate::strangers::kept::Kept;
 use crate::strangers::{self, Cohort, Stranger};
 use crate::train::calibration::{Genuine, calibrate, strangers_needed, strangers_wanted};
@@ -20,7 +20,7 @@ use crate::train::calibration::{Genuine, calibrate, strangers_needed, strangers_
 /// # Errors
 /// [`Failure`].
 pub fn strangers(
-    args: &BarsArgs,
+    args: &ThresholdsArgs,
     names: &[String],
     pack: &Pack,
     encoder: &[u8],
@@ -40,7 +40,7 @@ pub fn strangers(
         None => {
             let needed = strangers_needed(args.target_fpir);
             let wanted = strangers_wanted(args.target_fpir).min(needed.max(strangers::MOST_RENDERED));
-            let mut eyes = Eyes::open(&pack.detector, encoder, runtime).map_err(Failure::work)?;
+            let mut eyes = Analyzer::open(&pack.detector, encoder, runtime).map_err(Failure::work)?;
             let mut cohort = rendered(wanted, &pack.detector, &mut eyes, console)?;
             cohort.met.truncate(wanted);
             Ok(cohort.met)
@@ -52,7 +52,7 @@ pub fn strangers(
 ///
 /// # Errors
 /// [`Failure`].
-pub fn rendered(wanted: usize, detector: &[u8], eyes: &mut Eyes, console: &Console) -> Result<Cohort, Failure> {
+pub fn rendered(wanted: usize, detector: &[u8], eyes: &mut Analyzer, console: &Console) -> Result<Cohort, Failure> {
     let kept = Kept::by(detector, eyes.encoder());
     let mut cohort = kept.as_ref().map(|kept| kept.open(eyes)).transpose()?.unwrap_or_default();
     if cohort.met.len() < wanted {
@@ -70,7 +70,7 @@ pub fn rendered(wanted: usize, detector: &[u8], eyes: &mut Eyes, console: &Conso
     Ok(cohort)
 }
 
-/// The table with its bars set for the target.
+/// The table with its thresholds set for the target.
 ///
 /// # Errors
 /// [`Failure::Input`] for a claim that the strangers cannot carry.

@@ -3,15 +3,15 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use lintel_core::decision::{Decider, Decision, Seen, Sighting, TrackId, Verdict, VoteSettings, VoteSettingsError};
 use lintel_core::detect::Face;
 use lintel_core::embed::Similarity;
-use lintel_core::follow::MAX_SEEN;
 use lintel_core::geometry::{Point, Rect};
 use lintel_core::quality::{Quality, QualityFlaw};
 use lintel_core::table::Opinion;
 use lintel_core::table::{PersonId, Scores};
 use lintel_core::time::Uptime;
-use lintel_core::verdict::{Decider, Decision, Seen, Sighting, TrackId, Verdict, VoteSettings, VoteSettingsError};
+use lintel_core::track::MAX_SEEN;
 use proptest::collection::vec;
 use proptest::prelude::*;
 
@@ -22,9 +22,9 @@ type Frames<'a> = &'a [&'a str];
 
 const FRAME: u64 = 100;
 
-fn scores(likeness: f32) -> Scores {
-    let likeness = Similarity::new(likeness).expect("a cosine");
-    Scores { best: 0, likeness, lead: 0.1, confidence: 0.5 }
+fn scores(similarity: f32) -> Scores {
+    let similarity = Similarity::new(similarity).expect("a cosine");
+    Scores { best: 0, similarity, margin: 0.1, confidence: 0.5 }
 }
 
 fn face(x: f32, y: f32, side: f32) -> Face {
@@ -131,7 +131,7 @@ fn a_tie_names_nobody() {
 
 #[test]
 fn a_verdict_needs_a_vote_for_that_person_in_the_newest_frame() {
-    // When B's vote leaves the window A has the lead, but on that frame nobody was recognised.
+    // When B's vote leaves the window A has the margin, but on that frame nobody was recognised.
     let wide = VoteSettings { needed: 2, window: 4, refuse_after: 9, ..VoteSettings::default() };
     let frames = ["B", "A", "B", "A", ".", ".", "."];
     check_with(wide, &frames, &[(2, 0, 'B')]);
@@ -284,14 +284,14 @@ fn stale_frames_keep_no_track_alive() {
 
 #[test]
 fn a_decision_says_where_when_and_how_sure() {
-    let check = |frames: Frames, first_sharp: u64, captured: u64, likeness: f32| {
+    let check = |frames: Frames, first_sharp: u64, captured: u64, similarity: f32| {
         let decisions = run(small(), frames);
         let [(_, decision)] = decisions.as_slice() else { panic!("one decision, got {decisions:?}") };
         assert_eq!(decision.first_sharp, Uptime::from_millis(first_sharp), "{frames:?}");
         assert_eq!(decision.captured, Uptime::from_millis(captured), "{frames:?}");
         assert_eq!(decision.decided, Uptime::from_millis(captured), "{frames:?}");
         assert_eq!(decision.bbox, Rect::new(0.0, 100.0, 100.0, 200.0));
-        assert_eq!(decision.scores.likeness.get(), likeness);
+        assert_eq!(decision.scores.similarity.get(), similarity);
     };
     check(&["A", "A", "A"], 1000, 1200, 0.8);
     check(&["~", "~", "A", "A", "A"], 1200, 1400, 0.8);

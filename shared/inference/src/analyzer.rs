@@ -11,21 +11,21 @@ use super::session::Options;
 use super::timing::{Timings, timed};
 use lintel_core::aggregate::Aggregator;
 use lintel_core::align::{CROP_BYTES, crop_transform, warp};
+use lintel_core::decision::{Seen, Sighting};
 use lintel_core::detect::{Face, Faces, is_near};
 use lintel_core::embed::Embedding;
-use lintel_core::follow::MAX_SEEN;
 use lintel_core::frame::Frame;
 use lintel_core::geometry::Rect;
 use lintel_core::quality::{self, QualityFlaw, QualityLimits};
 use lintel_core::table::Table;
-use lintel_core::verdict::{Seen, Sighting};
+use lintel_core::track::MAX_SEEN;
 use lintel_formats::bundle::Manifest;
 
 /// The whole way of a frame up to an opinion: detect → quality gate → align → embed → aggregate → score.
 ///
 /// Buffers are made once; a frame allocates nothing outside ONNX Runtime and its binding.
 #[derive(Debug)]
-pub struct Vision {
+pub struct FaceAnalyzer {
     detector: Detector,
     encoder: Encoder,
     table: Table,
@@ -66,7 +66,7 @@ impl Nearby {
     }
 }
 
-impl Vision {
+impl FaceAnalyzer {
     /// Opens the bundle in `folder`; see [`LoadedBundle::load`] and [`Self::new`].
     pub fn open(folder: &Path, options: &Options, limits: QualityLimits) -> Result<Self, BundleError> {
         Self::new(LoadedBundle::load(folder)?, options, limits)

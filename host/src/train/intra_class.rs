@@ -1,4 +1,4 @@
-//! People's photos → how like each person's are to each other, which the bar on likeness is measured from.
+//! People's photos → how like each person's are to each other, which the threshold on similarity is measured from.
 
 use lintel_core::aggregate::mean_cosine;
 use lintel_core::embed::Embedding;
@@ -11,16 +11,16 @@ const MOST_BELOW: f32 = 0.15;
 
 /// The cosine that a photo may be expected to have with the true mean of its person, by the photos at hand, 0..=1: the
 /// square root of the mean cosine of two of them. Unlike their cosine with their own mean, or with that of the others, it does
-/// not hang on how many there are, so that nobody gets another bar for having few. `None` of fewer than four.
+/// not hang on how many there are, so that nobody gets another threshold for having few. `None` of fewer than four.
 #[must_use]
-pub fn cohesion<'a>(photos: impl IntoIterator<Item = &'a Embedding>) -> Option<f32> {
+pub fn intra_class_similarity<'a>(photos: impl IntoIterator<Item = &'a Embedding>) -> Option<f32> {
     let photos: Vec<&[f32]> = photos.into_iter().map(Embedding::vector).collect();
     let cosine = (photos.len() >= LEAST).then(|| mean_cosine(photos)).flatten()?;
     Some(cosine.clamp(0.0, 1.0).sqrt())
 }
 
 /// What a table says of people who join those that it has, `before`: who has too few photos is like most, and nobody is far below
-/// them. 1, which leaves the bar where it is, where nothing is known of those before, or of anybody.
+/// them. 1, which leaves the threshold where it is, where nothing is known of those before, or of anybody.
 #[must_use]
 pub fn of_table(before: &[f32], joining: &[Option<f32>]) -> Vec<f32> {
     let mut known: Vec<f32> = before.iter().copied().chain(joining.iter().copied().flatten()).collect();
@@ -47,7 +47,7 @@ mod tests {
     fn photos_that_differ_have_less() {
         let check = |photos: &[[f32; 4]], expected: Option<f32>| {
             let photos: Vec<Embedding> = photos.iter().map(|values| face(values)).collect();
-            let got = cohesion(&photos);
+            let got = intra_class_similarity(&photos);
             assert_eq!(got.is_some(), expected.is_some());
             assert!((got.unwrap_or(0.0) - expected.unwrap_or(0.0)).abs() < 1e-5, "{got:?}");
         };
@@ -89,8 +89,8 @@ mod tests {
                     face(&values)
                 })
                 .collect();
-            let all = cohesion(&photos).expect("enough");
-            let of_few = photos.chunks(5).map(|few| cohesion(few).expect("enough").powi(2)).sum::<f32>() / 200.0;
+            let all = intra_class_similarity(&photos).expect("enough");
+            let of_few = photos.chunks(5).map(|few| intra_class_similarity(few).expect("enough").powi(2)).sum::<f32>() / 200.0;
             prop_assert!((of_few.sqrt() - all).abs() < 0.05, "{} {}", of_few.sqrt(), all);
         }
     }
