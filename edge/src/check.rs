@@ -11,12 +11,13 @@ use lintel_formats::recording::Recording;
 use lintel_inference::{Detector, Encoder, LoadedBundle, Skipped, library};
 use serde::Serialize;
 
-use crate::camera::CameraError;
-use crate::camera::replay::{Pace, Replay};
-use crate::clock::Clock;
+use crate::compose::RunOptions;
+use crate::compose::analyzer::inference;
 use crate::config::CameraKind;
-use crate::run::{RunOptions, inference};
-use crate::slots::disk::RealDisk;
+use crate::io::camera::CameraError;
+use crate::io::camera::replay::{Pace, Replay};
+use crate::io::clock::Clock;
+use crate::io::disk::RealDisk;
 use crate::slots::{SlotError, Slots};
 
 mod door;

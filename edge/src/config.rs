@@ -13,19 +13,20 @@ use lintel_core::lockout::{LockoutSettings, LockoutSettingsError};
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
-use crate::camera::v4l2::V4l2Settings;
-use crate::camera::v4l2::mode::Wanted;
 use crate::health::CameraWatchSettings;
-use crate::inputs::InputSettings;
-use crate::relay::line::Action;
+use crate::io::camera::v4l2::V4l2Settings;
+use crate::io::camera::v4l2::mode::Wanted;
+use crate::io::gpio::inputs::InputSettings;
+use crate::io::relay::line::Action;
 
 mod keys;
 mod sections;
 
+pub use crate::io::display::png::Size;
 use keys::{nearest_key, overlay};
 pub use sections::{
     Camera, CameraHealth, CameraKind, Display, DisplayKind, Door, Fail, Inference, Inputs, Journal, Level, Lockout,
-    Network, Pipeline, ProviderName, PullName, Relay, RelayAction, RelayKind, Size, Vote,
+    Network, Pipeline, ProviderName, PullName, Relay, RelayAction, RelayKind, Vote,
 };
 
 /// The documented default configuration, as `lintel-edge run --print-config` prints it.

@@ -10,6 +10,9 @@ use std::thread::JoinHandle;
 
 use lintel_wire::event::{self, Event, Text};
 
+pub mod faults;
+pub mod narrator;
+
 /// Events that may wait for a slow disk; more are lost, and counted.
 pub const MAX_WAITING: usize = 1024;
 

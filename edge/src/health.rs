@@ -10,7 +10,7 @@ use lintel_core::time::Uptime;
 use sd_notify::NotifyState;
 use serde::Serialize;
 
-use crate::camera::{Picture, Trouble};
+use crate::io::camera::{Picture, Trouble};
 
 /// A flaw came or went.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -1,27 +1,23 @@
-//! The daemon at the door: recorded or live pictures → verdicts → strike and display.
+//! The daemon at the door: recorded or live pictures → decisions → strike and display.
 //!
 //! ```text
-//! camera ─▶ pipeline (capture ▶ vision ▶ keeper) ─▶ relay
-//!                                          ├─▶ display
-//!                                          └─▶ events
+//! io::camera ─▶ pipeline (capture ▶ vision ▶ keeper) ─▶ io::relay
+//!                                          ├─▶ io::display
+//!                                          └─▶ events ─▶ audit_log, event file, console
+//! link (workstations) ─▶ slots ─▶ pipeline, between two frames
 //! ```
 //!
-//! `main` only wires: everything that the program does can be driven from here. [`run`](mod@run) puts the parts
-//! together as the program does; tests and rigs put them together as they need them.
+//! `main` reads the command line; [`compose`] puts a run together from the settings. Tests and rigs put together the
+//! parts that they need.
 
-pub mod camera;
+pub mod audit_log;
 pub mod check;
-pub mod clock;
+pub mod compose;
 pub mod config;
-pub mod display;
 pub mod events;
 pub mod health;
-pub mod inputs;
-pub mod journal;
+pub mod io;
 pub mod link;
-pub mod narrate;
+pub mod mailbox;
 pub mod pipeline;
-pub mod relay;
-pub mod run;
 pub mod slots;
-pub mod warmup;

@@ -11,17 +11,16 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use lintel_core::door::Fault;
 use lintel_core::table::Table;
 use lintel_core::time::Uptime;
 use lintel_formats::bundle::Manifest;
 use lintel_inference::Options;
 use lintel_link::{Fingerprint, Identity, IdentityError};
-use lintel_wire::event::{Event, EventKind};
-use lintel_wire::link::{Hash, Refusal};
+use lintel_wire::link::Refusal;
 
-use crate::clock::{Clock, Stop};
-use crate::events::{EventError, Sink};
+use crate::audit_log::chronicle::{Chronicle, Deed};
+use crate::events::faults::FaultBoard;
+use crate::io::clock::{Clock, Stop, WallClock};
 use crate::pipeline::exchange::Exchange;
 
 pub mod announce;
@@ -37,98 +36,6 @@ mod upkeep;
 use known::{Known, KnownError, Standing};
 use pairing::PairingMode;
 use upkeep::Upkeep;
-
-/// Something that the journal is to know.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Deed {
-    /// A workstation was paired.
-    Paired(Fingerprint),
-    /// A workstation was taken off.
-    Forgotten(Fingerprint),
-    /// The device was made to forget all workstations, by somebody who stands at it.
-    Unpaired,
-    /// A caller was refused.
-    Refused {
-        /// Who, where the handshake came so far.
-        caller: Option<Fingerprint>,
-        /// Why.
-        why: Refusal,
-    },
-    /// Another bundle runs.
-    Installed {
-        /// Who pushed it.
-        by: Fingerprint,
-        /// Revision of its table.
-        revision: u64,
-        /// SHA-256 of its table.
-        table: Hash,
-        /// People who were removed by it.
-        removed: u32,
-    },
-    /// The bundle before runs again.
-    RolledBack {
-        /// Who asked.
-        by: Fingerprint,
-        /// Revision of its table.
-        revision: u64,
-    },
-}
-
-/// What keeps the deeds, and can be asked for what it holds.
-pub trait Chronicle: Send + Sync {
-    /// Takes a deed; it is durable when this returns, or the disk refuses and the door says so.
-    fn note(&self, deed: &Deed);
-
-    /// Up to `most` entries after the sequence number `after`, oldest first.
-    fn page(&self, after: u64, most: usize) -> Page;
-
-    /// Sequence number and chain hash of the newest entry.
-    fn head(&self) -> (u64, Hash);
-}
-
-/// Some entries of a journal.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct Page {
-    /// As the journal holds them, oldest first.
-    pub entries: Vec<Vec<u8>>,
-    /// Sequence number of the first.
-    pub first: u64,
-    /// The chain's hash before it.
-    pub before: Hash,
-}
-
-/// Keeps nothing.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Silent;
-
-impl Chronicle for Silent {
-    fn note(&self, _: &Deed) {}
-
-    fn page(&self, _: u64, _: usize) -> Page {
-        Page::default()
-    }
-
-    fn head(&self) -> (u64, Hash) {
-        (0, [0; 32])
-    }
-}
-
-/// The wall clock, in seconds since 1970; it may be wrong. Cheap to clone.
-#[derive(Clone)]
-pub struct Wall(Arc<dyn Fn() -> u64 + Send + Sync>);
-
-impl Wall {
-    /// `read` is whatever the machine believes.
-    pub fn new(read: impl Fn() -> u64 + Send + Sync + 'static) -> Self {
-        Self(Arc::new(read))
-    }
-
-    /// What it says now.
-    #[must_use]
-    pub fn now(&self) -> u64 {
-        (self.0)()
-    }
-}
 
 /// What runs at the door now.
 #[derive(Clone, Debug)]
@@ -160,7 +67,7 @@ pub struct Parts {
     /// Monotonic.
     pub clock: Clock,
     /// Wall clock.
-    pub wall: Wall,
+    pub wall: WallClock,
     /// How long a table counts without a push; `None`: for ever.
     pub table_lasts: Option<Duration>,
 }
@@ -207,7 +114,7 @@ pub struct Device {
     chronicle: Arc<dyn Chronicle>,
     faults: FaultBoard,
     clock: Clock,
-    wall: Wall,
+    wall: WallClock,
     table_lasts: Option<Duration>,
     upkeep: Mutex<Upkeep>,
 }
@@ -220,7 +127,7 @@ impl Device {
     pub fn open(parts: Parts) -> Result<Self, LinkError> {
         let Parts { state, name, inference, running, exchange, chronicle, faults, clock, wall, table_lasts } = parts;
         let identity = control::identity(&state)?;
-        let known = Known::load(&state, &crate::slots::disk::RealDisk)?;
+        let known = Known::load(&state, &crate::io::disk::RealDisk)?;
         let device = Self {
             state,
             name,
@@ -326,30 +233,6 @@ impl Default for Allowance {
 /// A lock that a panic elsewhere doesn't take away.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// Keeps the faults that the events tell of. Cheap to clone.
-#[derive(Clone, Default)]
-pub struct FaultBoard(Arc<Mutex<Vec<Fault>>>);
-
-impl FaultBoard {
-    /// The faults of the moment, in words.
-    #[must_use]
-    pub fn words(&self) -> Vec<String> {
-        lock(&self.0).iter().map(ToString::to_string).collect()
-    }
-}
-
-impl Sink for FaultBoard {
-    fn emit(&mut self, event: &Event) -> Result<(), EventError> {
-        let mut faults = lock(&self.0);
-        match event.kind {
-            EventKind::Fault(fault) if !faults.contains(&fault) => faults.push(fault),
-            EventKind::FaultCleared(fault) => faults.retain(|there| *there != fault),
-            _ => {}
-        }
-        Ok(())
-    }
 }
 
 /// The link's threads; they end when the `stop` is asked for.

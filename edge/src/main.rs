@@ -8,17 +8,16 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use clap::{Args, CommandFactory as _, Parser, Subcommand};
 use clap_complete::Shell;
 use lintel_core::time::Uptime;
+use lintel_edge::audit_log;
 use lintel_edge::check::{Extra, check};
-use lintel_edge::clock::{Clock, Stop};
+use lintel_edge::compose::warmup::{WarmupError, warmup};
+use lintel_edge::compose::{self, RunOptions, run};
 use lintel_edge::config::{self, CameraKind, Config, DisplayKind, RelayKind, Size};
+use lintel_edge::events::narrator::Narrator;
 use lintel_edge::events::{JsonLines, Sink};
-use lintel_edge::journal;
-use lintel_edge::link::Wall;
+use lintel_edge::io::clock::{Clock, Stop, WallClock};
 use lintel_edge::link::control::{self, Order, Reply};
-use lintel_edge::narrate::Narrator;
 use lintel_edge::pipeline::{End, Outcome};
-use lintel_edge::run::{self, RunOptions, run};
-use lintel_edge::warmup::{WarmupError, warmup};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -226,8 +225,8 @@ fn run_verb(args: RunArgs) -> u8 {
     let text = if json { serde_json::json!({ "report": report }).to_string() } else { format!("\n{report}") };
     print(&format!("{text}\n"));
     match &end {
-        End::Failed(e) => complain(&e.to_string(), run::exit_code(&end)),
-        End::Played | End::Stopped => run::exit_code(&end),
+        End::Failed(e) => complain(&e.to_string(), compose::exit_code(&end)),
+        End::Played | End::Stopped => compose::exit_code(&end),
     }
 }
 
@@ -284,7 +283,7 @@ fn control_verb(args: &ControlArgs, order: Order) -> u8 {
 }
 
 fn log_verb(args: &LogArgs) -> u8 {
-    let rows = match journal::rows(&args.of.state) {
+    let rows = match audit_log::rows(&args.of.state) {
         Ok(rows) => rows,
         Err(why) => return complain(&why, 2),
     };
@@ -293,7 +292,7 @@ fn log_verb(args: &LogArgs) -> u8 {
     if args.of.json {
         return print(&format!("{}\n", serde_json::json!(rows.collect::<Vec<_>>())));
     }
-    let mut text = if args.csv { format!("{}\n", journal::COLUMNS.join(",")) } else { String::new() };
+    let mut text = if args.csv { format!("{}\n", audit_log::COLUMNS.join(",")) } else { String::new() };
     for row in rows {
         text.push_str(&if args.csv { row.csv() } else { row.line() });
         text.push('\n');
@@ -328,8 +327,8 @@ fn options(args: CommonArgs) -> Result<RunOptions, String> {
 
 /// The machine's wall clock, which may be wrong; what depends on it says so.
 #[allow(clippy::disallowed_methods, reason = "main hands the clock to everybody else")]
-fn wall() -> Wall {
-    Wall::new(|| SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()))
+fn wall() -> WallClock {
+    WallClock::new(|| SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()))
 }
 
 /// The machine's monotonic clock; the only place in the daemon that reads it.

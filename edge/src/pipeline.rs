@@ -15,13 +15,12 @@ use lintel_core::door::{CameraFault, Fault};
 use lintel_core::frame::{Frame, FrameError};
 use lintel_inference::FaceAnalyzer;
 
-use crate::camera::{Camera, CameraError, Trouble};
 use crate::health::{CameraWatch, CameraWatchSettings, FlawChange, Report};
+use crate::io::camera::{Camera, CameraError, Trouble};
 
 pub mod exchange;
 pub mod keeper;
 pub mod lockstep;
-pub mod mailbox;
 pub mod recorded;
 pub mod threads;
 

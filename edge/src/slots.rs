@@ -13,10 +13,9 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
-pub mod disk;
 mod scrub;
 
-use disk::Disk;
+use crate::io::disk::{Disk, replace};
 use lintel_formats::bundle::{MANIFEST, Manifest};
 
 /// The two slots.
@@ -192,7 +191,7 @@ impl<D: Disk> Slots<D> {
     /// `current` names `slot`, by one rename.
     fn switch(&self, slot: Slot) -> Result<(), SlotError> {
         let current = self.state.join("current");
-        self.on(&current, |disk, path| disk::replace(disk, path, format!("{slot}\n").as_bytes()))
+        self.on(&current, |disk, path| replace(disk, path, format!("{slot}\n").as_bytes()))
     }
 
     /// Revision of the bundle in the slot that is not current, if one is there.

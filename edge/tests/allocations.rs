@@ -13,14 +13,14 @@ use lintel_core::quality::Quality;
 use lintel_core::table::Opinion;
 use lintel_core::table::Scores;
 use lintel_core::time::Uptime;
-use lintel_edge::camera::{Camera, CameraError, Captured, Picture};
-use lintel_edge::clock::Stop;
-use lintel_edge::display::NoDisplay;
 use lintel_edge::events::WireFile;
 use lintel_edge::health::CameraWatchSettings;
+use lintel_edge::io::camera::{Camera, CameraError, Captured, Picture};
+use lintel_edge::io::clock::Stop;
+use lintel_edge::io::display::NoDisplay;
+use lintel_edge::io::relay::sim::{SimRelay, SimSettings};
 use lintel_edge::pipeline::keeper::{Keeper, KeeperParts, Names};
 use lintel_edge::pipeline::{Analyzer, End, Stages, lockstep};
-use lintel_edge::relay::sim::{SimRelay, SimSettings};
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 
 #[global_allocator]

@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use lintel_core::door::Fault;
 use lintel_core::screen::{Screen, shown_name};
 use lintel_edge::config::Size;
-use lintel_edge::display::Display as _;
-use lintel_edge::display::card::slug;
-use lintel_edge::display::png::{PngDisplay, picture};
+use lintel_edge::io::display::Display as _;
+use lintel_edge::io::display::card::slug;
+use lintel_edge::io::display::png::{PngDisplay, picture};
 
 fn welcome(name: &str) -> Screen {
     Screen::Welcome { name: shown_name(name) }

@@ -13,13 +13,13 @@ use embedded_hal::spi::{self, Operation, SpiDevice};
 use image::{DynamicImage, RgbImage};
 use lintel_core::door::Fault;
 use lintel_core::screen::{Screen, shown_name};
-use lintel_edge::display::card::card;
-use lintel_edge::display::draw::{self, Canvas};
-use lintel_edge::display::framebuffer::{Channel, Form};
-use lintel_edge::display::panel::{Panel, PanelDisplay};
-use lintel_edge::display::ssd1306::Ssd1306Panel;
-use lintel_edge::display::st7789::St7789Panel;
-use lintel_edge::display::{Detached, Display};
+use lintel_edge::io::display::card::card;
+use lintel_edge::io::display::draw::{self, Canvas};
+use lintel_edge::io::display::framebuffer::{Channel, Form};
+use lintel_edge::io::display::panel::{Panel, PanelDisplay};
+use lintel_edge::io::display::ssd1306::Ssd1306Panel;
+use lintel_edge::io::display::st7789::St7789Panel;
+use lintel_edge::io::display::{Detached, Display};
 
 fn screens() -> [(&'static str, Screen); 5] {
     [

@@ -13,14 +13,16 @@ use lintel_core::screen::Screen;
 use lintel_inference::{FaceAnalyzer, LoadedBundle};
 
 use super::{Checks, Extra, Mark};
-use crate::camera::v4l2::V4l2Camera;
-use crate::camera::v4l2::device::{Abilities, abilities};
-use crate::camera::v4l2::node::{Node, Roots};
-use crate::camera::{Camera as _, Captured, Picture};
-use crate::clock::Clock;
+use crate::compose::analyzer::inference;
+use crate::compose::door::open_relay;
+use crate::compose::{RunOptions, display};
 use crate::config::DisplayKind;
-use crate::inputs::{GpioInputs, Input, Inputs as _};
-use crate::run::{RunOptions, describe_display, inference, open_display, open_relay};
+use crate::io::camera::v4l2::V4l2Camera;
+use crate::io::camera::v4l2::device::{Abilities, abilities};
+use crate::io::camera::v4l2::node::{Node, Roots};
+use crate::io::camera::{Camera as _, Captured, Picture};
+use crate::io::clock::Clock;
+use crate::io::gpio::inputs::{GpioInputs, Input, Inputs as _};
 
 /// A camera that gives nothing for so long is not there.
 const CAMERA_PATIENCE: Duration = Duration::from_secs(8);
@@ -224,11 +226,11 @@ pub fn inputs(options: &RunOptions, checks: &mut Checks) {
 
 /// The display shows that the door is ready; pictures in a folder are only spoken of.
 pub fn display(options: &RunOptions, checks: &mut Checks) {
-    let words = describe_display(options);
+    let words = display::describe(options);
     if matches!(options.config.display.kind, DisplayKind::Png | DisplayKind::None) {
         return checks.add("display", Mark::Good, words, "");
     }
-    match open_display(options).show(&Screen::Ready) {
+    match display::open(options).show(&Screen::Ready) {
         Ok(()) => checks.add("display", Mark::Good, format!("{words}: it should say Ready now"), ""),
         Err(e) => checks.bad("display", &e, "check cable, bus and display.kind; the door works without it"),
     }

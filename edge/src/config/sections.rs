@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::Seconds;
-use crate::relay::gpio::{Active, Pull};
+use crate::io::display::png::Size;
+use crate::io::gpio::{Active, Pull};
 
 /// `[camera]`
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
@@ -204,19 +205,6 @@ pub enum DisplayKind {
     Framebuffer,
     /// No display.
     None,
-}
-
-/// Size and depth of a display.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, clap::ValueEnum)]
-pub enum Size {
-    /// Black and white, 128×64.
-    #[serde(rename = "128x64")]
-    #[value(name = "128x64")]
-    Mono128x64,
-    /// Colour, 240×240.
-    #[serde(rename = "240x240")]
-    #[value(name = "240x240")]
-    Colour240x240,
 }
 
 /// `[inference]`

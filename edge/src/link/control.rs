@@ -14,9 +14,10 @@ use lintel_link::identity::MAX_FILE_BYTES;
 use serde::{Deserialize, Serialize};
 
 use super::known::Known;
-use super::{Deed, Device, LinkError, lock, pairing};
-use crate::clock::Stop;
-use crate::slots::disk::{Disk as _, RealDisk, replace};
+use super::{Device, LinkError, lock, pairing};
+use crate::audit_log::chronicle::Deed;
+use crate::io::clock::Stop;
+use crate::io::disk::{Disk as _, RealDisk, replace};
 
 /// Longest line that is read, in bytes.
 const MAX_LINE: u64 = 4096;

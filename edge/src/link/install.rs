@@ -18,11 +18,12 @@ use lintel_wire::link::{Hash, Receipt, Refusal, Statement, Wanted};
 use sha2::{Digest as _, Sha256};
 
 use super::trust::{Offer, Refused, SignedFile};
-use super::{Deed, Device, Running, lock};
+use super::{Device, Running, lock};
+use crate::audit_log::chronicle::Deed;
 use crate::events::text;
+use crate::io::disk::RealDisk;
 use crate::pipeline::exchange::Replacement;
 use crate::pipeline::keeper::Names;
-use crate::slots::disk::RealDisk;
 use crate::slots::{SlotError, Slots};
 
 /// How long the pipeline may take to reach its next frame.

@@ -12,7 +12,7 @@ use lintel_wire::link::Workstation;
 use serde::{Deserialize, Serialize};
 
 use super::trust::Trust;
-use crate::slots::disk::{Disk, replace};
+use crate::io::disk::{Disk, replace};
 
 const MAGIC: [u8; 8] = *b"LNTLKNWN";
 const VERSION: u16 = 1;
@@ -164,7 +164,7 @@ impl Known {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::slots::disk::RealDisk;
+    use crate::io::disk::RealDisk;
 
     fn desk(byte: u8, valid_until: u64) -> Workstation {
         Workstation { fingerprint: [byte; 32], name: format!("desk {byte}"), valid_until }

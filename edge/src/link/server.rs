@@ -16,8 +16,9 @@ use lintel_link::channel::{Channel, device_config};
 use lintel_wire::link::Refusal;
 use rustls::ServerConfig;
 
-use super::{Deed, Device, LinkError, lock, session};
-use crate::clock::Stop;
+use super::{Device, LinkError, lock, session};
+use crate::audit_log::chronicle::Deed;
+use crate::io::clock::Stop;
 
 /// Callers whose handshake is not finished.
 const MOST_PENDING: usize = 16;

@@ -14,10 +14,11 @@ use lintel_wire::link::{
 
 use super::known::Standing;
 use super::trust::{MAX_ROOTS, Offer, Refused, Trust};
-use super::{Deed, Device, Page, lock};
-use crate::clock::Stop;
+use super::{Device, lock};
+use crate::audit_log::chronicle::{Deed, Page};
+use crate::io::clock::Stop;
+use crate::io::disk::RealDisk;
 use crate::slots::Slots;
-use crate::slots::disk::RealDisk;
 
 /// A caller that says nothing for so long is let go.
 const SILENCE: Duration = Duration::from_secs(60);

@@ -9,8 +9,8 @@ use lintel_core::table::PersonId;
 use lintel_core::time::Uptime;
 
 use super::{Device, LinkError, lock};
-use crate::clock::Stop;
-use crate::slots::disk::RealDisk;
+use crate::io::clock::Stop;
+use crate::io::disk::RealDisk;
 use crate::slots::{SlotError, Slots};
 
 /// How often it is looked at.

@@ -13,13 +13,13 @@ use lintel_core::table::PersonId;
 use lintel_core::time::Uptime;
 use lintel_wire::event::{Event, EventKind, Look, Started};
 
-use crate::camera::Visit;
-use crate::display::Display;
 use crate::events::{Sink, text};
 use crate::health::{Ages, Report};
-use crate::inputs::Input;
+use crate::io::camera::Visit;
+use crate::io::display::Display;
+use crate::io::gpio::inputs::Input;
+use crate::io::relay::Relay;
 use crate::pipeline::exchange::Exchange;
-use crate::relay::Relay;
 
 /// Beyond the relay's own settling time, before its reading is held against it.
 const READ_BACK_MARGIN: Duration = Duration::from_millis(20);

@@ -10,9 +10,9 @@ use lintel_core::time::Uptime;
 
 use super::keeper::Keeper;
 use super::{CAPTURE, End, KEEPER, Outcome, StageError, Stages, VISION, hear, tell_flaw};
-use crate::camera::{Captured, Picture};
-use crate::clock::Stop;
 use crate::health::{CameraWatch, Report};
+use crate::io::camera::{Captured, Picture};
+use crate::io::clock::Stop;
 
 /// Runs the stages until the camera ends, a stage fails or somebody asks to stop.
 pub fn run(stages: Stages, stop: &Stop) -> Outcome {

@@ -11,8 +11,8 @@ use lintel_core::screen::Screen;
 use lintel_wire::event::EventKind;
 
 use super::*;
-use crate::inputs::Input;
-use crate::relay::sim::SimSettings;
+use crate::io::gpio::inputs::Input;
+use crate::io::relay::sim::SimSettings;
 
 mod rig;
 
@@ -145,7 +145,7 @@ fn a_damaged_frame_locks_and_ends_the_run() {
     assert_eq!(error.to_string(), expected);
     assert_eq!(run.edge_times(), [(300, Strike::Released), (500, Strike::Locked)]);
     assert_eq!(run.faults(), [Fault::Camera(CameraFault::Corrupt)]);
-    assert_eq!(crate::run::exit_code(&run.outcome.end), 2);
+    assert_eq!(crate::compose::exit_code(&run.outcome.end), 2);
 }
 
 #[test]

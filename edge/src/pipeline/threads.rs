@@ -17,12 +17,12 @@ use lintel_wire::event::Started;
 
 use super::exchange::Exchange;
 use super::keeper::{Keeper, Names};
-use super::mailbox::{Put, Receiver, Sender, Taken, mailbox};
 use super::{Analyzer, CAPTURE, End, INPUTS, KEEPER, Outcome, StageError, Stages, VISION, hear, tell_flaw};
-use crate::camera::{Camera, Captured, Picture, Visit};
-use crate::clock::{Clock, Stop};
 use crate::health::{CameraWatch, FlawChange, Report};
-use crate::inputs::{Input, Inputs};
+use crate::io::camera::{Camera, Captured, Picture, Visit};
+use crate::io::clock::{Clock, Stop};
+use crate::io::gpio::inputs::{Input, Inputs};
+use crate::mailbox::{Put, Receiver, Sender, Taken, mailbox};
 
 /// Nobody waits longer than this without looking round: for a wish to stop, for a stage that hangs.
 const PATIENCE: Duration = Duration::from_millis(50);

@@ -6,7 +6,7 @@ use std::io;
 use std::path::{Component, Path};
 use std::rc::Rc;
 
-use super::disk::Disk;
+use crate::io::disk::Disk;
 
 /// A disk in memory that loses power after n operations. What was not synced may be there, in part, or not.
 #[derive(Clone)]

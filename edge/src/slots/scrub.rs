@@ -5,8 +5,8 @@ use std::io;
 use lintel_core::table::PersonId;
 use lintel_formats::bundle::{FileEntry, MANIFEST, Manifest, TABLE};
 
-use super::disk::{self, Disk};
 use super::{Slot, SlotError, Slots};
+use crate::io::disk::{Disk, replace};
 
 impl<D: Disk> Slots<D> {
     /// Takes everybody whom `keep` doesn't know out of the slot that is not current, so that going back brings nobody
@@ -49,8 +49,8 @@ impl<D: Disk> Slots<D> {
         let Ok(sealed) = (Manifest { files, revision, ..manifest }).to_bytes() else {
             return self.clear(slot).map(|()| gone);
         };
-        self.on(&dir.join(TABLE), |disk, path| disk::replace(disk, path, &bytes))?;
-        self.on(&dir.join(MANIFEST), |disk, path| disk::replace(disk, path, &sealed))?;
+        self.on(&dir.join(TABLE), |disk, path| replace(disk, path, &bytes))?;
+        self.on(&dir.join(MANIFEST), |disk, path| replace(disk, path, &sealed))?;
         Ok(gone)
     }
 

@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use super::cut::CutDisk;
-use super::disk::{Disk, RealDisk};
 use super::*;
+use crate::io::disk::{Disk, RealDisk};
 use lintel_core::table::{PersonId, Table};
 use lintel_formats::bundle::TABLE;
 

@@ -2,7 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use lintel_edge::camera::v4l2::pixels::{Layout, Packing, Range};
+use lintel_edge::io::camera::v4l2::pixels::{Layout, Packing, Range};
 
 fuzz_target!(|data: &[u8]| {
     let Some((&[form, width, height, stride, more], bytes)) = data.split_first_chunk::<5>() else { return };

@@ -18,12 +18,12 @@ use lintel::device::push;
 use lintel::device::{Client, pair};
 use lintel::site::Site;
 use lintel_core::decision::Verdict;
-use lintel_edge::clock::Stop;
+use lintel_edge::compose::{RunOptions, run};
 use lintel_edge::config::{CameraKind, Config, DisplayKind};
 use lintel_edge::events::Memory;
-use lintel_edge::link::Wall;
+use lintel_edge::io::clock::Stop;
+use lintel_edge::io::clock::WallClock;
 use lintel_edge::link::control::{self, Order, Reply};
-use lintel_edge::run::{RunOptions, run};
 use lintel_inference::Options;
 use lintel_tests::recordings::recording;
 use lintel_tests::rigs::link::{Blind, clock};
@@ -107,7 +107,7 @@ fn round(world: &World, visits: &[PathBuf], besieged: bool) -> Result<(Vec<u128>
         let (bundle, state) = (world.bundle(), options.state.clone());
         thread::spawn(move || besiege(address, &bundle, &state, &over, (&made, &pushed)))
     });
-    let outcome = run(&options, Some(Box::new(memory.clone())), (&clock, &Wall::new(lintel::site::now)), &stop)?;
+    let outcome = run(&options, Some(Box::new(memory.clone())), (&clock, &WallClock::new(lintel::site::now)), &stop)?;
     over.store(true, Ordering::SeqCst);
     if let Some(siege) = siege {
         siege.join().map_err(|_| anyhow!("the siege died"))??;

@@ -15,12 +15,13 @@ use lintel::failure::Failure;
 use lintel::site::Site;
 use lintel::site::devices::KnownDevice;
 use lintel_core::time::Uptime;
-use lintel_edge::clock::{Clock, Stop};
-use lintel_edge::journal::Journal;
+use lintel_edge::audit_log::AuditLog;
+use lintel_edge::compose::bundle::install;
+use lintel_edge::events::faults::FaultBoard;
+use lintel_edge::io::clock::{Clock, Stop, WallClock};
 use lintel_edge::link::control::{Order, Reply};
-use lintel_edge::link::{Device, FaultBoard, Link, Parts, Running, Wall};
+use lintel_edge::link::{Device, Link, Parts, Running};
 use lintel_edge::pipeline::exchange::Exchange;
-use lintel_edge::run::install;
 use lintel_inference::Options;
 use lintel_wire::audit::{Entry, Record};
 use lintel_wire::link::{Answer, Refusal, Request, Status};
@@ -48,7 +49,7 @@ pub struct Bench {
     pub exchange: Exchange,
     link: Link,
     /// Its journal.
-    pub journal: Journal,
+    pub journal: AuditLog,
     /// Its wall clock, in seconds since 1970.
     pub wall: Arc<AtomicU64>,
     stop: StopWhenDropped,
@@ -113,8 +114,8 @@ impl Bench {
         let (clock, stop) = (clock(), Stop::new());
         let wall = Arc::new(AtomicU64::new(time));
         let shown = Arc::clone(&wall);
-        let reads = Wall::new(move || shown.load(Ordering::SeqCst));
-        let journal = Journal::open(&state, 10_000, &clock, &reads)?;
+        let reads = WallClock::new(move || shown.load(Ordering::SeqCst));
+        let journal = AuditLog::open(&state, 10_000, &clock, &reads)?;
         let exchange = Exchange::default();
         let loaded = current(&state)?;
         let parts = Parts {
@@ -203,8 +204,8 @@ impl Drop for StopWhenDropped {
 }
 
 fn current(state: &Path) -> Result<lintel_inference::LoadedBundle> {
+    use lintel_edge::io::disk::RealDisk;
     use lintel_edge::slots::Slots;
-    use lintel_edge::slots::disk::RealDisk;
     let slots = Slots::new(state, RealDisk);
     let slot = slots.current()?.ok_or_else(|| anyhow!("nothing is installed"))?;
     Ok(lintel_inference::LoadedBundle::load(&slots.dir(slot))?)

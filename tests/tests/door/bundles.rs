@@ -4,9 +4,9 @@ use std::fs;
 use std::path::Path;
 
 use lintel_core::embed::EncoderId;
-use lintel_edge::run::install;
+use lintel_edge::compose::bundle::install;
+use lintel_edge::io::disk::RealDisk;
 use lintel_edge::slots::Slots;
-use lintel_edge::slots::disk::RealDisk;
 use lintel_formats::bundle::{DETECTOR, ENCODER, FILES, FileEntry, MANIFEST, Manifest, TABLE};
 use lintel_inference::LoadedBundle;
 

@@ -142,7 +142,7 @@ fn a_signal_at_any_point_makes_no_edge_but_relocking() {
         // Whatever was cut short, the next run works.
         let (code, _, stderr) = finish(start(&program, &visit(None), &state, &["--fast"]));
         assert_eq!((code, stderr.as_str()), (0, ""), "after {signal} at {after_ms} ms");
-        let slots = lintel_edge::slots::Slots::new(&state, lintel_edge::slots::disk::RealDisk);
+        let slots = lintel_edge::slots::Slots::new(&state, lintel_edge::io::disk::RealDisk);
         let slot = slots.current().expect("readable").expect("installed");
         LoadedBundle::load(&slots.dir(slot)).expect("whole");
     }

@@ -166,7 +166,7 @@ fn a_removal_that_the_disk_interrupts_is_told_and_finished() {
     desk.push(&device, &bundle()).expect("pushed");
     desk.push(&device, &without(PersonId(1))).expect("pushed");
     // A folder where the new manifest of the older slot is to be written: that one operation fails.
-    let slots = lintel_edge::slots::Slots::new(&bench.state(), lintel_edge::slots::disk::RealDisk);
+    let slots = lintel_edge::slots::Slots::new(&bench.state(), lintel_edge::io::disk::RealDisk);
     let older = slots.dir(slots.current().expect("readable").expect("installed"));
     fs::create_dir(older.join("manifest.lintel.next")).expect("a folder");
     // The slot that is written anew is the other one; the one in the way is then the older.
@@ -274,7 +274,7 @@ fn a_door_goes_on_while_its_disk_is_full() {
     disk.remount(BIG);
     door.more(&CLEARED, 0, "and is over when there is room");
     door.stop();
-    let rows = lintel_edge::journal::rows(&disk.state()).expect("a journal");
+    let rows = lintel_edge::audit_log::rows(&disk.state()).expect("a journal");
     let (noted, seen) = (rows.iter().filter(|row| row.what == "relay").count(), door.count(&RELEASED) * 2);
     assert!(noted + 1 >= seen, "what could not be written waited, and was: {noted} of {seen} edges");
 }
@@ -298,7 +298,7 @@ fn a_door_goes_on_while_its_disk_is_read_only() {
     door.opens("with a disk that was repaired");
     assert_eq!(door.count(&FAULT), 0);
     door.stop();
-    let rows = lintel_edge::journal::rows(&disk.state()).expect("a journal");
+    let rows = lintel_edge::audit_log::rows(&disk.state()).expect("a journal");
     assert!(rows.iter().any(|row| row.what == "relay"));
 }
 

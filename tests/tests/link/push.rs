@@ -92,8 +92,8 @@ fn a_removed_person_leaves_no_trace_and_does_not_come_back() {
 
 #[test]
 fn a_removal_that_a_power_cut_interrupted_is_finished_at_the_start() {
+    use lintel_edge::io::disk::RealDisk;
     use lintel_edge::slots::Slots;
-    use lintel_edge::slots::disk::RealDisk;
     let bench = Bench::new(&world().bundle()).expect("a device");
     let desk = Desk::new().expect("a workstation");
     let device = desk.paired(&bench).expect("paired");
@@ -210,8 +210,9 @@ fn one_push_at_a_time() {
 
 #[test]
 fn a_bundle_that_was_left_on_the_command_line_does_not_undo_a_push() {
+    use lintel_edge::compose::RunOptions;
+    use lintel_edge::compose::bundle;
     use lintel_edge::config::Config;
-    use lintel_edge::run::{RunOptions, bundle};
     let bench = Bench::new(&world().bundle()).expect("a device");
     let desk = Desk::new().expect("a workstation");
     let device = desk.paired(&bench).expect("paired");
@@ -225,6 +226,6 @@ fn a_bundle_that_was_left_on_the_command_line_does_not_undo_a_push() {
         fetch: true,
         recorded: None,
     };
-    let runs = bundle(&options).expect("a bundle");
+    let runs = bundle::open(&options).expect("a bundle");
     assert_eq!((runs.manifest.revision, runs.table.person(PersonId(3))), (2, None));
 }

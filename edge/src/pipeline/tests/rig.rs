@@ -18,16 +18,16 @@ use lintel_core::table::{PersonId, Scores};
 use lintel_core::time::Uptime;
 use lintel_wire::event::{Event, EventKind, Started};
 
-use crate::camera::{Captured, Picture, Trouble};
-use crate::clock::{Clock, Stop};
-use crate::display::{Display, DisplayError, NoDisplay};
 use crate::events::Memory;
-use crate::inputs::{Input, Inputs};
+use crate::io::camera::{Captured, Picture, Trouble};
+use crate::io::clock::{Clock, Stop};
+use crate::io::display::{Display, DisplayError, NoDisplay};
+use crate::io::gpio::inputs::{Input, Inputs};
+use crate::io::relay::sim::{Edge, EdgeLog, SimRelay, SimSettings};
 use crate::pipeline::exchange::Exchange;
 use crate::pipeline::keeper::{KeeperParts, Names};
 use crate::pipeline::threads::{Patience, Surroundings};
 use crate::pipeline::*;
-use crate::relay::sim::{Edge, EdgeLog, SimRelay, SimSettings};
 
 /// Nobody; a stranger; others are people in the table.
 pub const NOBODY: u8 = 0;
