@@ -148,7 +148,7 @@ fn make(folder: &Path) -> Result<()> {
 fn fingerprint() -> Result<String> {
     let project = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let mut hash = Sha256::new();
-    for part in ["shared/src", "host/src", "models/faces/src", "models/mini", "tests/src"] {
+    for part in ["shared", "host", "models/faces/src", "models/mini", "tests/src"] {
         add(&mut hash, &project.join(part))?;
     }
     Ok(hash.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect())
