@@ -229,15 +229,14 @@ impl Drop for Detached {
 
 #[cfg(test)]
 mod tests {
-    use lintel_core::door::Strike;
-    use lintel_core::time::Uptime;
     use lintel_wire::event::EventKind;
+    use lintel_wire::value::{Strike, Uptime};
 
     use super::*;
 
     fn events() -> Vec<Event> {
         let kinds = [EventKind::Relay(Strike::Released), EventKind::Relay(Strike::Locked), EventKind::Stopped];
-        (1..).zip(kinds).map(|(ms, kind)| Event { at: Uptime::from_millis(ms), kind }).collect()
+        (1..).zip(kinds).map(|(ms, kind)| Event { at: Uptime::from_micros(ms), kind }).collect()
     }
 
     #[test]

@@ -3,10 +3,10 @@
 use std::path::{Path, PathBuf};
 
 use image::RgbImage;
-use lintel_core::geometry::Rect;
 use lintel_core::table::Table;
 use lintel_formats::recording::Recording;
 use lintel_wire::event::{LookedAt, Outcome};
+use lintel_wire::value::Rect;
 
 use crate::evaluate::{EvaluateError, open_recording};
 use crate::photos;
@@ -119,7 +119,7 @@ fn told(face: &LookedAt, table: &Table) -> (Colour, String) {
     match face.outcome {
         Outcome::Unfit => (NOBODY, format!("face {:.2}", face.score)),
         Outcome::Compared { person, similarity, .. } => {
-            let name = person.and_then(|id| table.person(id)).map(|person| person.name.as_str());
+            let name = person.and_then(|id| table.person(id.into())).map(|person| person.name.as_str());
             let colour = if name.is_some() { NAMED } else { NOBODY };
             (colour, format!("{} {:.2}", name.unwrap_or("nobody"), similarity.get()))
         }

@@ -2,12 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use lintel_core::decision::{Decision, Verdict};
-use lintel_core::door::Strike;
-use lintel_core::screen::Screen;
+use lintel_core::geometry::Rect;
 use lintel_core::table::Table;
-use lintel_core::time::Uptime;
-use lintel_wire::event::{self, Event, EventKind, Look, WireError};
+use lintel_wire::event::{self, Decision, Event, EventKind, Look, Screen, Verdict, WireError};
+use lintel_wire::value::{Strike, Uptime};
 use serde::{Deserialize, Serialize};
 
 use crate::evaluate::milliseconds;
@@ -223,7 +221,7 @@ impl Open {
         Visit {
             verdict: self.decision.map(|decision| match decision.verdict {
                 Verdict::Known(id) => {
-                    table.person(id).map_or_else(|| format!("person {}", id.0), |person| person.name.clone())
+                    table.person(id.into()).map_or_else(|| format!("person {}", id.0), |person| person.name.clone())
                 }
                 Verdict::Stranger => "stranger".into(),
             }),
@@ -243,7 +241,7 @@ impl Open {
 }
 
 fn largest(look: &Look) -> f32 {
-    look.faces.iter().map(|face| face.bbox.area()).fold(0.0, f32::max)
+    look.faces.iter().map(|face| Rect::from(face.bbox).area()).fold(0.0, f32::max)
 }
 
 /// What the display says, in words.

@@ -8,10 +8,9 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use lintel_core::decision::Verdict;
 use lintel_core::time::Uptime;
 use lintel_wire::audit::Entry;
-use lintel_wire::event::{Event, EventKind};
+use lintel_wire::event::{Event, EventKind, Verdict};
 
 use super::AuditLog;
 use crate::events::{EventError, Sink};
@@ -113,7 +112,7 @@ impl Sink for AuditLogSink {
         let entry = self.entry(event);
         // Taken away only by `drop`, after which nobody emits.
         let Some(queue) = &self.queue else { return Ok(()) };
-        let sent = entry.map_or(Ok(()), |entry| queue.try_send((event.at, entry)));
+        let sent = entry.map_or(Ok(()), |entry| queue.try_send((event.at.into(), entry)));
         let why = match sent {
             Ok(()) if !self.failing.load(Ordering::SeqCst) => return Ok(()),
             Ok(()) => "the disk refuses; entries wait",

@@ -131,7 +131,7 @@ impl Store {
             let mut kept = writing.open_table(ENTRIES).map_err(store)?;
             let mut points = writing.open_table(POINTS).map_err(store)?;
             for (at, entry) in entries {
-                let record = Record { boot: self.boot, at: *at, clock: wall, entry: entry.clone() };
+                let record = Record { boot: self.boot, at: (*at).into(), clock: wall, entry: entry.clone() };
                 let bytes = record.to_bytes()?;
                 let sequence = next.sequence + 1;
                 next = ChainPoint { sequence, hash: chained(&next.hash, sequence, &bytes) };

@@ -3,11 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use lintel_core::door::{Fault, Strike};
-use lintel_core::embed::Similarity;
-use lintel_core::table::PersonId;
-
 use lintel_wire::audit::{Record, chained};
+use lintel_wire::value::{Fault, PersonId, Similarity, Strike};
 
 use super::*;
 
@@ -93,7 +90,8 @@ fn an_edit_is_seen() {
         drop(state);
         journal.verify().unwrap_err().to_string()
     };
-    let forged = Record { boot: 1, at: Uptime::from_millis(5), clock: 1_000_000, entry: Entry::Lost { entries: 9 } };
+    let forged =
+        Record { boot: 1, at: Uptime::from_millis(5).into(), clock: 1_000_000, entry: Entry::Lost { entries: 9 } };
     let forged = [&[0; 32][..], &forged.to_bytes().unwrap()].concat();
     let error = edit(&|entries| drop(entries.insert(3, forged.as_slice()).unwrap()));
     assert!(error.contains("broken at entry 3"), "{error}");
@@ -377,7 +375,7 @@ fn the_sink_tells_of_a_disk_that_refuses() {
     let disk = Cut(Arc::default());
     let journal = on(&disk, 1000, &clock(), &wall(1)).unwrap();
     let mut sink = journal.sink().unwrap();
-    let mut told = |kind: EventKind| sink.emit(&Event { at: Uptime::from_millis(5), kind }).is_err();
+    let mut told = |kind: EventKind| sink.emit(&Event { at: Uptime::from_millis(5).into(), kind }).is_err();
     let soon = |what: &mut dyn FnMut() -> bool| {
         (0..500).any(|_| {
             std::thread::sleep(Duration::from_millis(10));

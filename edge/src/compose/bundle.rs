@@ -87,7 +87,7 @@ pub(super) fn started(bundle: &LoadedBundle) -> Started {
         software: events::text(env!("CARGO_PKG_VERSION")),
         pack: events::text(&manifest.pack),
         revision: manifest.revision,
-        encoder: manifest.encoder,
+        encoder: manifest.encoder.into(),
         people: u32::try_from(bundle.table.len()).unwrap_or(u32::MAX),
         provider: Text::new(),
     }

@@ -2,8 +2,8 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use lintel_core::door::Fault;
 use lintel_wire::event::{Event, EventKind};
+use lintel_wire::value::Fault;
 
 use super::{EventError, Sink};
 

@@ -3,9 +3,8 @@
 use std::io::Write;
 use std::path::PathBuf;
 
-use lintel_core::decision::Verdict;
-use lintel_core::door::Strike;
-use lintel_wire::event::{Event, EventKind};
+use lintel_wire::event::{Event, EventKind, Verdict};
+use lintel_wire::value::Strike;
 
 use super::{EventError, Sink};
 use crate::io::display::card;
@@ -50,7 +49,7 @@ fn line(event: &Event) -> Option<String> {
         }
         EventKind::Relay(Strike::Released) => Some("strike     released".to_owned()),
         EventKind::Relay(Strike::Locked) => Some("strike     locked".to_owned()),
-        EventKind::Screen(screen) => Some(format!("display    {}", card::slug(screen))),
+        EventKind::Screen(screen) => Some(format!("display    {}", card::slug(&screen.clone().into()))),
         EventKind::Fault(fault) => Some(format!("fault      {fault}")),
         EventKind::FaultCleared(fault) => Some(format!("no longer  {fault}")),
         EventKind::Stopped => Some("stopped".to_owned()),

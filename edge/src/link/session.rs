@@ -243,8 +243,8 @@ impl Session<'_> {
             software: env!("CARGO_PKG_VERSION").to_owned(),
             manifest: running.manifest.to_bytes().unwrap_or_default(),
             people: u32::try_from(running.table.len()).unwrap_or(u32::MAX),
-            rule: running.table.rule(),
-            calibration: running.table.calibration().copied(),
+            rule: running.table.rule().into(),
+            calibration: running.table.calibration().map(|calibration| (*calibration).into()),
             provider: shortened(&running.provider),
             previous: slots.previous_revision(),
             root: known.trust.as_ref().map_or(0, Trust::root_version),
@@ -260,7 +260,7 @@ impl Session<'_> {
         let running = lock(&self.device.running);
         let all = running.table.people();
         let page = all.iter().skip(from as usize).take(MAX_PEOPLE_PAGE);
-        let people = page.map(|person| Named { id: person.id, name: person.name.clone() }).collect();
+        let people = page.map(|person| Named { id: person.id.into(), name: person.name.clone() }).collect();
         Answer::People { people, all: u32::try_from(all.len()).unwrap_or(u32::MAX) }
     }
 

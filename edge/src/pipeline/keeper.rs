@@ -225,7 +225,7 @@ impl Keeper {
             decision.verdict = Verdict::Stranger;
         }
         let decision = &decision;
-        self.emit(EventKind::Decision(*decision));
+        self.emit(EventKind::Decision((*decision).into()));
         match decision.verdict {
             Verdict::Known(person) => {
                 self.report.known += 1;
@@ -263,7 +263,7 @@ impl Keeper {
                 self.door.on_exit(self.now)
             }
             Input::Contact(contact) => {
-                self.emit(EventKind::Contact(contact));
+                self.emit(EventKind::Contact(contact.into()));
                 self.door.on_contact(contact, self.now)
             }
         };
@@ -350,7 +350,7 @@ impl Keeper {
         if !self.door.faults().contains(fault) {
             self.note_fault(fault);
             tracing::error!("fault: {fault}");
-            self.emit(EventKind::Fault(fault));
+            self.emit(EventKind::Fault(fault.into()));
         }
         let command = self.door.on_fault(fault, self.now);
         self.carry_out(command);
@@ -359,7 +359,7 @@ impl Keeper {
     fn clear(&mut self, fault: Fault) {
         if self.door.faults().contains(fault) {
             tracing::info!("no longer: {fault}");
-            self.emit(EventKind::FaultCleared(fault));
+            self.emit(EventKind::FaultCleared(fault.into()));
         }
         let command = self.door.on_fault_cleared(fault, self.now);
         self.carry_out(command);
@@ -381,7 +381,7 @@ impl Keeper {
                 self.relay.check_at = Some(self.now + self.relay.relay.settle() + READ_BACK_MARGIN);
                 self.report.releases += u64::from(edge && strike == Strike::Released);
                 if edge {
-                    self.emit(EventKind::Relay(strike));
+                    self.emit(EventKind::Relay(strike.into()));
                 }
             }
             Err(e) => {
@@ -427,7 +427,7 @@ impl Keeper {
         let state = self.door.state();
         if state != self.state {
             self.state = state;
-            self.emit(EventKind::Door(state));
+            self.emit(EventKind::Door(state.into()));
         }
     }
 
@@ -454,7 +454,7 @@ impl Keeper {
         }
         if changed {
             self.report.screens += 1;
-            self.emit(EventKind::Screen(screen.clone()));
+            self.emit(EventKind::Screen(screen.clone().into()));
         }
         match self.display.show(&screen) {
             Ok(()) => {
@@ -475,7 +475,7 @@ impl Keeper {
     }
 
     fn emit(&mut self, kind: EventKind) {
-        let done = self.events.emit(&Event { at: self.now, kind });
+        let done = self.events.emit(&Event { at: self.now.into(), kind });
         let faulty = self.door.faults().contains(Fault::Storage);
         match (done, faulty) {
             (Ok(()), false) | (Err(_), true) => {}
@@ -483,7 +483,7 @@ impl Keeper {
             (Ok(()), true) => {
                 let command = self.door.on_fault_cleared(Fault::Storage, self.now);
                 self.carry_out(command);
-                self.emit(EventKind::FaultCleared(Fault::Storage));
+                self.emit(EventKind::FaultCleared(Fault::Storage.into()));
             }
             (Err(e), false) => {
                 tracing::warn!("{e}");
@@ -492,7 +492,7 @@ impl Keeper {
                 self.carry_out(command);
                 // Whoever can still take it hears of it; whether that worked changes nothing, or a sink that takes every
                 // other event would keep this busy without end.
-                let _ = self.events.emit(&Event { at: self.now, kind: EventKind::Fault(Fault::Storage) });
+                let _ = self.events.emit(&Event { at: self.now.into(), kind: EventKind::Fault(Fault::Storage.into()) });
             }
         }
     }

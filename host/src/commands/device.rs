@@ -139,7 +139,7 @@ fn status(site: &Site, names: &[String], console: &Console) -> Result<(), Failur
                     manifest.pack,
                     manifest.revision,
                     status.people,
-                    words(status.rule),
+                    words(status.rule.into()),
                     status.provider,
                     status.uptime / 3600,
                 ));
@@ -151,7 +151,7 @@ fn status(site: &Site, names: &[String], console: &Console) -> Result<(), Failur
                 }
                 reports.push(json!({
                     "device": device.name, "name": status.name, "software": status.software, "pack": manifest.pack,
-                    "revision": manifest.revision, "people": status.people, "rule": words(status.rule),
+                    "revision": manifest.revision, "people": status.people, "rule": words(status.rule.into()),
                     "encoder": manifest.encoder.to_string(), "provider": status.provider,
                     "previous": status.previous, "root": status.root, "versions": status.versions,
                     "uptime_s": status.uptime, "journal": status.journal, "faults": status.faults,
@@ -239,8 +239,11 @@ fn table_without(site: &Site, device: &KnownDevice, people: &[String]) -> Result
         })?;
     for wanted in people {
         let is_meant = |id: u32, name: &str| name == wanted || wanted.parse() == Ok(id);
-        let found: Vec<PersonId> =
-            enrolled.iter().filter(|person| is_meant(person.id.0, &person.name)).map(|person| person.id).collect();
+        let found: Vec<PersonId> = enrolled
+            .iter()
+            .filter(|person| is_meant(person.id.0, &person.name))
+            .map(|person| person.id.into())
+            .collect();
         match found[..] {
             [id] => table = table.without(id).map_err(Failure::input)?,
             [] => {

@@ -45,7 +45,7 @@ impl Changes {
         running: Option<&Manifest>,
         (manifest, table): (&Manifest, &Table),
     ) -> Self {
-        let before: BTreeMap<PersonId, &str> = people.iter().map(|p| (p.id, p.name.as_str())).collect();
+        let before: BTreeMap<PersonId, &str> = people.iter().map(|p| (p.id.into(), p.name.as_str())).collect();
         let after: BTreeMap<PersonId, &str> = table.people().iter().map(|p| (p.id, p.name.as_str())).collect();
         let whom = |(id, name): (&PersonId, &&str)| Whom { id: id.0, name: (*name).to_owned() };
         let renamed = before.iter().filter_map(|(id, name)| {
@@ -53,7 +53,7 @@ impl Changes {
             Some((whom((id, name)), (*new).to_owned()))
         });
         let hash = |manifest: &Manifest| manifest.file(DETECTOR).map(|file| file.sha256);
-        let rules = (words(status.rule), words(table.rule()));
+        let rules = (words(status.rule.into()), words(table.rule()));
         Self {
             added: after.iter().filter(|(id, _)| !before.contains_key(id)).map(whom).collect(),
             removed: before.iter().filter(|(id, _)| !after.contains_key(id)).map(whom).collect(),

@@ -1,11 +1,10 @@
 //! Events that a test makes up → the visits they tell of.
 
 use super::*;
-use lintel_core::decision::TrackId;
-use lintel_core::embed::{EncoderId, Similarity};
-use lintel_core::geometry::Rect;
-use lintel_core::table::{Person, PersonId, Rule, Scores, TableParts};
-use lintel_wire::event::{LookedAt, Outcome};
+use lintel_core::embed::EncoderId;
+use lintel_core::table::{Person, PersonId, Rule, TableParts};
+use lintel_wire::event::{LookedAt, Outcome, Scores, TrackId};
+use lintel_wire::value::{Rect, Similarity};
 
 fn table() -> Table {
     let people = ["Ada", "Bo"].iter().zip(0..).map(|(name, id)| Person { id: PersonId(id), name: (*name).into() });
@@ -24,8 +23,12 @@ fn table() -> Table {
     .unwrap()
 }
 
+fn instant(ms: u64) -> Uptime {
+    Uptime::from_micros(ms * 1000)
+}
+
 fn at(ms: u64, kind: EventKind) -> Event {
-    Event { at: Uptime::from_millis(ms), kind }
+    Event { at: instant(ms), kind }
 }
 
 fn visit(ms: u64, name: &str) -> Event {
@@ -33,8 +36,8 @@ fn visit(ms: u64, name: &str) -> Event {
 }
 
 fn look(ms: u64, side: f32) -> Event {
-    let face = LookedAt { bbox: Rect::new(0.0, 0.0, side, side), score: 0.9, outcome: Outcome::Unfit };
-    at(ms, EventKind::Sighting(Look { captured: Uptime::from_millis(ms), faces: [face].into_iter().collect() }))
+    let face = LookedAt { bbox: Rect { x1: 0.0, y1: 0.0, x2: side, y2: side }, score: 0.9, outcome: Outcome::Unfit };
+    at(ms, EventKind::Sighting(Look { captured: instant(ms), faces: [face].into_iter().collect() }))
 }
 
 fn decision(ms: u64, verdict: Verdict) -> Event {
@@ -44,9 +47,9 @@ fn decision(ms: u64, verdict: Verdict) -> Event {
             track: TrackId(1),
             verdict,
             bbox: Rect::default(),
-            first_sharp: Uptime::from_millis(ms - 300),
-            captured: Uptime::from_millis(ms),
-            decided: Uptime::from_millis(ms),
+            first_sharp: instant(ms - 300),
+            captured: instant(ms),
+            decided: instant(ms),
             scores: Scores { best: 0, similarity: Similarity::new(0.5).unwrap(), margin: 0.1, confidence: 0.9 },
         }),
     )
@@ -60,7 +63,7 @@ fn events_become_visits() {
         look(1200, 30.0),
         decision(1400, Verdict::Stranger),
         look(1900, 60.0),
-        decision(1900, Verdict::Known(PersonId(0))),
+        decision(1900, Verdict::Known(PersonId(0).into())),
         at(1900, EventKind::Relay(Strike::Released)),
         at(1900, EventKind::Screen(Screen::Welcome { name: "Ada".try_into().unwrap() })),
         at(6900, EventKind::Relay(Strike::Locked)),

@@ -50,8 +50,7 @@ pub fn open(receipt: &Receipt, certificate: &[u8]) -> Result<Statement, ReceiptE
 #[cfg(test)]
 mod tests {
     use super::*;
-    use lintel_core::embed::EncoderId;
-    use lintel_core::table::PersonId;
+    use lintel_wire::value::{EncoderId, PersonId};
 
     #[test]
     fn only_the_device_itself_can_give_its_word() {

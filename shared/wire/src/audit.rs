@@ -15,11 +15,8 @@ use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-use super::link::{Hash, Refusal};
-use lintel_core::door::{Contact, Fault, Strike};
-use lintel_core::embed::Similarity;
-use lintel_core::table::PersonId;
-use lintel_core::time::Uptime;
+use crate::link::Refusal;
+use crate::value::{Contact, Fault, Hash, PersonId, Similarity, Strike, Uptime};
 
 /// The version that this program writes and reads.
 pub const VERSION: u16 = 1;
@@ -213,7 +210,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn record(entry: Entry) -> Record {
-        Record { boot: 3, at: Uptime::from_millis(1), clock: 300, entry }
+        Record { boot: 3, at: Uptime::from_micros(1000), clock: 300, entry }
     }
 
     #[test]

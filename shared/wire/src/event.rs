@@ -12,15 +12,7 @@ use alloc::vec::Vec;
 use heapless::String;
 use serde::{Deserialize, Serialize};
 
-use lintel_core::decision::{Decision, Seen, Sighting};
-use lintel_core::door::{Contact, DoorState, Fault, Strike};
-use lintel_core::embed::{EncoderId, Similarity};
-use lintel_core::geometry::Rect;
-use lintel_core::screen::Screen;
-use lintel_core::table::Opinion;
-use lintel_core::table::PersonId;
-use lintel_core::time::Uptime;
-use lintel_core::track::MAX_SEEN;
+use crate::value::{Contact, EncoderId, Fault, PersonId, Rect, Similarity, Strike, Uptime};
 
 /// The version that this program writes and reads.
 pub const VERSION: u16 = 1;
@@ -28,6 +20,8 @@ pub const VERSION: u16 = 1;
 pub const MAX_MESSAGE: usize = 4096;
 /// Bytes of the length prefix.
 pub const PREFIX: usize = 4;
+/// Most faces in one [`Look`].
+pub const MAX_FACES: usize = 8;
 
 /// A short text inside an event, in bytes of UTF-8.
 pub type Text = String<64>;
@@ -103,7 +97,7 @@ pub struct Look {
     /// When the camera took the frame.
     pub captured: Uptime,
     /// The faces, best first.
-    pub faces: heapless::Vec<LookedAt, MAX_SEEN>,
+    pub faces: heapless::Vec<LookedAt, MAX_FACES>,
 }
 
 /// One face of a frame.
@@ -135,29 +129,120 @@ pub enum Outcome {
     },
 }
 
-impl From<&Sighting> for Look {
-    fn from(sighting: &Sighting) -> Self {
-        Self { captured: sighting.captured, faces: sighting.seen.iter().map(LookedAt::from).collect() }
-    }
+/// A verdict over a track.
+#[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Decision {
+    /// The track.
+    pub track: TrackId,
+    /// Who it is.
+    pub verdict: Verdict,
+    /// Where the face was last, in frame pixels.
+    pub bbox: Rect,
+    /// Capture time of the first frame in which this face passed the quality gate.
+    pub first_sharp: Uptime,
+    /// Capture time of the frame whose vote decided.
+    pub captured: Uptime,
+    /// When it was decided.
+    pub decided: Uptime,
+    /// Scores of the vote that decided.
+    pub scores: Scores,
 }
 
-impl From<&Seen> for LookedAt {
-    fn from(seen: &Seen) -> Self {
-        Self { bbox: seen.face.bbox, score: seen.face.score, outcome: seen.opinion.as_ref().into() }
-    }
+/// A face that was followed from frame to frame; a daemon gives no number twice between two starts.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct TrackId(pub u32);
+
+/// Who stands there.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum Verdict {
+    /// An enrolled person.
+    Known(PersonId),
+    /// Nobody who is enrolled.
+    Stranger,
 }
 
-impl From<Option<&Opinion>> for Outcome {
-    fn from(opinion: Option<&Opinion>) -> Self {
-        let Some(opinion) = opinion else { return Self::Unfit };
-        let scores = opinion.scores();
-        Self::Compared {
-            person: opinion.person(),
-            similarity: scores.similarity,
-            margin: scores.margin,
-            confidence: scores.confidence,
-        }
-    }
+/// How one embedding compares with everybody in the table.
+#[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Scores {
+    /// Row of the most similar person.
+    pub best: u32,
+    /// Cosine with that row.
+    pub similarity: Similarity,
+    /// Margin over the next person, 0..=2.
+    pub margin: f32,
+    /// Softmax confidence, 0..=1.
+    pub confidence: f32,
+}
+
+/// What the door is doing.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum DoorState {
+    /// Waiting for somebody.
+    Locked,
+    /// The strike is released.
+    Released {
+        /// When it will be locked.
+        until: Uptime,
+    },
+    /// Locked, and not to be released yet.
+    CoolDown {
+        /// When it may be released again.
+        until: Uptime,
+    },
+    /// Locked, but the leaf has been standing open for too long.
+    HeldOpen,
+    /// Locked, but the leaf was opened all the same.
+    ForcedOpen,
+    /// Locked, as far as that is possible, until the fault is cleared.
+    Fault(Fault),
+}
+
+/// What the display shows.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum Screen {
+    /// The daemon loads its models.
+    Starting,
+    /// Nobody is there.
+    Ready,
+    /// Somebody is there and the votes are being counted.
+    Looking {
+        /// Votes so far.
+        votes: u8,
+        /// Votes that make a verdict.
+        needed: u8,
+    },
+    /// Come in.
+    Welcome {
+        /// The person's name; empty where the table has no such person any more.
+        name: Text,
+    },
+    /// Somebody who is not enrolled.
+    NotRecognised,
+    /// The face is too small.
+    StepCloser,
+    /// The face is turned away.
+    LookAtCamera,
+    /// The face is blurred.
+    HoldStill,
+    /// The door has been standing open for too long.
+    HeldOpen,
+    /// The door was opened while it was locked.
+    ForcedOpen,
+    /// The door stays locked because of this.
+    Fault(Fault),
+    /// A new bundle is being installed.
+    Updating,
+    /// After repeated refusals nobody is let in for a while.
+    TryLater {
+        /// How long that still lasts, in seconds.
+        seconds: u16,
+    },
+    /// A workstation may be paired with this device now.
+    Pairing {
+        /// The code to be typed there.
+        code: String<16>,
+    },
 }
 
 /// Why bytes are not a message. After any of them the stream cannot be read on.

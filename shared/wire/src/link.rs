@@ -14,8 +14,9 @@ use core::ops::RangeInclusive;
 
 use serde::{Deserialize, Serialize};
 
-use lintel_core::embed::EncoderId;
-use lintel_core::table::{Calibration, PersonId, Rule};
+use crate::value::{EncoderId, PersonId};
+
+pub use crate::value::Hash;
 
 /// The versions that this program speaks.
 pub const SPOKEN: RangeInclusive<u16> = 1..=1;
@@ -37,9 +38,6 @@ pub const MAX_TEXT: usize = 512;
 pub const MAX_PEOPLE_PAGE: usize = 200;
 /// Most entries of the journal in one [`Answer::Log`].
 pub const MAX_LOG_PAGE: usize = 200;
-
-/// SHA-256 of something.
-pub type Hash = [u8; 32];
 
 /// A workstation asks.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
@@ -218,6 +216,38 @@ pub struct Status {
     pub journal_head: Hash,
     /// Faults that are there now, in words.
     pub faults: Vec<String>,
+}
+
+/// When a face counts as a person's: the thresholds that must all be reached.
+#[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
+pub enum Rule {
+    /// Softmax confidence at CLIP's logit scale.
+    Paper {
+        /// 0 < `confidence` ≤ 1.
+        confidence: f32,
+    },
+    /// Similarity to the best person, and margin over the next.
+    Calibrated {
+        /// Cosine, −1..=1.
+        similarity: f32,
+        /// Difference of cosines, 0..=2.
+        margin: f32,
+    },
+}
+
+/// What was measured on strangers when the rule was set. Shares, 0..=1.
+#[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Calibration {
+    /// The false-positive identification rate that was asked for.
+    pub target_fpir: f32,
+    /// Trials with strangers.
+    pub strangers: u32,
+    /// Share of the trials in which somebody was named.
+    pub observed_fpir: f32,
+    /// Upper end of the 95 % Clopper–Pearson interval of `observed_fpir`.
+    pub fpir_upper: f32,
+    /// Share of trials with enrolled people in which nobody or somebody else was named.
+    pub fnir: f32,
 }
 
 /// A file that a device lacks.

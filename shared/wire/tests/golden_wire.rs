@@ -1,16 +1,13 @@
 //! The bytes of every wire message, pinned: a peer that speaks version 1 must be understood for ever.
 
-use lintel_core::decision::{Decision, TrackId, Verdict};
-use lintel_core::door::{CameraFault, Contact, DoorState, Fault, Strike};
-use lintel_core::embed::{EncoderId, Similarity};
-use lintel_core::geometry::Rect;
-use lintel_core::screen::Screen;
-use lintel_core::table::{PersonId, Scores};
-use lintel_core::time::Uptime;
-use lintel_wire::event::{self, Event, EventKind, Look, LookedAt, MAX_MESSAGE, Outcome, PREFIX, Started, WireError};
+use lintel_wire::event::{
+    self, Decision, DoorState, Event, EventKind, Look, LookedAt, MAX_MESSAGE, Outcome, PREFIX, Scores, Screen, Started,
+    TrackId, Verdict, WireError,
+};
+use lintel_wire::value::{CameraFault, Contact, EncoderId, Fault, PersonId, Rect, Similarity, Strike, Uptime};
 use proptest::prelude::*;
 
-const BOX: Rect = Rect::new(1.0, 2.0, 3.0, 4.0);
+const BOX: Rect = Rect { x1: 1.0, y1: 2.0, x2: 3.0, y2: 4.0 };
 const UNFIT: LookedAt = LookedAt { bbox: BOX, score: 0.5, outcome: Outcome::Unfit };
 
 fn at(micros: u64) -> Uptime {
@@ -42,9 +39,9 @@ fn decision(verdict: Verdict) -> Decision {
     }
 }
 
-/// Every message at 1 s: length, version 1, time, event.
+/// Every event of version 1, at 1 s, and its bytes: length, version, time, event.
 #[rustfmt::skip]
-fn golden() -> Vec<(EventKind, &'static [u8])> {
+fn version_1() -> Vec<(EventKind, &'static [u8])> {
     vec![
         (EventKind::Started(Started {
             software: text("0.1.0"),
@@ -204,7 +201,7 @@ fn event(kind: EventKind) -> Event {
 
 #[test]
 fn every_message_is_pinned() {
-    for (kind, bytes) in golden() {
+    for (kind, bytes) in version_1() {
         let event = event(kind);
         assert_eq!(event::to_vec(&event).as_deref(), Ok(bytes), "{event:?}");
         assert_eq!(event::decode(bytes), Ok(Some((event, bytes.len()))));
@@ -228,23 +225,23 @@ fn every_variant_has_its_bytes() {
         EventKind::Stopped => 10,
         EventKind::LockedOut { .. } => 11,
     };
-    let mut tags: Vec<u8> = golden().iter().map(|(kind, _)| tag(kind)).collect();
+    let mut tags: Vec<u8> = version_1().iter().map(|(kind, _)| tag(kind)).collect();
     tags.dedup();
     assert_eq!(tags, (0..=11).collect::<Vec<u8>>());
-    for fault in Fault::ALL {
-        assert!(golden().iter().any(|(kind, _)| *kind == EventKind::Fault(fault)), "{fault}");
+    for fault in lintel_core::door::Fault::ALL.map(Fault::from) {
+        assert!(version_1().iter().any(|(kind, _)| *kind == EventKind::Fault(fault)), "{fault}");
     }
 }
 
 #[test]
 fn a_stream_is_its_messages_one_after_another() {
-    let stream = golden().iter().flat_map(|(_, bytes)| bytes.iter().copied()).collect::<Vec<u8>>();
-    let expected: Vec<_> = golden().into_iter().map(|(kind, _)| Ok(event(kind))).collect();
+    let stream = version_1().iter().flat_map(|(_, bytes)| bytes.iter().copied()).collect::<Vec<u8>>();
+    let expected: Vec<_> = version_1().into_iter().map(|(kind, _)| Ok(event(kind))).collect();
     assert_eq!(event::events(&stream).collect::<Vec<_>>(), expected);
     assert_eq!(event::events(&[]).count(), 0);
 
     // Cut anywhere, every whole message still comes, and then one error unless the cut lies between two.
-    let ends: Vec<usize> = golden()
+    let ends: Vec<usize> = version_1()
         .iter()
         .scan(0, |end, (_, bytes)| {
             *end += bytes.len();
@@ -290,7 +287,7 @@ fn refuses_what_is_no_message() {
 
 #[test]
 fn no_number_is_nan() {
-    let nowhere = Rect::new(f32::NAN, 0.0, 1.0, 1.0);
+    let nowhere = Rect { x1: f32::NAN, ..BOX };
     let look = |face: LookedAt| EventKind::Sighting(Look { captured: at(0), faces: [face].into_iter().collect() });
     let outcome = Outcome::Compared { person: None, similarity: similarity(), margin: f32::INFINITY, confidence: 0.0 };
     let confidence = Outcome::Compared { person: None, similarity: similarity(), margin: 0.0, confidence: f32::NAN };
@@ -325,10 +322,10 @@ fn the_largest_event_fits() {
         provider: text(&"x".repeat(64)),
     };
     for kind in [
-        EventKind::Sighting(Look { captured: Uptime::MAX, faces: [face; 8].into_iter().collect() }),
+        EventKind::Sighting(Look { captured: at(u64::MAX), faces: [face; 8].into_iter().collect() }),
         EventKind::Started(started),
     ] {
-        let len = event::to_vec(&Event { at: Uptime::MAX, kind }).expect("fits").len();
+        let len = event::to_vec(&Event { at: at(u64::MAX), kind }).expect("fits").len();
         assert!(len <= PREFIX + MAX_MESSAGE / 2, "{len}");
     }
     let check = |room: usize, expected: Result<usize, WireError>| {
@@ -345,7 +342,7 @@ proptest! {
     /// Nothing that comes in does harm, and what is understood is written back as it came.
     #[test]
     fn hostile_bytes_do_no_harm(edits in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..5), which in any::<prop::sample::Index>()) {
-        let golden = golden();
+        let golden = version_1();
         let mut bytes = golden[which.index(golden.len())].1.to_vec();
         for (at, byte) in edits {
             let at = at.index(bytes.len());

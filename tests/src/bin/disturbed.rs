@@ -17,7 +17,6 @@ use lintel::device::parcel::{Content, Parcel};
 use lintel::device::push;
 use lintel::device::{Client, pair};
 use lintel::site::Site;
-use lintel_core::decision::Verdict;
 use lintel_edge::compose::{RunOptions, run};
 use lintel_edge::config::{CameraKind, Config, DisplayKind};
 use lintel_edge::events::Memory;
@@ -29,7 +28,7 @@ use lintel_tests::recordings::recording;
 use lintel_tests::rigs::link::{Blind, clock};
 use lintel_tests::scenario::{Visit, Who};
 use lintel_tests::world::World;
-use lintel_wire::event::EventKind;
+use lintel_wire::event::{EventKind, Verdict};
 
 /// Time to verdict at a door, alone and while its network is under siege.
 #[derive(Parser)]

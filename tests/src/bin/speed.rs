@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 use clap::Parser;
-use lintel_core::decision::{Sighting, Verdict};
+use lintel_core::decision::Sighting;
 use lintel_core::frame::Frame;
 use lintel_core::quality::QualityLimits;
 use lintel_core::time::Uptime;
@@ -34,7 +34,7 @@ use lintel_tests::rigs::link::clock;
 use lintel_tests::rigs::programs::{daemon, program};
 use lintel_tests::scenario::{Visit, Who};
 use lintel_tests::world::World;
-use lintel_wire::event::{self, EventKind};
+use lintel_wire::event::{self, EventKind, Verdict};
 use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
 
 #[global_allocator]
@@ -423,7 +423,7 @@ fn verdict(events: &Path) -> Option<Uptime> {
     for _ in 0..2000 {
         let bytes = fs::read(events).unwrap_or_default();
         let mut decisions = event::events(&bytes).map_while(Result::ok).filter_map(|event| match event.kind {
-            EventKind::Decision(decision) => Some(decision.decided),
+            EventKind::Decision(decision) => Some(decision.decided.into()),
             _ => None,
         });
         if let Some(decided) = decisions.next() {

@@ -4,8 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
-use lintel_core::decision::Verdict;
-use lintel_core::door::{CameraFault, Strike};
+use lintel_core::door::CameraFault;
 use lintel_core::lockout::Lockout;
 use lintel_core::quality::QualityLimits;
 use lintel_core::screen::Screen;
@@ -24,7 +23,8 @@ use lintel_edge::io::relay::sim::{SimRelay, SimSettings};
 use lintel_edge::pipeline::keeper::{Keeper, KeeperParts, Names};
 use lintel_edge::pipeline::{Analyzer, End, Stages, lockstep};
 use lintel_inference::{FaceAnalyzer, Options};
-use lintel_wire::event::{Event, EventKind, Started};
+use lintel_wire::event::{Event, EventKind, Started, Verdict};
+use lintel_wire::value::Strike;
 
 use crate::recordings::recording;
 use crate::scenario::{Observed, ObservedFault, ObservedRelease, Scenario, Visit};
@@ -67,11 +67,11 @@ pub fn play(scenario: &Scenario, world: &World, state: &Path) -> Result<Run> {
     let mut run = power_on(scenario, world, state, 0)?;
     let released = run.events.iter().position(|event| event.kind == EventKind::Relay(Strike::Released));
     let released = released.context("the strike is never released, so there is no moment to cut the power at")?;
-    let cut = run.events[released].at + Duration::try_from_secs_f64(power.cut_after_s)?;
-    run.events.retain(|event| event.at <= cut);
+    let cut = Uptime::from(run.events[released].at) + Duration::try_from_secs_f64(power.cut_after_s)?;
+    run.events.retain(|event| event.at <= cut.into());
     let begun = run.events.iter().filter(|event| matches!(event.kind, EventKind::Visit { .. })).count();
     // A coil without power lets go.
-    run.events.push(Event { at: cut, kind: EventKind::Relay(Strike::Locked) });
+    run.events.push(Event { at: cut.into(), kind: EventKind::Relay(Strike::Locked) });
     let after = power_on(scenario, world, state, begun)?;
     run.events.extend(after.events);
     Ok(Run { error: after.error, ..run })
@@ -84,7 +84,7 @@ fn power_on(scenario: &Scenario, world: &World, state: &Path, from: usize) -> Re
         software: text(env!("CARGO_PKG_VERSION")),
         pack: text(&bundle.manifest.pack),
         revision: bundle.manifest.revision,
-        encoder: bundle.manifest.encoder,
+        encoder: bundle.manifest.encoder.into(),
         people: u32::try_from(bundle.table.people().len())?,
         provider: text("cpu"),
     };
@@ -189,27 +189,28 @@ pub fn observe(run: &Run) -> Observed {
     let (mut visit, mut began, mut known, mut released) = (0, Uptime::ZERO, 0, Uptime::ZERO);
     let seconds = |from: Uptime, to: Uptime| to.since(from).as_secs_f64();
     for Event { at, kind } in &run.events {
+        let at = Uptime::from(*at);
         match kind {
-            EventKind::Visit { .. } => (visit, began) = (visit + 1, *at),
+            EventKind::Visit { .. } => (visit, began) = (visit + 1, at),
             EventKind::Decision(decision) => {
                 if let Verdict::Known(person) = decision.verdict {
-                    known = run.people.iter().find(|(id, _)| *id == person).map_or(0, |(_, number)| *number);
+                    known = run.people.iter().find(|(id, _)| *id == person.into()).map_or(0, |(_, number)| *number);
                 }
             }
             EventKind::Relay(Strike::Released) => {
-                released = *at;
-                let release = ObservedRelease { visit, person: known, at_s: seconds(began, *at), for_s: None };
+                released = at;
+                let release = ObservedRelease { visit, person: known, at_s: seconds(began, at), for_s: None };
                 observed.releases.push(release);
             }
             EventKind::Relay(Strike::Locked) => {
                 if let Some(release) = observed.releases.last_mut() {
-                    release.for_s = Some(seconds(released, *at));
+                    release.for_s = Some(seconds(released, at));
                 }
             }
             EventKind::Fault(fault) => {
-                observed.faults.push(ObservedFault { words: fault.to_string(), visit, at_s: seconds(began, *at) });
+                observed.faults.push(ObservedFault { words: fault.to_string(), visit, at_s: seconds(began, at) });
             }
-            EventKind::Screen(screen) => observed.screens.push(slug(screen).to_owned()),
+            EventKind::Screen(screen) => observed.screens.push(slug(&screen.clone().into()).to_owned()),
             EventKind::Started(_)
             | EventKind::Sighting(_)
             | EventKind::Door(_)

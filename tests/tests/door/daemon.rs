@@ -8,11 +8,11 @@ use std::process::{Child, Command, Output, Stdio};
 use std::thread;
 use std::time::Duration;
 
-use lintel_core::door::Strike;
 use lintel_inference::{Library, LoadedBundle, library};
 use lintel_tests::recordings::recording;
 use lintel_tests::scenario::{Visit, Who};
 use lintel_wire::event::{self, EventKind};
+use lintel_wire::value::Strike;
 
 use crate::world;
 

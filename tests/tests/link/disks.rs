@@ -7,13 +7,13 @@ use std::thread;
 use std::time::Duration;
 
 use lintel::site::devices::KnownDevice;
-use lintel_core::door::{Fault, Strike};
 use lintel_core::table::PersonId;
 use lintel_tests::recordings::recording;
 use lintel_tests::rigs::link::{Bench, Desk};
 use lintel_tests::rigs::programs::{daemon, program};
 use lintel_wire::event::{self, EventKind};
 use lintel_wire::link::{Refusal, Request};
+use lintel_wire::value::{Fault, Strike};
 use tempfile::TempDir;
 
 use super::push::{bundle, without};

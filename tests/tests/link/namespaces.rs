@@ -7,13 +7,13 @@ use std::thread;
 use std::time::Duration;
 
 use lintel::device::pair;
-use lintel_core::door::Strike;
 use lintel_core::table::PersonId;
 use lintel_tests::recordings::recording;
 use lintel_tests::rigs::link::{Desk, offer};
 use lintel_tests::rigs::programs::{daemon, program};
 use lintel_tests::scenario::{Visit, Who};
 use lintel_wire::event::{self, EventKind};
+use lintel_wire::value::Strike;
 use tempfile::TempDir;
 
 use super::push;

@@ -83,7 +83,7 @@ fn a_removed_person_leaves_no_trace_and_does_not_come_back() {
     let Answer::Installed(_) = client.ask(&Request::Rollback).expect("gone back") else { panic!("no receipt") };
     let people = client.people().expect("people");
     assert_eq!(people.len(), table.len() - 1);
-    assert!(people.iter().all(|person| person.id != gone.id));
+    assert!(people.iter().all(|person| person.id != gone.id.into()));
     assert_eq!(traces(), Vec::<std::path::PathBuf>::new());
     let entries = bench.entries().expect("a journal");
     assert!(entries.iter().any(|entry| matches!(entry, Entry::Installed { removed: 1, .. })), "{entries:?}");

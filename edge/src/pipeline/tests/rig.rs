@@ -240,7 +240,7 @@ impl Rig {
             software: "0".try_into().unwrap(),
             pack: "none".try_into().unwrap(),
             revision: 1,
-            encoder: EncoderId([0; 32]),
+            encoder: EncoderId([0; 32]).into(),
             people: 2,
             provider: "CPU".try_into().unwrap(),
         };
@@ -280,7 +280,7 @@ impl Run {
 
     pub fn screens(&self) -> Vec<Screen> {
         let screen = |event: &Event| match &event.kind {
-            EventKind::Screen(screen) => Some(screen.clone()),
+            EventKind::Screen(screen) => Some(screen.clone().into()),
             _ => None,
         };
         self.events.iter().filter_map(screen).collect()
@@ -288,7 +288,7 @@ impl Run {
 
     pub fn faults(&self) -> Vec<Fault> {
         let fault = |event: &Event| match event.kind {
-            EventKind::Fault(fault) => Some(fault),
+            EventKind::Fault(fault) => Some(fault.into()),
             _ => None,
         };
         self.events.iter().filter_map(fault).collect()

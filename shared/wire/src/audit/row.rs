@@ -149,12 +149,12 @@ impl Row {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use lintel_core::time::Uptime;
+    use crate::value::Uptime;
 
     #[test]
     fn lines_have_all_columns() {
         let entry = Entry::Installed { by: [1; 32], revision: 3, table: [2; 32], removed: 1 };
-        let record = Record { boot: 1, at: Uptime::from_millis(1500), clock: 9, entry };
+        let record = Record { boot: 1, at: Uptime::from_micros(1_500_000), clock: 9, entry };
         let row = Row::of(7, &record);
         assert!(row.csv().starts_with("7,9,1,1.500,installed,,3,,,,\"table 0202"), "{}", row.csv());
         assert!(row.line().contains("installed"), "{}", row.line());

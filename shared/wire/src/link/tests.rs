@@ -50,7 +50,7 @@ fn status() -> Status {
         software: "0.1".into(),
         manifest: vec![1, 2, 3],
         people: 2,
-        rule: Rule::PAPER,
+        rule: Rule::Paper { confidence: 0.80 },
         calibration: None,
         provider: "CPU".into(),
         previous: Some(6),
