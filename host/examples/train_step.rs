@@ -1,4 +1,4 @@
-//! One step of training at CLIP RN50's size, random weights: the yardstick `tests/yardstick/train_step.py` runs this.
+//! One step of training at CLIP RN50's size, random weights: the yardstick `tests/bench/yardstick/train_step.py` runs this.
 //!
 //! `train_step PEOPLE[,PEOPLE…] STEPS [--device cpu|vulkan|cuda] [--precision f32|bf16] [--chunk N[,N…]]
 //! [--classes-per-step N] [--most-seconds S]` prints one line of JSON for each number of people and each chunk, with larger

@@ -14,7 +14,7 @@
     reason = "a measurement: it reads the clock, and a failure ends it"
 )]
 
-#[path = "../../tests/src/formula.rs"]
+#[path = "../../tests/src/fixtures/formula.rs"]
 #[allow(dead_code, reason = "its pictures are for tests")]
 mod formula;
 

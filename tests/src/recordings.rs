@@ -8,7 +8,7 @@ use lintel_faces::{Approach, Picture, jpeg};
 use lintel_formats::recording::{About, RecordingWriter};
 use sha2::{Digest as _, Sha256};
 
-use crate::scenario::{Visit, Who};
+use crate::story::{Visit, Who};
 use crate::world;
 
 /// Frames a second.

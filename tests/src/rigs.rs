@@ -1,4 +1,4 @@
-//! A scenario → what was observed. One module for each kind of door.
+//! A story → what was observed. One module for each kind of door.
 
 use std::fs;
 use std::path::Path;
@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result};
 use lintel_formats::bundle::{FileEntry, MANIFEST, TABLE};
 use lintel_inference::LoadedBundle;
 
-use crate::scenario::Scenario;
+use crate::story::Story;
 use crate::world::{self, World};
 
 pub mod link;
@@ -15,21 +15,21 @@ pub mod programs;
 pub mod sim;
 pub mod vm;
 
-/// The bundle that a scenario's door gets, in a new folder: the world's, without those whose photos were removed.
+/// The bundle that a story's door gets, in a new folder: the world's, without those whose photos were removed.
 ///
 /// # Errors
 /// When it cannot be written, or nobody of that number is in it.
-pub fn bundle(scenario: &Scenario, world: &World, to: &Path) -> Result<()> {
+pub fn bundle(story: &Story, world: &World, to: &Path) -> Result<()> {
     fs::create_dir_all(to)?;
     for entry in fs::read_dir(world.bundle())? {
         let path = entry?.path();
         fs::copy(&path, to.join(path.file_name().unwrap_or_default()))?;
     }
-    if scenario.table.without.is_empty() {
+    if story.table.without.is_empty() {
         return Ok(());
     }
     let LoadedBundle { mut manifest, mut table, .. } = LoadedBundle::load(to)?;
-    for number in &scenario.table.without {
+    for number in &story.table.without {
         let name = world::name(*number);
         let person = table.people().iter().find(|person| person.name == name);
         let id = person.with_context(|| format!("nobody called {name} is in the table"))?.id;

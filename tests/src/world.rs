@@ -1,4 +1,4 @@
-//! The workstation's own commands → one trained bundle for all scenarios, made once.
+//! The workstation's own commands → one trained bundle for all stories, made once.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -52,7 +52,7 @@ impl World {
                 fs::remove_dir_all(&path)?;
             }
         }
-        eprintln!("training a bundle for the scenarios (kept in {} until the code changes)", worlds.display());
+        eprintln!("training a bundle for the stories (kept in {} until the code changes)", worlds.display());
         make(&folder)?;
         Ok(Self { folder })
     }
@@ -148,19 +148,26 @@ fn make(folder: &Path) -> Result<()> {
 fn fingerprint() -> Result<String> {
     let project = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let mut hash = Sha256::new();
-    for part in ["shared", "host", "models/faces/src", "models/mini", "tests/src"] {
+    for part in ["shared", "host", "models/faces"] {
+        add_sources(&mut hash, &project.join(part))?;
+    }
+    for part in ["models/mini", "tests/src"] {
         add(&mut hash, &project.join(part))?;
     }
     Ok(hash.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect())
 }
 
+/// Adds each folder `src` that `folder` holds.
+fn add_sources(hash: &mut Sha256, folder: &Path) -> Result<()> {
+    for path in entries(folder)?.into_iter().filter(|path| path.is_dir()) {
+        if path.ends_with("src") { add(hash, &path)? } else { add_sources(hash, &path)? }
+    }
+    Ok(())
+}
+
+/// Adds every file under `folder`.
 fn add(hash: &mut Sha256, folder: &Path) -> Result<()> {
-    let mut entries = fs::read_dir(folder)
-        .with_context(|| folder.display().to_string())?
-        .map(|entry| entry.map(|entry| entry.path()))
-        .collect::<Result<Vec<_>, _>>()?;
-    entries.sort();
-    for path in entries {
+    for path in entries(folder)? {
         if path.is_dir() {
             add(hash, &path)?;
         } else {
@@ -170,4 +177,14 @@ fn add(hash: &mut Sha256, folder: &Path) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// What `folder` holds, sorted.
+fn entries(folder: &Path) -> Result<Vec<PathBuf>> {
+    let mut entries = fs::read_dir(folder)
+        .with_context(|| folder.display().to_string())?
+        .map(|entry| entry.map(|entry| entry.path()))
+        .collect::<Result<Vec<_>, _>>()?;
+    entries.sort();
+    Ok(entries)
 }

@@ -26,7 +26,7 @@ use lintel_edge::pipeline::{Analyzer, End, Stages, lockstep};
 use lintel_formats::recording::Recording;
 use lintel_inference::{FaceAnalyzer, LoadedBundle, Options, session};
 use lintel_tests::recordings::recording;
-use lintel_tests::scenario::{Visit, Who};
+use lintel_tests::story::{Visit, Who};
 use lintel_tests::world::World;
 use ort::value::{Tensor, TensorRef};
 use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};

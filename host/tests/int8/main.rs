@@ -8,7 +8,7 @@
     reason = "tests"
 )]
 
-#[path = "../../../tests/src/formula.rs"]
+#[path = "../../../tests/src/fixtures/formula.rs"]
 mod formula;
 mod hostile;
 mod photos;

@@ -10,7 +10,7 @@
 
 mod detectors;
 mod export;
-#[path = "../../../tests/src/formula.rs"]
+#[path = "../../../tests/src/fixtures/formula.rs"]
 mod formula;
 mod shapes;
 

@@ -2,7 +2,7 @@
 #![allow(missing_docs, clippy::unwrap_used, reason = "tests")]
 
 mod hostile;
-#[path = "../../../tests/src/torch_archive.rs"]
+#[path = "../../../tests/src/fixtures/torch_archive.rs"]
 #[allow(dead_code, clippy::cast_possible_wrap, reason = "shared with the tests of other crates")]
 mod torch_archive;
 

@@ -35,11 +35,11 @@ pub fn clock() -> Clock {
     Clock::new(move || Uptime::ZERO + start.elapsed())
 }
 
-/// How long a bench's table counts, in seconds.
+/// How long a rig's table counts, in seconds.
 pub const TABLE_LASTS: u64 = 2 * 3600;
 
 /// A device without a door: what it is handed, it takes at once.
-pub struct Bench {
+pub struct TestDevice {
     state: PathBuf,
     /// Its folder, unless that is the test's.
     folder: Option<TempDir>,
@@ -55,7 +55,7 @@ pub struct Bench {
     stop: StopWhenDropped,
 }
 
-impl Bench {
+impl TestDevice {
     /// A device that runs the bundle in `bundle`, with the right time.
     ///
     /// # Errors
@@ -120,7 +120,7 @@ impl Bench {
         let loaded = current(&state)?;
         let parts = Parts {
             state: state.clone(),
-            name: "bench".to_owned(),
+            name: "rig".to_owned(),
             inference: Options::default(),
             running: Running { manifest: loaded.manifest, table: loaded.table, provider: "cpu".to_owned() },
             exchange: exchange.clone(),
@@ -212,7 +212,7 @@ fn current(state: &Path) -> Result<lintel_inference::LoadedBundle> {
 }
 
 /// A workstation with a site of its own.
-pub struct Desk {
+pub struct TestWorkstation {
     folder: TempDir,
     /// Its site.
     pub site: Site,
@@ -226,7 +226,7 @@ impl Watcher for Blind {
     fn says(&self, _: &str) {}
 }
 
-impl Desk {
+impl TestWorkstation {
     /// A new one, with new keys.
     ///
     /// # Errors
@@ -266,18 +266,18 @@ impl Desk {
     ///
     /// # Errors
     /// When it refuses.
-    pub fn pair(&self, bench: &Bench, code: &str) -> Result<KnownDevice, Failure> {
+    pub fn pair(&self, rig: &TestDevice, code: &str) -> Result<KnownDevice, Failure> {
         let code = code.parse().map_err(Failure::input)?;
-        pair::pair(&self.site, &bench.address().to_string(), "bench", "desk", |_| Ok(code))
+        pair::pair(&self.site, &rig.address().to_string(), "rig", "workstation", |_| Ok(code))
     }
 
     /// Pairs, whatever it takes.
     ///
     /// # Errors
     /// When it doesn't.
-    pub fn paired(&self, bench: &Bench) -> Result<KnownDevice> {
-        let code = bench.code()?;
-        Ok(self.pair(bench, &code)?)
+    pub fn paired(&self, rig: &TestDevice) -> Result<KnownDevice> {
+        let code = rig.code()?;
+        Ok(self.pair(rig, &code)?)
     }
 
     /// A connection.

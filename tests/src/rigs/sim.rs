@@ -1,4 +1,4 @@
-//! A scenario → what the daemon's own stages do with it, in this process and in virtual time.
+//! A story → what the daemon's own stages do with it, in this process and in virtual time.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -27,7 +27,7 @@ use lintel_wire::event::{Event, EventKind, Started, Verdict};
 use lintel_wire::value::Strike;
 
 use crate::recordings::recording;
-use crate::scenario::{Observed, ObservedFault, ObservedRelease, Scenario, Visit};
+use crate::story::{Observed, ObservedFault, ObservedRelease, Story, Visit};
 use crate::world::{self, World};
 
 /// A display whose cable is pulled.
@@ -50,21 +50,21 @@ pub struct Run {
     pub events: Vec<Event>,
     /// `None`: the recordings ended.
     pub error: Option<String>,
-    /// Number of everybody in the table, and who that is in the scenario: `enrolled N`.
+    /// Number of everybody in the table, and who that is in the story: `enrolled N`.
     pub people: Vec<(PersonId, u32)>,
 }
 
-/// Plays a scenario; `state` is an empty folder for the daemon. The simulated machine has no clock but its uptime, which
+/// Plays a story; `state` is an empty folder for the daemon. The simulated machine has no clock but its uptime, which
 /// is how a clock at 1970 looks to a door.
 ///
 /// # Errors
 /// When the rig itself fails: a bundle that cannot be installed, recordings that cannot be made.
-pub fn play(scenario: &Scenario, world: &World, state: &Path) -> Result<Run> {
+pub fn play(story: &Story, world: &World, state: &Path) -> Result<Run> {
     let bundle = state.join("given");
-    crate::rigs::bundle(scenario, world, &bundle)?;
-    let Some(power) = scenario.power else { return power_on(scenario, world, state, 0) };
+    crate::rigs::bundle(story, world, &bundle)?;
+    let Some(power) = story.power else { return power_on(story, world, state, 0) };
     // What a cut leaves of a run is its beginning.
-    let mut run = power_on(scenario, world, state, 0)?;
+    let mut run = power_on(story, world, state, 0)?;
     let released = run.events.iter().position(|event| event.kind == EventKind::Relay(Strike::Released));
     let released = released.context("the strike is never released, so there is no moment to cut the power at")?;
     let cut = Uptime::from(run.events[released].at) + Duration::try_from_secs_f64(power.cut_after_s)?;
@@ -72,13 +72,13 @@ pub fn play(scenario: &Scenario, world: &World, state: &Path) -> Result<Run> {
     let begun = run.events.iter().filter(|event| matches!(event.kind, EventKind::Visit { .. })).count();
     // A coil without power lets go.
     run.events.push(Event { at: cut.into(), kind: EventKind::Relay(Strike::Locked) });
-    let after = power_on(scenario, world, state, begun)?;
+    let after = power_on(story, world, state, begun)?;
     run.events.extend(after.events);
     Ok(Run { error: after.error, ..run })
 }
 
 /// A start of the machine: the visits from one on.
-fn power_on(scenario: &Scenario, world: &World, state: &Path, from: usize) -> Result<Run> {
+fn power_on(story: &Story, world: &World, state: &Path, from: usize) -> Result<Run> {
     let (_, bundle) = install(&state.join("given"), state)?;
     let started = Started {
         software: text(env!("CARGO_PKG_VERSION")),
@@ -91,25 +91,25 @@ fn power_on(scenario: &Scenario, world: &World, state: &Path, from: usize) -> Re
     let vision = FaceAnalyzer::new(bundle, &Options::default(), QualityLimits::default())?;
     let number = |name: &str| (1..=world::ENROLLED).find(|number| world::name(*number) == name);
     let people = vision.table().people().iter().filter_map(|person| Some((person.id, number(&person.name)?))).collect();
-    let visits = &scenario.visits[from..];
+    let visits = &story.visits[from..];
     // A replay ends at a damaged picture; a live camera's are damaged on the way.
     let whole = |visit: &Visit| Visit { damaged_from_s: None, ..visit.clone() };
     let recordings =
         visits.iter().map(|visit| recording(&whole(visit), &world.kept())).collect::<Result<Vec<PathBuf>>>()?;
     let camera = Cable {
-        camera: Replay::new(&recordings, Duration::try_from_secs_f64(scenario.gap_s)?, Pace::Virtual)?,
+        camera: Replay::new(&recordings, Duration::try_from_secs_f64(story.gap_s)?, Pace::Virtual)?,
         troubles: visits.iter().map(trouble).collect(),
         visit: None,
     };
-    let display: Box<dyn Display> = if scenario.display.missing {
+    let display: Box<dyn Display> = if story.display.missing {
         Box::new(Unplugged)
     } else {
         Box::new(PngDisplay::new(&state.join("display"), Size::Colour240x240, 1000)?)
     };
-    let relay = SimRelay::new(SimSettings { welds_after: scenario.relay.welds_after, ..SimSettings::default() });
+    let relay = SimRelay::new(SimSettings { welds_after: story.relay.welds_after, ..SimSettings::default() });
     let memory = Memory::default();
     let mut sinks: Vec<Box<dyn Sink>> = vec![Box::new(memory.clone())];
-    if scenario.disk.full {
+    if story.disk.full {
         sinks.push(Box::new(FullDisk));
     }
     let config = Config::default();
@@ -182,7 +182,7 @@ impl Camera for Cable {
     }
 }
 
-/// What a scenario looks at, out of everything that happened.
+/// What a story looks at, out of everything that happened.
 #[must_use]
 pub fn observe(run: &Run) -> Observed {
     let mut observed = Observed { error: run.error.clone(), ..Observed::default() };

@@ -1,4 +1,4 @@
-//! A scenario → what the very aarch64 daemon that ships does with it, in a machine of virtual devices.
+//! A story → what the very aarch64 daemon that ships does with it, in a machine of virtual devices.
 //!
 //! The camera is a V4L2 loopback that is fed with the recordings, the relay is line 5 of the machine's PL061, read from
 //! outside by QEMU's monitor, the display is its framebuffer. Time is real. The machine's processor is emulated and takes
@@ -18,7 +18,7 @@ use lintel_inference::{FaceAnalyzer, LoadedBundle, Options};
 use serde::Deserialize;
 
 use crate::recordings::recording;
-use crate::scenario::{Observed, ObservedFault, ObservedRelease, Scenario, Visit};
+use crate::story::{Observed, ObservedFault, ObservedRelease, Story, Visit};
 use crate::world::{self, World};
 
 /// Seconds of an empty room after the last visit, in which the door comes to rest.
@@ -45,30 +45,30 @@ struct Told {
     relay: Option<bool>,
 }
 
-/// Why this rig cannot play a scenario; `None`: it can.
+/// Why this rig cannot play a story; `None`: it can.
 #[must_use]
-pub fn cannot(scenario: &Scenario) -> Option<&'static str> {
-    if scenario.expect.error.is_some() {
+pub fn cannot(story: &Story) -> Option<&'static str> {
+    if story.expect.error.is_some() {
         return Some("a damaged recording ends a replay; a camera that sends one damaged frame goes on");
     }
     None
 }
 
-/// Plays a scenario; `work` is an empty folder.
+/// Plays a story; `work` is an empty folder.
 ///
 /// # Errors
 /// When the machine does not start, or the rig itself fails.
-pub fn play(scenario: &Scenario, world: &World, parts: &Parts, work: &Path) -> Result<Observed> {
+pub fn play(story: &Story, world: &World, parts: &Parts, work: &Path) -> Result<Observed> {
     let (share, out) = (work.join("share"), work.join("out"));
-    write_share(scenario, world, parts, &share)?;
+    write_share(story, world, parts, &share)?;
     let machine = rig("machine");
     let run = Command::new("python3")
         .arg(&machine)
         .args([&share, &out])
         .arg("--folder")
         .arg(&parts.machine)
-        .args(scenario.clock.unset.then_some("--unset-clock"))
-        .args(scenario.power.map(|power| format!("--cut-after={}", power.cut_after_s)))
+        .args(story.clock.unset.then_some("--unset-clock"))
+        .args(story.power.map(|power| format!("--cut-after={}", power.cut_after_s)))
         .stderr(Stdio::inherit())
         .output()
         .with_context(|| machine.display().to_string())?;
@@ -89,7 +89,7 @@ fn rig(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("rigs/vm").join(name)
 }
 
-fn write_share(scenario: &Scenario, world: &World, parts: &Parts, share: &Path) -> Result<()> {
+fn write_share(story: &Story, world: &World, parts: &Parts, share: &Path) -> Result<()> {
     let visits = share.join("visits");
     fs::create_dir_all(&visits)?;
     for (from, to) in [
@@ -100,7 +100,7 @@ fn write_share(scenario: &Scenario, world: &World, parts: &Parts, share: &Path) 
     ] {
         fs::copy(&from, share.join(to)).with_context(|| from.display().to_string())?;
     }
-    super::bundle(scenario, world, &share.join("bundle"))?;
+    super::bundle(story, world, &share.join("bundle"))?;
     let keep = |visit: &Visit, name: &str| -> Result<String> {
         let path = recording(visit, &world.kept())?;
         for extension in ["mjpeg", "toml"] {
@@ -112,11 +112,10 @@ fn write_share(scenario: &Scenario, world: &World, parts: &Parts, share: &Path) 
     let mut names = vec![keep(&room(2.0, 7), "room")?];
     // Everything up to a camera that is pulled, or a power that goes, is a part of its own.
     let mut parts: Vec<Vec<String>> = vec![names.clone()];
-    for (index, visit) in scenario.visits.iter().enumerate() {
+    for (index, visit) in story.visits.iter().enumerate() {
         if index > 0 {
-            let name = keep(&room(scenario.gap_s as f32, 11 + index as u64), &format!("gap-{index}"))?;
-            let ends =
-                scenario.visits[index - 1].unplugged_from_s.is_some() || (index == 1 && scenario.power.is_some());
+            let name = keep(&room(story.gap_s as f32, 11 + index as u64), &format!("gap-{index}"))?;
+            let ends = story.visits[index - 1].unplugged_from_s.is_some() || (index == 1 && story.power.is_some());
             if ends {
                 parts.push(Vec::new());
             }
@@ -132,10 +131,10 @@ fn write_share(scenario: &Scenario, world: &World, parts: &Parts, share: &Path) 
     names.push(name);
     let files = names.iter().map(|name| visits.join(name)).collect::<Vec<_>>();
     record(&share.join("bundle"), &files, &share.join("sightings"))?;
-    let display = if scenario.display.missing { "/dev/fb9" } else { "/dev/fb0" };
-    let feedback = if scenario.relay.welds_after.is_some() { FEEDBACK } else { "" };
+    let display = if story.display.missing { "/dev/fb9" } else { "/dev/fb0" };
+    let feedback = if story.relay.welds_after.is_some() { FEEDBACK } else { "" };
     fs::write(share.join("door.toml"), CONFIG.replace("SCREEN", display).replace("FEEDBACK", feedback))?;
-    let (steps, after) = steps(scenario, &parts);
+    let (steps, after) = steps(story, &parts);
     if let Some(after) = after {
         fs::write(share.join("steps-after"), after)?;
     }
@@ -143,11 +142,11 @@ fn write_share(scenario: &Scenario, world: &World, parts: &Parts, share: &Path) 
 }
 
 /// What the machine does, and what it does after the power was cut.
-fn steps(scenario: &Scenario, parts: &[Vec<String>]) -> (String, Option<String>) {
+fn steps(story: &Story, parts: &[Vec<String>]) -> (String, Option<String>) {
     let plug_in = |part: &[String]| format!("camera {}\n", part.join(" "));
     let door = "door --recorded-sightings /share/sightings\n";
     let end = "fed\nsay look end\nstop\n";
-    if let (Some(_), [before, after @ ..]) = (scenario.power, parts) {
+    if let (Some(_), [before, after @ ..]) = (story.power, parts) {
         let lasting = "state=/out/state\n";
         let after: Vec<String> = after.concat();
         return (
@@ -156,21 +155,21 @@ fn steps(scenario: &Scenario, parts: &[Vec<String>]) -> (String, Option<String>)
         );
     }
     let mut steps = String::new();
-    if let Some(edges) = scenario.relay.welds_after {
+    if let Some(edges) = story.relay.welds_after {
         steps += &format!("contact {edges}\n");
     }
-    if scenario.disk.full {
+    if story.disk.full {
         steps += "disk 60m\n";
     }
     for (index, part) in parts.iter().enumerate() {
         steps += &plug_in(part);
         if index == 0 {
             steps += door;
-            steps += if scenario.disk.full { "fill\ngo\n" } else { "go\n" };
+            steps += if story.disk.full { "fill\ngo\n" } else { "go\n" };
         } else {
             steps += "go\n";
         }
-        let pulled = scenario.visits.iter().enumerate().find_map(|(visit, it)| {
+        let pulled = story.visits.iter().enumerate().find_map(|(visit, it)| {
             let name = format!("visit-{}.mjpeg", visit + 1);
             Some((it.unplugged_from_s?, it.seconds, part.last() == Some(&name), name)).filter(|found| found.2)
         });

@@ -1,0 +1,8 @@
+//! What tests of several crates are fed with: weights by formula, archives, faces near the camera; and models run as plain
+//! numbers.
+
+pub mod clip_shapes;
+pub mod formula;
+pub mod near_faces;
+pub mod onnx_runtime;
+pub mod torch_archive;

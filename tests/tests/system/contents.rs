@@ -1,0 +1,25 @@
+//! What tests push: the bundle that all tests share, and tables that come from it.
+
+use lintel::device::parcel::Content;
+use lintel_core::table::{PersonId, Table};
+
+use crate::world;
+
+/// The whole bundle.
+pub fn bundle() -> Content {
+    Content::open(&world().bundle()).expect("a bundle")
+}
+
+/// A bundle's table and encoder.
+pub fn parts(content: Content) -> (Table, Vec<u8>) {
+    match content {
+        Content::Bundle { models: [_, encoder], table, .. } => (table, encoder),
+        Content::Table { .. } => panic!("a bundle"),
+    }
+}
+
+/// The bundle's table without one person.
+pub fn without(id: PersonId) -> Content {
+    let (table, encoder) = parts(bundle());
+    Content::Table { table: table.without(id).expect("enrolled"), encoder: Some(encoder) }
+}

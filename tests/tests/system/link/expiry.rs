@@ -1,0 +1,54 @@
+//! What time does to a device: a network that is down for a year, and an installer who doesn't want to trust that long.
+
+use std::sync::atomic::Ordering;
+use std::thread;
+use std::time::Duration;
+
+use lintel_tests::rigs::link::{TABLE_LASTS, TestDevice, TestWorkstation};
+
+use crate::contents::bundle;
+use crate::world;
+
+fn soon(what: impl Fn() -> bool) -> bool {
+    (0..60).any(|_| {
+        thread::sleep(Duration::from_millis(100));
+        what()
+    })
+}
+
+#[test]
+fn a_table_that_nobody_vouches_for_expires_and_a_push_renews_it() {
+    let rig = TestDevice::new(&world().bundle()).expect("a device");
+    let (begin, later) =
+        (rig.wall.load(Ordering::SeqCst), |seconds: u64| rig.wall.fetch_add(seconds, Ordering::SeqCst));
+    // Nobody's device runs what its installer gave it, for ever.
+    later(10 * TABLE_LASTS);
+    thread::sleep(Duration::from_secs(1));
+    assert!(!rig.exchange.is_expired());
+    rig.wall.store(begin, Ordering::SeqCst);
+
+    let workstation = TestWorkstation::new().expect("a workstation");
+    let device = workstation.paired(&rig).expect("paired");
+    workstation.push(&device, &bundle()).expect("pushed");
+    later(TABLE_LASTS - 10);
+    thread::sleep(Duration::from_secs(1));
+    assert!(!rig.exchange.is_expired());
+    later(20);
+    assert!(soon(|| rig.exchange.is_expired()));
+    let address = rig.address().to_string();
+    // The clock says so after a restart too; a clock at 1970 says nothing.
+    let rig = rig.restarted().expect("up again");
+    assert_ne!(address, rig.address().to_string());
+    assert!(soon(|| rig.exchange.is_expired()));
+    let device = lintel::site::devices::KnownDevice { address: rig.address().to_string(), ..device };
+    workstation.push(&device, &bundle()).expect("pushed");
+    assert!(!rig.exchange.is_expired(), "at once");
+    rig.wall.store(100, Ordering::SeqCst);
+    thread::sleep(Duration::from_secs(1));
+    assert!(!rig.exchange.is_expired());
+    // The very same bundle is enough.
+    rig.wall.store(begin + 3 * TABLE_LASTS, Ordering::SeqCst);
+    assert!(soon(|| rig.exchange.is_expired()));
+    workstation.push(&device, &bundle()).expect("pushed");
+    assert!(!rig.exchange.is_expired());
+}
