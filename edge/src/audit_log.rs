@@ -1,8 +1,8 @@
 //! What happened → a store that keeps it: durable when it says so, chained, bounded.
 //!
-//! One redb file in the state folder. An entry is on the disk when [`AuditLog::append`] returns; what the pipeline tells
-//! goes through [`AuditLog::sink`], which waits for no disk. When there are more entries than the settings allow, the
-//! oldest go, and an anchor keeps the chain's hash at that point, so that what is left can still be checked.
+//! One redb file in the state folder. An entry is on the disk when [`AuditLog::append`] returns; the stream of events
+//! reaches it through [`AuditLog::subscriber`]. When there are more entries than the settings allow, the oldest go, and
+//! an anchor keeps the chain's hash at that point, so that what is left can still be checked.
 //!
 //! A disk that refuses (full, read-only, broken) loses nothing that fits into memory: what could not be written waits,
 //! and the file is opened anew until the disk takes it.
@@ -16,22 +16,19 @@ use std::time::Duration;
 
 use lintel_core::time::Uptime;
 use lintel_wire::audit::Entry;
-use lintel_wire::link::Hash;
 use redb::{Database, StorageBackend};
 
-use crate::io::clock::{Clock, WallClock};
+use crate::io::clock::Clocks;
 
-pub mod chronicle;
 mod read;
-mod sink;
 mod store;
+mod subscriber;
 
-use chronicle::{Chronicle, Deed, Page};
 pub use lintel_wire::audit::row::COLUMNS;
-pub use read::rows;
-pub use sink::AuditLogSink;
-pub use store::{ChainPoint, StoreError};
+pub use read::{RowsError, rows};
+pub use store::{ChainPoint, Page, StoreError};
 use store::{Store, store};
+pub use subscriber::AuditLogSubscriber;
 
 /// The file's name in the state folder.
 pub const FILE: &str = "journal.redb";
@@ -40,7 +37,7 @@ const MOST_DAMAGED: u32 = 3;
 /// Entries that wait for a disk that refuses; more are lost, counted, and the count is an entry itself.
 const MAX_WAITING: usize = 4096;
 
-/// The journal. Cheap to clone.
+/// The audit log. Cheap to clone.
 #[derive(Clone)]
 pub struct AuditLog(Arc<Inner>);
 
@@ -51,8 +48,7 @@ struct Inner {
     state: Mutex<State>,
     open: Opener,
     keep: u64,
-    clock: Clock,
-    wall: WallClock,
+    clocks: Clocks,
 }
 
 #[derive(Default)]
@@ -71,34 +67,34 @@ impl AuditLog {
     ///
     /// # Errors
     /// [`StoreError`]: the disk refuses, or another process has it open.
-    pub fn open(folder: &Path, keep: u64, clock: &Clock, wall: &WallClock) -> Result<Self, StoreError> {
-        let journal = Self::patient(folder, keep, clock, wall);
+    pub fn open(folder: &Path, keep: u64, clocks: &Clocks) -> Result<Self, StoreError> {
+        let journal = Self::patient(folder, keep, clocks);
         journal.on_store(|_| Ok(()))?;
         Ok(journal)
     }
 
     /// Likewise, once the disk allows it: until then everything waits.
     #[must_use]
-    pub fn patient(folder: &Path, keep: u64, clock: &Clock, wall: &WallClock) -> Self {
+    pub fn patient(folder: &Path, keep: u64, clocks: &Clocks) -> Self {
         let path = folder.join(FILE);
-        let (now, time) = (clock.clone(), wall.clone());
+        let at = clocks.clone();
         let open = move |counted| {
             // An empty file is one that lost everything; the store would take it for a new one.
             let empty = fs::metadata(&path).is_ok_and(|meta| meta.len() == 0);
             let create = || Store::open(|| Database::create(&path).map_err(store), counted);
-            let opened = if empty { Err(StoreError::Store("the file is empty".to_owned())) } else { create() };
+            let opened = if empty { Err(StoreError::damaged("the file is empty")) } else { create() };
             match opened {
-                Err(e) if !matches!(e, StoreError::InUse) && path.exists() && !e.is_refusal() => {
+                Err(e @ (StoreError::Damaged(_) | StoreError::Entry(_))) if path.exists() => {
                     tracing::error!("{e}; it is set aside, and a new one is begun");
-                    set_aside(&path).map_err(|e| StoreError::Store(e.to_string()))?;
+                    set_aside(&path).map_err(|e| StoreError::Refused(e.into()))?;
                     let mut store = create()?;
-                    store.append(&[(now.now(), Entry::BegunAnew)], time.now(), keep.max(1))?;
+                    store.append(&[(at.monotonic.now(), Entry::BegunAnew)], at.wall.now(), keep.max(1))?;
                     Ok(store)
                 }
                 opened => opened,
             }
         };
-        Self::with(Box::new(open), keep, clock, wall)
+        Self::with(Box::new(open), keep, clocks)
     }
 
     /// On a disk of the caller's; `backend` is called whenever it is opened.
@@ -108,19 +104,17 @@ impl AuditLog {
     pub fn on<B: StorageBackend>(
         backend: impl Fn() -> B + Send + Sync + 'static,
         keep: u64,
-        clock: &Clock,
-        wall: &WallClock,
+        clocks: &Clocks,
     ) -> Result<Self, StoreError> {
         let open =
             move |counted| Store::open(|| Database::builder().create_with_backend(backend()).map_err(store), counted);
-        let journal = Self::with(Box::new(open), keep, clock, wall);
+        let journal = Self::with(Box::new(open), keep, clocks);
         journal.on_store(|_| Ok(()))?;
         Ok(journal)
     }
 
-    fn with(open: Opener, keep: u64, clock: &Clock, wall: &WallClock) -> Self {
-        let (clock, wall) = (clock.clone(), wall.clone());
-        Self(Arc::new(Inner { state: Mutex::default(), open, keep: keep.max(1), clock, wall }))
+    fn with(open: Opener, keep: u64, clocks: &Clocks) -> Self {
+        Self(Arc::new(Inner { state: Mutex::default(), open, keep: keep.max(1), clocks: clocks.clone() }))
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -136,7 +130,7 @@ impl AuditLog {
     /// # Errors
     /// [`StoreError`]; the journal is then as it was.
     pub fn append(&self, entry: Entry) -> Result<ChainPoint, StoreError> {
-        self.append_all(&[(self.0.clock.now(), entry)])
+        self.append_all(&[(self.0.clocks.monotonic.now(), entry)])
     }
 
     /// Keeps several, all or none.
@@ -144,7 +138,7 @@ impl AuditLog {
     /// # Errors
     /// [`StoreError`]; the journal is then as it was.
     pub fn append_all(&self, entries: &[(Uptime, Entry)]) -> Result<ChainPoint, StoreError> {
-        self.on_store(|store| store.append(entries, self.0.wall.now(), self.0.keep))
+        self.on_store(|store| store.append(entries, self.0.clocks.wall.now(), self.0.keep))
     }
 
     /// Keeps entries, behind those that wait already: on the disk when this returns well, and waiting for it otherwise.
@@ -162,10 +156,10 @@ impl AuditLog {
         }
         let mut all: Vec<_> = state.waiting.iter().cloned().collect();
         if state.lost > 0 {
-            all.push((self.0.clock.now(), Entry::Lost { entries: state.lost }));
+            all.push((self.0.clocks.monotonic.now(), Entry::Lost { entries: state.lost }));
         }
         if !all.is_empty() {
-            self.0.on_store(&mut state, |store| store.append(&all, self.0.wall.now(), self.0.keep))?;
+            self.0.on_store(&mut state, |store| store.append(&all, self.0.clocks.wall.now(), self.0.keep))?;
         }
         state.waiting.clear();
         state.lost = 0;
@@ -212,7 +206,7 @@ impl AuditLog {
     /// # Errors
     /// [`StoreError`].
     pub fn refusals(&self, forget_after: Duration) -> Result<u32, StoreError> {
-        self.on_store(|store| store.refusals(forget_after, self.0.wall.now()))
+        self.on_store(|store| store.refusals(forget_after, self.0.clocks.wall.now()))
     }
 }
 
@@ -230,7 +224,7 @@ impl Inner {
         state.boot = Some(store.boot);
         let done = act(store);
         state.head = store.head;
-        if matches!(done, Err(StoreError::Store(_))) {
+        if matches!(done, Err(StoreError::Refused(_) | StoreError::Damaged(_))) {
             // After one failed write the store refuses all further ones, whatever the disk would say.
             state.store = None;
         }
@@ -243,41 +237,6 @@ fn set_aside(path: &Path) -> io::Result<()> {
     let numbered = |n: u32| -> PathBuf { path.with_extension(format!("damaged-{n}")) };
     let free = (1..=MOST_DAMAGED).find(|n| !numbered(*n).exists()).unwrap_or(MOST_DAMAGED);
     fs::rename(path, numbered(free))
-}
-
-impl Chronicle for AuditLog {
-    fn note(&self, deed: &Deed) {
-        if let Err(e) = self.keep([(self.0.clock.now(), deed.into())]) {
-            tracing::error!("{e}; the entry waits");
-        }
-    }
-
-    fn page(&self, after: u64, most: usize) -> Page {
-        self.entries(after, most).unwrap_or_else(|e| {
-            tracing::error!("{e}");
-            Page::default()
-        })
-    }
-
-    fn head(&self) -> (u64, Hash) {
-        let point = self.newest();
-        (point.sequence, point.hash)
-    }
-}
-
-impl From<&Deed> for Entry {
-    fn from(deed: &Deed) -> Self {
-        match deed {
-            Deed::Paired(who) => Self::Paired(who.0),
-            Deed::Forgotten(who) => Self::Forgotten(who.0),
-            Deed::Unpaired => Self::Unpaired,
-            Deed::Refused { caller, why } => Self::CallerRefused { caller: caller.map(|who| who.0), why: *why },
-            Deed::Installed { by, revision, table, removed } => {
-                Self::Installed { by: by.0, revision: *revision, table: *table, removed: *removed }
-            }
-            Deed::RolledBack { by, revision } => Self::RolledBack { by: by.0, revision: *revision },
-        }
-    }
 }
 
 #[cfg(test)]

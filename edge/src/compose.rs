@@ -1,18 +1,22 @@
 //! Options → a run of the daemon, put together as the program does it; each part beside the settings that choose it.
 
 use lintel_core::door::Fault;
+use lintel_core::lockout::Lockout;
 use lintel_core::screen::Screen;
 use lintel_core::time::Uptime;
 use lintel_wire::event::Started;
 
-use crate::events::faults::FaultBoard;
-use crate::events::{self, Sink, Tee, WireFile};
+use crate::events::fault_board::FaultBoard;
+use crate::events::stream::Stream;
+use crate::events::wire_file::WireFile;
+use crate::events::{Everyone, Subscriber};
 use crate::health::Watchdog;
 use crate::io::camera::CameraError;
-use crate::io::clock::{Clock, Stop, WallClock};
+use crate::io::clock::{Clocks, Stop};
 use crate::io::display::Detached;
+use crate::link::Running;
 use crate::pipeline::exchange::Exchange;
-use crate::pipeline::keeper::{Keeper, KeeperParts, Names};
+use crate::pipeline::keeper::{Keeper, KeeperError, KeeperParts, Names};
 use crate::pipeline::threads::{self, Patience, Surroundings};
 use crate::pipeline::{End, Outcome, StageError, Stages, lockstep};
 
@@ -48,11 +52,12 @@ pub fn exit_code(end: &End) -> u8 {
 /// When the run did not begin. One that began ends with an [`Outcome`], whatever became of it.
 pub fn run(
     options: &RunOptions,
-    extra: Option<Box<dyn Sink>>,
-    (clock, wall): (&Clock, &WallClock),
+    extra: Option<Box<dyn Subscriber>>,
+    clocks: &Clocks,
     stop: &Stop,
 ) -> Result<Outcome, RunError> {
     let config = &options.config;
+    let clock = &clocks.monotonic;
     let camera = camera::open(options, clock)?;
     let _lock = state::lock(&options.state)?;
     let mut display = display::open(options);
@@ -69,50 +74,53 @@ pub fn run(
     let names = Names::new(bundle.table.people().iter().map(|person| (person.id, person.name.as_str())));
     // A removal that a power cut interrupted is finished before anybody is looked at.
     bundle::finish_removals(&options.state, &bundle.table);
-    let running = (bundle.manifest.clone(), bundle.table.clone());
+    let (manifest, table) = (bundle.manifest.clone(), bundle.table.clone());
     let (analyzer, provider) = analyzer::open(options, bundle)?;
-    let started = Started { provider: provider.clone(), ..started };
-    let mut sinks: Vec<Box<dyn Sink>> = extra.into_iter().collect();
-    let journal = audit_log::open(options, clock, wall);
-    if let Some(journal) = &journal {
-        sinks.push(Box::new(journal.sink().map_err(RunError::Thread)?));
-    }
+    let running = Running { manifest, table, provider: provider.as_str().to_owned() };
+    let started = Started { provider, ..started };
     let faults = FaultBoard::default();
-    sinks.push(Box::new(faults.clone()));
+    let mut subscribers: Vec<Box<dyn Subscriber>> = extra.into_iter().collect();
+    subscribers.push(Box::new(faults.clone()));
     if let Some(path) = &options.events {
-        sinks.push(Box::new(WireFile::create(path)?));
+        subscribers.push(Box::new(WireFile::create(path)?));
     }
-    let mut events: Box<dyn Sink> = Box::new(Tee(sinks));
-    if !options.fast {
-        // In real time nothing slow may stand between a deadline and the strike.
-        events = Box::new(events::Detached::spawn(events).map_err(RunError::Thread)?);
-        display = Box::new(Detached::spawn(display).map_err(RunError::Thread)?);
-    }
-    let mut keeper = Keeper::new(KeeperParts {
-        vote: options.config.vote_settings(),
-        door: options.config.door_settings(),
+    let everyone = Box::new(Everyone(subscribers));
+    let parts = |display, events| KeeperParts {
+        vote: config.vote_settings(),
+        door: config.door_settings(),
         relay,
         display,
         events,
         names,
-    })?;
-    let now = if options.fast { Uptime::ZERO } else { clock.now() };
-    keeper.slow_down(audit_log::lockout(options, journal.as_ref(), now)?);
-    keeper.start(started, now);
-    keeper.ready(now);
-    let stages = Stages { camera, watch: options.config.camera_watch(), analyzer, keeper };
+    };
+    let begin = |parts: KeeperParts, lockout, now| {
+        let mut keeper = Keeper::new(parts)?;
+        keeper.slow_down(lockout);
+        keeper.start(started, now);
+        keeper.ready(now);
+        Ok::<_, RunError>(Stages { camera, watch: config.camera_watch(), analyzer, keeper })
+    };
     if options.fast {
-        return Ok(lockstep::run(stages, stop));
+        let lockout = Lockout::new(config.lockout_settings(), 0, Uptime::ZERO).map_err(KeeperError::Lockout)?;
+        return Ok(lockstep::run(begin(parts(display, everyone), lockout, Uptime::ZERO)?, stop));
     }
-    let pipeline = &options.config.pipeline;
+    // In real time nothing slow may stand between a deadline and the strike.
+    let audit_log = audit_log::open(options, clocks);
+    let stream = Stream::start(vec![("audit log", Box::new(audit_log.subscriber())), ("events", everyone)])
+        .map_err(RunError::Thread)?;
+    let display = Box::new(Detached::spawn(display).map_err(RunError::Thread)?);
+    let now = clock.now();
+    let lockout = audit_log::lockout(options, &audit_log, now)?;
+    let stages = begin(parts(display, Box::new(stream.publisher())), lockout, now)?;
     let patience = Patience {
-        stage: pipeline.stage_timeout_s.duration(),
-        max_frame_age: options.config.vote_settings().max_frame_age,
+        stage: config.pipeline.stage_timeout_s.duration(),
+        max_frame_age: config.vote_settings().max_frame_age,
     };
     let mut watchdog = Watchdog::from_environment();
     watchdog.ready();
     let exchange = Exchange::default();
-    let link = link::open(options, running, provider, (&exchange, faults), (journal, clock, wall), stop);
+    let log = link::Log { publisher: stream.publisher(), audit_log, faults };
+    let link = link::open(options, running, &exchange, log, clocks, stop);
     let surroundings = Surroundings { inputs, alive: Box::new(move |now| watchdog.alive(now)), exchange };
     let outcome = threads::run(stages, surroundings, clock, stop, patience).map_err(RunError::Thread);
     drop(link);

@@ -18,9 +18,11 @@ use lintel_inference::Options;
 use lintel_link::{Fingerprint, Identity, IdentityError};
 use lintel_wire::link::Refusal;
 
-use crate::audit_log::chronicle::{Chronicle, Deed};
-use crate::events::faults::FaultBoard;
-use crate::io::clock::{Clock, Stop, WallClock};
+use crate::audit_log::AuditLog;
+use crate::events::fault_board::FaultBoard;
+use crate::events::stream::Publisher;
+use crate::events::{LinkEvent, Occurrence};
+use crate::io::clock::{Clock, Clocks, Stop, WallClock};
 use crate::pipeline::exchange::Exchange;
 
 pub mod announce;
@@ -60,14 +62,14 @@ pub struct Parts {
     pub running: Running,
     /// Where other bundles are handed to the pipeline.
     pub exchange: Exchange,
-    /// The journal.
-    pub chronicle: Arc<dyn Chronicle>,
+    /// Where what happens on the network is published.
+    pub publisher: Publisher,
+    /// What workstations read.
+    pub audit_log: AuditLog,
     /// The faults of the moment.
     pub faults: FaultBoard,
-    /// Monotonic.
-    pub clock: Clock,
-    /// Wall clock.
-    pub wall: WallClock,
+    /// The machine's clocks.
+    pub clocks: Clocks,
     /// How long a table counts without a push; `None`: for ever.
     pub table_lasts: Option<Duration>,
 }
@@ -111,7 +113,8 @@ pub struct Device {
     pushing: Mutex<()>,
     allowance: Mutex<Allowance>,
     exchange: Exchange,
-    chronicle: Arc<dyn Chronicle>,
+    publisher: Publisher,
+    audit_log: AuditLog,
     faults: FaultBoard,
     clock: Clock,
     wall: WallClock,
@@ -125,7 +128,9 @@ impl Device {
     /// # Errors
     /// [`LinkError`].
     pub fn open(parts: Parts) -> Result<Self, LinkError> {
-        let Parts { state, name, inference, running, exchange, chronicle, faults, clock, wall, table_lasts } = parts;
+        let Parts { state, name, inference, running, exchange, publisher, audit_log, faults, clocks, table_lasts } =
+            parts;
+        let Clocks { monotonic: clock, wall } = clocks;
         let identity = control::identity(&state)?;
         let known = Known::load(&state, &crate::io::disk::RealDisk)?;
         let device = Self {
@@ -139,7 +144,8 @@ impl Device {
             pushing: Mutex::new(()),
             allowance: Mutex::default(),
             exchange,
-            chronicle,
+            publisher,
+            audit_log,
             faults,
             upkeep: Mutex::new(Upkeep::since(clock.now())),
             clock,
@@ -185,15 +191,19 @@ impl Device {
     /// bounded: without a limit they could push everything else out of it.
     fn note_stranger(&self, caller: Option<Fingerprint>, why: Refusal) {
         if lock(&self.allowance).take(self.clock.now()) {
-            self.note(Deed::Refused { caller, why });
+            self.note(LinkEvent::Refused { caller, why });
         } else {
             tracing::debug!("link: refused ({why}), and not noted: too many");
         }
     }
 
-    fn note(&self, deed: Deed) {
-        tracing::info!("link: {deed:?}");
-        self.chronicle.note(&deed);
+    /// Publishes what happened; the audit log has it when this returns, or its disk refuses and the door says so.
+    fn note(&self, event: LinkEvent) {
+        tracing::info!("link: {event:?}");
+        let occurrence = Occurrence::Link { at: self.clock.now(), event };
+        if let Err(e) = self.publisher.publish_durably(&occurrence) {
+            tracing::error!("link: {e}");
+        }
     }
 }
 

@@ -13,9 +13,10 @@ use lintel_edge::check::{Extra, check};
 use lintel_edge::compose::warmup::{WarmupError, warmup};
 use lintel_edge::compose::{self, RunOptions, run};
 use lintel_edge::config::{self, CameraKind, Config, DisplayKind, RelayKind, Size};
+use lintel_edge::events::Subscriber;
+use lintel_edge::events::json_lines::JsonLines;
 use lintel_edge::events::narrator::Narrator;
-use lintel_edge::events::{JsonLines, Sink};
-use lintel_edge::io::clock::{Clock, Stop, WallClock};
+use lintel_edge::io::clock::{Clock, Clocks, Stop, WallClock};
 use lintel_edge::link::control::{self, Order, Reply};
 use lintel_edge::pipeline::{End, Outcome};
 
@@ -211,14 +212,15 @@ fn run_verb(args: RunArgs) -> u8 {
             2,
         );
     }
+    let clocks = Clocks { monotonic: clock(), wall: wall() };
     let stop = Stop::new();
     let asked = stop.clone();
     if let Err(e) = ctrlc::set_handler(move || asked.ask()) {
         return complain(&format!("signals cannot be handled: {e}"), 1);
     }
-    let told: Box<dyn Sink> =
+    let told: Box<dyn Subscriber> =
         if json { Box::new(JsonLines::new(io::stdout())) } else { Box::new(Narrator::new(io::stdout())) };
-    let Outcome { end, report } = match run(&options, Some(told), (&clock(), &wall()), &stop) {
+    let Outcome { end, report } = match run(&options, Some(told), &clocks, &stop) {
         Ok(outcome) => outcome,
         Err(e) => return complain(&e.to_string(), e.exit_code()),
     };
@@ -264,7 +266,7 @@ fn control_verb(args: &ControlArgs, order: Order) -> u8 {
     let reply = match control::ask(&args.state, order) {
         Ok(Reply::Failed { why }) => return complain(&why, 1),
         Ok(reply) => reply,
-        Err(why) => return complain(&why, 2),
+        Err(e) => return complain(&e.to_string(), 2),
     };
     if args.json {
         return print(&format!("{}\n", serde_json::json!(reply)));
@@ -283,9 +285,9 @@ fn control_verb(args: &ControlArgs, order: Order) -> u8 {
 }
 
 fn log_verb(args: &LogArgs) -> u8 {
-    let rows = match audit_log::rows(&args.of.state) {
+    let rows = match control::audit_log(&args.of.state) {
         Ok(rows) => rows,
-        Err(why) => return complain(&why, 2),
+        Err(e) => return complain(&e.to_string(), 2),
     };
     let from = args.since.map_or(0, |hours| wall().now().saturating_sub(u64::from(hours) * 3600));
     let rows = rows.into_iter().filter(|row| row.clock >= from);

@@ -13,7 +13,7 @@ use lintel_core::quality::Quality;
 use lintel_core::table::Opinion;
 use lintel_core::table::Scores;
 use lintel_core::time::Uptime;
-use lintel_edge::events::WireFile;
+use lintel_edge::events::wire_file::WireFile;
 use lintel_edge::health::CameraWatchSettings;
 use lintel_edge::io::camera::{Camera, CameraError, Captured, Picture};
 use lintel_edge::io::clock::Stop;

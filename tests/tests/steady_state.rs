@@ -16,7 +16,7 @@ use lintel_core::decision::Sighting;
 use lintel_core::frame::Frame;
 use lintel_core::quality::QualityLimits;
 use lintel_edge::config::Config;
-use lintel_edge::events::WireFile;
+use lintel_edge::events::wire_file::WireFile;
 use lintel_edge::io::camera::replay::{Pace, Replay};
 use lintel_edge::io::clock::Stop;
 use lintel_edge::io::display::NoDisplay;

@@ -1,50 +1,65 @@
 //! An open redb file: its chain, its bounds, its pages.
 
+use std::io::{self, ErrorKind};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 use lintel_core::time::Uptime;
+use lintel_wire::audit::row::Row;
 use lintel_wire::audit::{Entry, JournalError, Record, chained};
 use lintel_wire::link::Hash;
 use redb::{Database, ReadableDatabase as _, ReadableTable as _, TableDefinition};
-
-use super::chronicle::Page;
+use rustix::io::Errno;
 
 /// Sequence number → the chain's hash there, and the bytes of the entry.
 pub(super) const ENTRIES: TableDefinition<u64, &[u8]> = TableDefinition::new("entries");
 /// `head` and `anchor`: sequence number (u64 LE) and hash; `boot`: how often the daemon has started (u32 LE).
 const POINTS: TableDefinition<&str, &[u8]> = TableDefinition::new("points");
 
-/// Why the journal can't be used.
+/// Why the audit log can't be used.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// The disk, or the store's own structure.
-    #[error("journal: {0}")]
-    Store(String),
-    /// Another process has it open.
-    #[error("journal: another process has it open")]
-    InUse,
-    /// An entry, or the chain.
+    /// The disk refuses for now, and the file may be as sound as it was: it is to be opened again later.
+    #[error("audit log: {0}")]
+    Refused(#[source] redb::Error),
+    /// The file is damaged: it is to be set aside.
+    #[error("audit log: {0}")]
+    Damaged(#[source] redb::Error),
+    /// An entry or the chain does not hold: the file is to be set aside.
     #[error(transparent)]
     Entry(#[from] JournalError),
+    /// Another process has it open, and can be asked.
+    #[error("audit log: another process has it open")]
+    InUse,
 }
 
 impl StoreError {
-    /// Whether the disk refuses, and the file may be as sound as it was.
-    pub(super) fn is_refusal(&self) -> bool {
-        let Self::Store(text) = self else { return false };
-        let text = text.to_lowercase();
-        ["no space", "read-only", "permission denied", "quota", "too many open files"]
-            .iter()
-            .any(|part| text.contains(part))
+    /// The file is damaged in a way that the store does not find by itself.
+    pub(super) fn damaged(how: &str) -> Self {
+        Self::Damaged(redb::Error::Corrupted(how.to_owned()))
     }
 }
 
 pub(super) fn store(error: impl Into<redb::Error>) -> StoreError {
     match error.into() {
         redb::Error::DatabaseAlreadyOpen => StoreError::InUse,
-        other => StoreError::Store(other.to_string()),
+        error @ redb::Error::PreviousIo => StoreError::Refused(error),
+        redb::Error::Io(error) if is_refusal(&error) => StoreError::Refused(error.into()),
+        error => StoreError::Damaged(error),
     }
+}
+
+/// Whether the disk says no to everything now, and nothing about the file.
+fn is_refusal(error: &io::Error) -> bool {
+    let full_table = || matches!(Errno::from_io_error(error), Some(Errno::MFILE | Errno::NFILE));
+    let kinds = [
+        ErrorKind::StorageFull,
+        ErrorKind::QuotaExceeded,
+        ErrorKind::ReadOnlyFilesystem,
+        ErrorKind::PermissionDenied,
+        ErrorKind::NotFound,
+    ];
+    kinds.contains(&error.kind()) || full_table()
 }
 
 /// Where the chain stands.
@@ -70,6 +85,28 @@ impl ChainPoint {
     }
 }
 
+/// Some entries of the log.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Page {
+    /// As the log holds them, oldest first.
+    pub entries: Vec<Vec<u8>>,
+    /// Sequence number of the first.
+    pub first: u64,
+    /// The chain's hash before it.
+    pub before: Hash,
+}
+
+impl Page {
+    /// The entries for a person.
+    ///
+    /// # Errors
+    /// The first entry that is none.
+    pub fn rows(&self) -> Result<Vec<Row>, JournalError> {
+        let rows = (self.first..).zip(&self.entries);
+        rows.map(|(sequence, bytes)| Record::from_bytes(bytes).map(|record| Row::of(sequence, &record))).collect()
+    }
+}
+
 /// The file, open and found sound.
 pub(super) struct Store {
     pub(super) database: Database,
@@ -87,7 +124,7 @@ impl Store {
         counted: Option<u32>,
     ) -> Result<Self, StoreError> {
         catch_unwind(AssertUnwindSafe(|| Self::begin(open()?, counted)))
-            .unwrap_or_else(|_| Err(StoreError::Store("the file is damaged".to_owned())))
+            .unwrap_or_else(|_| Err(StoreError::damaged("the store panics over the file")))
     }
 
     fn begin(database: Database, counted: Option<u32>) -> Result<Self, StoreError> {
@@ -99,7 +136,7 @@ impl Store {
             let read = |key: &str| -> Result<Option<Vec<u8>>, StoreError> {
                 Ok(points.get(key).map_err(store)?.map(|value| value.value().to_vec()))
             };
-            let damaged = || StoreError::Store("the file is damaged".to_owned());
+            let damaged = || StoreError::damaged("a point of the chain cannot be read");
             let head = match read("head")? {
                 Some(bytes) => ChainPoint::from_bytes(&bytes).ok_or_else(damaged)?,
                 None => ChainPoint::default(),

@@ -7,17 +7,19 @@ use lintel_wire::audit::{Record, chained};
 use lintel_wire::value::{Fault, PersonId, Similarity, Strike};
 
 use super::*;
+use crate::io::clock::{Clock, WallClock};
 
-fn clock() -> Clock {
-    Clock::new(|| Uptime::from_millis(5))
+/// Five milliseconds after the start, at so many seconds since 1970.
+fn clocks(seconds: u64) -> Clocks {
+    shown(move || seconds)
 }
 
-fn wall(seconds: u64) -> WallClock {
-    WallClock::new(move || seconds)
+fn shown(wall: impl Fn() -> u64 + Send + Sync + 'static) -> Clocks {
+    Clocks { monotonic: Clock::new(|| Uptime::from_millis(5)), wall: WallClock::new(wall) }
 }
 
 fn open(state: &Path, keep: u64) -> AuditLog {
-    AuditLog::open(state, keep, &clock(), &wall(1_000_000)).unwrap()
+    AuditLog::open(state, keep, &clocks(1_000_000)).unwrap()
 }
 
 fn all(journal: &AuditLog) -> Vec<Entry> {
@@ -148,7 +150,7 @@ fn damage_never_stops_the_door() {
 fn two_processes_cannot_have_it() {
     let folder = tempfile::tempdir().unwrap();
     let _first = open(folder.path(), 1000);
-    assert!(matches!(AuditLog::open(folder.path(), 1000, &clock(), &wall(0)), Err(StoreError::InUse)));
+    assert!(matches!(AuditLog::open(folder.path(), 1000, &clocks(0)), Err(StoreError::InUse)));
 }
 
 #[test]
@@ -156,8 +158,7 @@ fn refusals_count_until_somebody_is_recognised_or_long_ago() {
     let folder = tempfile::tempdir().unwrap();
     let time = Arc::new(AtomicU64::new(1000));
     let shown = Arc::clone(&time);
-    let journal =
-        AuditLog::open(folder.path(), 1000, &clock(), &WallClock::new(move || shown.load(Ordering::SeqCst))).unwrap();
+    let journal = AuditLog::open(folder.path(), 1000, &self::shown(move || shown.load(Ordering::SeqCst))).unwrap();
     let count = || journal.refusals(Duration::from_secs(100)).unwrap();
     let add = |entry: Entry| assert!(journal.append(entry).is_ok());
     assert_eq!(count(), 0);
@@ -250,9 +251,9 @@ impl State {
     }
 }
 
-fn on(disk: &Cut, keep: u64, clock: &Clock, wall: &WallClock) -> Result<AuditLog, StoreError> {
+fn on(disk: &Cut, keep: u64, clocks: &Clocks) -> Result<AuditLog, StoreError> {
     let disk = disk.clone();
-    AuditLog::on(move || disk.clone(), keep, clock, wall)
+    AuditLog::on(move || disk.clone(), keep, clocks)
 }
 
 impl StorageBackend for Cut {
@@ -293,7 +294,7 @@ fn power_cut_after_every_write() {
             let disk = Cut(Arc::default());
             let mut acknowledged = 0;
             {
-                let journal = on(&disk, 1000, &clock(), &wall(1)).unwrap();
+                let journal = on(&disk, 1000, &clocks(1)).unwrap();
                 for _ in 0..3 {
                     acknowledged = journal.append(refusal()).unwrap().sequence;
                 }
@@ -306,7 +307,7 @@ fn power_cut_after_every_write() {
             }
             let over = disk.state().left.is_some_and(|left| left > 0);
             disk.restart(chance + cut_after * 31);
-            let journal = on(&disk, 1000, &clock(), &wall(1)).expect("opens whatever the cut left");
+            let journal = on(&disk, 1000, &clocks(1)).expect("opens whatever the cut left");
             let found = journal.newest().sequence;
             assert!(
                 found >= acknowledged && found <= 6,
@@ -329,7 +330,7 @@ fn power_cut_after_every_write() {
 #[test]
 fn a_disk_that_refuses_loses_nothing() {
     let disk = Cut(Arc::default());
-    let journal = on(&disk, 100_000, &clock(), &wall(1)).unwrap();
+    let journal = on(&disk, 100_000, &clocks(1)).unwrap();
     journal.append(Entry::Lost { entries: 0 }).unwrap();
     let at = Uptime::from_millis(5);
     disk.state().left = Some(2);
@@ -357,7 +358,7 @@ fn a_disk_that_refuses_loses_nothing() {
 fn a_disk_that_refuses_at_the_start_is_waited_for() {
     let folder = tempfile::tempdir().unwrap();
     let state = folder.path().join("later");
-    let journal = AuditLog::patient(&state, 1000, &clock(), &wall(1));
+    let journal = AuditLog::patient(&state, 1000, &clocks(1));
     assert!(journal.keep([(Uptime::from_millis(1), Entry::Stopped)]).is_err());
     assert_eq!((journal.boot(), journal.waiting()), (0, 1));
     fs::create_dir(&state).unwrap();
@@ -368,14 +369,17 @@ fn a_disk_that_refuses_at_the_start_is_waited_for() {
 
 /// The pipeline hears of it with every event until the disk takes what waits, and then no longer.
 #[test]
-fn the_sink_tells_of_a_disk_that_refuses() {
+fn the_stream_tells_of_a_disk_that_refuses() {
     use lintel_wire::event::{Event, EventKind};
 
-    use crate::events::Sink as _;
+    use crate::events::Subscriber as _;
+    use crate::events::stream::Stream;
     let disk = Cut(Arc::default());
-    let journal = on(&disk, 1000, &clock(), &wall(1)).unwrap();
-    let mut sink = journal.sink().unwrap();
-    let mut told = |kind: EventKind| sink.emit(&Event { at: Uptime::from_millis(5).into(), kind }).is_err();
+    let journal = on(&disk, 1000, &clocks(1)).unwrap();
+    let stream = Stream::start(vec![("audit log", Box::new(journal.subscriber()))]).unwrap();
+    let mut publisher = stream.publisher();
+    let mut told =
+        |kind: EventKind| publisher.notify(&Event { at: Uptime::from_millis(5).into(), kind }.into()).is_err();
     let soon = |what: &mut dyn FnMut() -> bool| {
         (0..500).any(|_| {
             std::thread::sleep(Duration::from_millis(10));
@@ -390,6 +394,6 @@ fn the_sink_tells_of_a_disk_that_refuses() {
     assert!(soon(&mut || told(nothing_to_keep())), "told with an event that isn't kept");
     disk.state().left = None;
     assert!(soon(&mut || !told(nothing_to_keep())), "told that it is over");
-    drop(sink);
+    drop(stream);
     assert_eq!(all(&journal), [Entry::Relay(Strike::Released), Entry::Relay(Strike::Locked)]);
 }

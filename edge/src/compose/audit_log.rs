@@ -6,17 +6,17 @@ use lintel_core::time::Uptime;
 use super::error::RunError;
 use super::options::RunOptions;
 use crate::audit_log::AuditLog;
-use crate::io::clock::{Clock, WallClock};
+use crate::io::clock::Clocks;
 
-/// The audit log; a disk that refuses it now is said, and waited for. A run in virtual time is no history.
-pub(super) fn open(options: &RunOptions, clock: &Clock, wall: &WallClock) -> Option<AuditLog> {
-    (!options.fast).then(|| AuditLog::patient(&options.state, options.config.journal.keep, clock, wall))
+/// The audit log of a run in real time; where the disk refuses it now, entries wait.
+pub(super) fn open(options: &RunOptions, clocks: &Clocks) -> AuditLog {
+    AuditLog::patient(&options.state, options.config.journal.keep, clocks)
 }
 
 /// Refusals that were counted before the power went still count.
-pub(super) fn lockout(options: &RunOptions, journal: Option<&AuditLog>, now: Uptime) -> Result<Lockout, RunError> {
+pub(super) fn lockout(options: &RunOptions, audit_log: &AuditLog, now: Uptime) -> Result<Lockout, RunError> {
     let settings = options.config.lockout_settings();
-    let before = journal.map_or(Ok(0), |journal| journal.refusals(settings.forget_after)).unwrap_or_else(|e| {
+    let before = audit_log.refusals(settings.forget_after).unwrap_or_else(|e| {
         tracing::error!("{e}");
         0
     });

@@ -3,42 +3,46 @@
 use std::fs;
 use std::sync::Arc;
 
-use lintel_core::table::Table;
-use lintel_formats::bundle::Manifest;
-use lintel_wire::event::Text;
-
 use super::analyzer::inference;
 use super::options::RunOptions;
 use crate::audit_log::AuditLog;
-use crate::audit_log::chronicle::{Chronicle, Silent};
-use crate::events::faults::FaultBoard;
-use crate::io::clock::{Clock, Stop, WallClock};
+use crate::events::fault_board::FaultBoard;
+use crate::events::stream::Publisher;
+use crate::io::clock::{Clocks, Stop};
 use crate::link::{Device, Link, Parts, Running};
 use crate::pipeline::exchange::Exchange;
+
+/// What happened until now and happens from now on, as the link reads and writes it.
+pub(super) struct Log {
+    pub(super) publisher: Publisher,
+    pub(super) audit_log: AuditLog,
+    pub(super) faults: FaultBoard,
+}
 
 /// The network, if the settings want one. What is wrong with it is said, and the door goes on without.
 pub(super) fn open(
     options: &RunOptions,
-    (manifest, table): (Manifest, Table),
-    provider: Text,
-    (exchange, faults): (&Exchange, FaultBoard),
-    (journal, clock, wall): (Option<AuditLog>, &Clock, &WallClock),
+    running: Running,
+    exchange: &Exchange,
+    log: Log,
+    clocks: &Clocks,
     stop: &Stop,
 ) -> Option<Link> {
     let network = &options.config.network;
     if network.listen.is_empty() {
         return None;
     }
+    let Log { publisher, audit_log, faults } = log;
     let parts = Parts {
         state: options.state.clone(),
         name: if network.name.is_empty() { host_name() } else { network.name.clone() },
         inference: inference(options),
-        running: Running { manifest, table, provider: provider.as_str().to_owned() },
+        running,
         exchange: exchange.clone(),
-        chronicle: journal.map_or_else(|| Arc::new(Silent) as Arc<dyn Chronicle>, |journal| Arc::new(journal)),
+        publisher,
+        audit_log,
         faults,
-        clock: clock.clone(),
-        wall: wall.clone(),
+        clocks: clocks.clone(),
         table_lasts: options.config.table_lasts(),
     };
     let started =

@@ -1,12 +1,11 @@
-//! Events → lines that a person can follow at the terminal. People appear by number, never by name.
+//! Events of the door → lines that a person can follow at the terminal. People appear by number, never by name.
 
 use std::io::Write;
-use std::path::PathBuf;
 
 use lintel_wire::event::{Event, EventKind, Verdict};
 use lintel_wire::value::Strike;
 
-use super::{EventError, Sink};
+use super::{EventError, Occurrence, Subscriber};
 use crate::io::display::card;
 
 /// One line for each event that somebody at the door would notice.
@@ -22,12 +21,16 @@ impl<W: Write> Narrator<W> {
     }
 }
 
-impl<W: Write + Send> Sink for Narrator<W> {
-    fn emit(&mut self, event: &Event) -> Result<(), EventError> {
+impl<W: Write + Send> Subscriber for Narrator<W> {
+    fn notify(&mut self, occurrence: &Occurrence) -> Result<(), EventError> {
+        let event = match occurrence {
+            Occurrence::Door(event) => event,
+            // The log on stderr has these.
+            Occurrence::Link { .. } => return Ok(()),
+        };
         let Some(line) = line(event) else { return Ok(()) };
         let seconds = event.at.as_micros() as f64 / 1e6;
-        writeln!(self.out, "{seconds:9.3} s  {line}")
-            .map_err(|e| EventError { path: PathBuf::from("standard output"), why: e.to_string() })
+        writeln!(self.out, "{seconds:9.3} s  {line}").map_err(EventError::console)
     }
 }
 

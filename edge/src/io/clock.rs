@@ -59,6 +59,15 @@ impl WallClock {
     }
 }
 
+/// Both clocks of the machine, as `main` hands them in. Cheap to clone.
+#[derive(Clone)]
+pub struct Clocks {
+    /// For how long something lasts.
+    pub monotonic: Clock,
+    /// For which day it is.
+    pub wall: WallClock,
+}
+
 /// The wish to stop, from a signal to every stage. Cheap to clone; once asked it stays asked.
 #[derive(Clone, Debug, Default)]
 pub struct Stop(Arc<AtomicBool>);

@@ -1,7 +1,7 @@
 //! `lintel-edge pair` and its like ⇄ the running daemon, over a socket that only the daemon's user can open.
 
 use std::fs::{self, Permissions};
-use std::io::{BufRead as _, BufReader, ErrorKind, Read as _, Write as _};
+use std::io::{self, BufRead as _, BufReader, ErrorKind, Read as _, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
@@ -11,11 +11,13 @@ use std::time::Duration;
 
 use lintel_link::Identity;
 use lintel_link::identity::MAX_FILE_BYTES;
+use lintel_wire::audit::row::Row;
 use serde::{Deserialize, Serialize};
 
 use super::known::Known;
 use super::{Device, LinkError, lock, pairing};
-use crate::audit_log::chronicle::Deed;
+use crate::audit_log::{self, Page, RowsError, StoreError};
+use crate::events::LinkEvent;
 use crate::io::clock::Stop;
 use crate::io::disk::{Disk as _, RealDisk, replace};
 
@@ -103,28 +105,88 @@ pub(super) fn identity(state: &Path) -> Result<Identity, LinkError> {
     }
 }
 
+/// Why there is no reply.
+#[derive(Debug, thiserror::Error)]
+pub enum AskError {
+    /// Nobody is there to be asked.
+    #[error("no daemon with a network runs on {}: start `lintel-edge run`, with network.listen set", .0.display())]
+    NoDaemon(PathBuf),
+    /// The socket cannot be opened, e.g. by this user.
+    #[error("{}: {source}", path.display())]
+    Socket {
+        /// The socket.
+        path: PathBuf,
+        /// What the operating system said.
+        source: io::Error,
+    },
+    /// The daemon does not answer.
+    #[error("the daemon does not answer: {0}")]
+    Silent(#[source] io::Error),
+    /// The daemon answers what this program does not understand.
+    #[error("the daemon's answer cannot be read: {0}")]
+    Unreadable(Box<dyn std::error::Error + Send + Sync>),
+    /// The daemon answers what was not asked.
+    #[error("the daemon answered something else")]
+    Other,
+}
+
+/// Why the audit log cannot be shown.
+#[derive(Debug, thiserror::Error)]
+pub enum LogError {
+    /// There is none, or it cannot be read.
+    #[error(transparent)]
+    File(#[from] RowsError),
+    /// The daemon that has it open does not give it.
+    #[error(transparent)]
+    Daemon(#[from] AskError),
+}
+
+/// The whole audit log of a state folder, oldest first: from its file, or from the daemon that has it open.
+///
+/// # Errors
+/// [`LogError`].
+pub fn audit_log(state: &Path) -> Result<Vec<Row>, LogError> {
+    match audit_log::rows(state) {
+        Err(RowsError::Store(StoreError::InUse)) => Ok(rows_of_daemon(state)?),
+        read => Ok(read?),
+    }
+}
+
+fn rows_of_daemon(state: &Path) -> Result<Vec<Row>, AskError> {
+    let mut rows = Vec::new();
+    let mut after = 0;
+    loop {
+        let Reply::Log { entries, first } = ask(state, Order::Log { after })? else { return Err(AskError::Other) };
+        if entries.is_empty() {
+            return Ok(rows);
+        }
+        let entries = entries.iter().map(hex::decode).collect::<Result<Vec<_>, _>>();
+        let entries = entries.map_err(|e| AskError::Unreadable(e.into()))?;
+        after = first + entries.len() as u64 - 1;
+        let page = Page { entries, first, ..Page::default() };
+        rows.extend(page.rows().map_err(|e| AskError::Unreadable(e.into()))?);
+    }
+}
+
 /// Asks the daemon that runs on this state folder.
 ///
 /// # Errors
-/// One line that says what is wrong.
-pub fn ask(state: &Path, order: Order) -> Result<Reply, String> {
+/// [`AskError`].
+pub fn ask(state: &Path, order: Order) -> Result<Reply, AskError> {
     let path = socket(state);
     let mut stream = UnixStream::connect(&path).map_err(|e| match e.kind() {
-        ErrorKind::NotFound | ErrorKind::ConnectionRefused => format!(
-            "no daemon with a network runs on {}: start `lintel-edge run`, with network.listen set",
-            state.display()
-        ),
-        _ => format!("{}: {e}", path.display()),
+        ErrorKind::NotFound | ErrorKind::ConnectionRefused => AskError::NoDaemon(state.to_owned()),
+        _ => AskError::Socket { path: path.clone(), source: e },
     })?;
-    let talk = |stream: &mut UnixStream| -> std::io::Result<String> {
+    let talk = |stream: &mut UnixStream| -> io::Result<String> {
         stream.set_read_timeout(Some(PATIENCE))?;
         writeln!(stream, "{}", serde_json::to_string(&order)?)?;
         let mut line = String::new();
         BufReader::new(stream.take(MAX_ANSWER)).read_line(&mut line)?;
         Ok(line)
     };
-    let line = talk(&mut stream).map_err(|e| format!("the daemon does not answer: {e}"))?;
-    serde_json::from_str(&line).map_err(|e| format!("the daemon's answer cannot be read: {e}"))
+    let line = talk(&mut stream).map_err(AskError::Silent)?;
+    serde_json::from_str(&line).map_err(|e| AskError::Unreadable(e.into()))
 }
 
 /// Serves orders until the stop is asked for.
@@ -168,6 +230,14 @@ fn answer(mut stream: UnixStream, device: &Device) -> std::io::Result<()> {
 }
 
 impl Device {
+    /// Up to `most` entries of the audit log after a sequence number; none where its disk refuses.
+    pub(super) fn log_page(&self, after: u64, most: usize) -> Page {
+        self.audit_log.entries(after, most).unwrap_or_else(|e| {
+            tracing::error!("{e}");
+            Page::default()
+        })
+    }
+
     /// Does what somebody who stands at the device asks for.
     #[must_use]
     pub fn obey(&self, order: Order) -> Reply {
@@ -184,7 +254,7 @@ impl Device {
                 Err(e) => Reply::Failed { why: e.to_string() },
             },
             Order::Log { after } => {
-                let page = self.chronicle.page(after, LOG_PAGE);
+                let page = self.log_page(after, LOG_PAGE);
                 Reply::Log { entries: page.entries.iter().map(hex::encode).collect(), first: page.first }
             }
             Order::Unpair => {
@@ -197,7 +267,7 @@ impl Device {
                 drop(known);
                 lock(&self.pairing).end();
                 self.exchange.show_code(None);
-                self.note(Deed::Unpaired);
+                self.note(LinkEvent::Unpaired);
                 Reply::Unpaired { workstations }
             }
         }

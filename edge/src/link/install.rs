@@ -19,7 +19,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::trust::{Offer, Refused, SignedFile};
 use super::{Device, Running, lock};
-use crate::audit_log::chronicle::Deed;
+use crate::events::LinkEvent;
 use crate::events::text;
 use crate::io::disk::RealDisk;
 use crate::pipeline::exchange::Replacement;
@@ -159,7 +159,7 @@ impl Device {
         let table = manifest.file(bundle::TABLE).map_or([0; 32], |file| file.sha256);
         // It runs, whatever became of the older one.
         let count = removed.as_ref().map_or(0, |removed| u32::try_from(removed.len()).unwrap_or(u32::MAX));
-        self.note(Deed::Installed { by, revision: manifest.revision, table, removed: count });
+        self.note(LinkEvent::Installed { by, revision: manifest.revision, table, removed: count });
         Ok(self.receipt(removed?))
     }
 
@@ -191,7 +191,7 @@ impl Device {
         }
         let removed = self.forget_the_removed(&before);
         let revision = lock(&self.running).manifest.revision;
-        self.note(Deed::RolledBack { by, revision });
+        self.note(LinkEvent::RolledBack { by, revision });
         Ok(self.receipt(removed?))
     }
 
@@ -302,15 +302,15 @@ impl Device {
 
     fn receipt(&self, removed: Vec<PersonId>) -> Receipt {
         let running = lock(&self.running);
-        let (journal, journal_head) = self.chronicle.head();
+        let head = self.audit_log.newest();
         let statement = Statement {
             device: self.fingerprint().0,
             revision: running.manifest.revision,
             table: running.manifest.file(bundle::TABLE).map_or([0; 32], |file| file.sha256),
             encoder: running.manifest.encoder.into(),
             removed: removed.into_iter().map(Into::into).collect(),
-            journal,
-            journal_head,
+            journal: head.sequence,
+            journal_head: head.hash,
             at: self.wall.now(),
         };
         receipt::sign(&self.identity, &statement)

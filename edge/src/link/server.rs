@@ -17,7 +17,7 @@ use lintel_wire::link::Refusal;
 use rustls::ServerConfig;
 
 use super::{Device, LinkError, lock, session};
-use crate::audit_log::chronicle::Deed;
+use crate::events::LinkEvent;
 use crate::io::clock::Stop;
 
 /// Callers whose handshake is not finished.
@@ -129,7 +129,7 @@ impl Places {
         if places.fetch_add(1, Ordering::SeqCst) < most {
             session::serve(channel, device, stop);
         } else if known {
-            device.note(Deed::Refused { caller: Some(channel.peer()), why: Refusal::Busy });
+            device.note(LinkEvent::Refused { caller: Some(channel.peer()), why: Refusal::Busy });
         } else {
             device.note_stranger(Some(channel.peer()), Refusal::Busy);
         }

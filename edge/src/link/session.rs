@@ -15,7 +15,8 @@ use lintel_wire::link::{
 use super::known::Standing;
 use super::trust::{MAX_ROOTS, Offer, Refused, Trust};
 use super::{Device, lock};
-use crate::audit_log::chronicle::{Deed, Page};
+use crate::audit_log::Page;
+use crate::events::LinkEvent;
 use crate::io::clock::Stop;
 use crate::io::disk::RealDisk;
 use crate::slots::Slots;
@@ -97,7 +98,7 @@ struct Session<'a> {
 impl Session<'_> {
     fn note(&self, why: Refusal) {
         if self.device.knows(self.caller) {
-            self.device.note(Deed::Refused { caller: Some(self.caller), why });
+            self.device.note(LinkEvent::Refused { caller: Some(self.caller), why });
         } else {
             self.device.note_stranger(Some(self.caller), why);
         }
@@ -137,10 +138,9 @@ impl Session<'_> {
             }
             Request::People { from } => Ok(self.people(from)),
             Request::Log { after, most } => {
-                let chronicle = &self.device.chronicle;
-                let (head, head_hash) = chronicle.head();
-                let Page { entries, first, before } = chronicle.page(after, most.into());
-                Ok(Answer::Log { entries, first, before, head, head_hash })
+                let head = self.device.audit_log.newest();
+                let Page { entries, first, before } = self.device.log_page(after, most.into());
+                Ok(Answer::Log { entries, first, before, head: head.sequence, head_hash: head.hash })
             }
             Request::Workstations => Ok(Answer::Workstations(lock(&self.device.known).workstations.clone())),
             Request::Forget { workstation } => self.forget(Fingerprint(workstation)),
@@ -204,7 +204,7 @@ impl Session<'_> {
         lock(&self.device.pairing).end();
         self.device.exchange.show_code(None);
         self.device.vouched();
-        self.device.note(Deed::Paired(self.caller));
+        self.device.note(LinkEvent::Paired(self.caller));
         Ok(Answer::Paired)
     }
 
@@ -228,7 +228,7 @@ impl Session<'_> {
         next.save(&self.device.state, &RealDisk).map_err(|e| Refused::new(Refusal::Storage, e.to_string()))?;
         *known = next;
         drop(known);
-        self.device.note(Deed::Forgotten(workstation));
+        self.device.note(LinkEvent::Forgotten(workstation));
         Ok(Answer::Done)
     }
 
@@ -236,7 +236,7 @@ impl Session<'_> {
         let device = self.device;
         let running = lock(&device.running).clone();
         let slots = Slots::new(&device.state, RealDisk);
-        let (journal, journal_head) = device.chronicle.head();
+        let head = device.audit_log.newest();
         let known = lock(&device.known);
         Status {
             name: shortened(&device.name),
@@ -250,8 +250,8 @@ impl Session<'_> {
             root: known.trust.as_ref().map_or(0, Trust::root_version),
             versions: known.trust.as_ref().map_or([0; 3], Trust::versions),
             uptime: device.clock.now().as_micros() / 1_000_000,
-            journal,
-            journal_head,
+            journal: head.sequence,
+            journal_head: head.hash,
             faults: device.words(),
         }
     }

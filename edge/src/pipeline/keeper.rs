@@ -13,7 +13,7 @@ use lintel_core::table::PersonId;
 use lintel_core::time::Uptime;
 use lintel_wire::event::{Event, EventKind, Look, Started};
 
-use crate::events::{Sink, text};
+use crate::events::{Subscriber, text};
 use crate::health::{Ages, Report};
 use crate::io::camera::Visit;
 use crate::io::display::Display;
@@ -59,7 +59,7 @@ pub struct KeeperParts {
     /// What shows screens.
     pub display: Box<dyn Display>,
     /// What takes the events.
-    pub events: Box<dyn Sink>,
+    pub events: Box<dyn Subscriber>,
     /// Names for the display.
     pub names: Names,
 }
@@ -84,7 +84,7 @@ pub struct Keeper {
     door: Door,
     relay: RelayWatch,
     display: Box<dyn Display>,
-    events: Box<dyn Sink>,
+    events: Box<dyn Subscriber>,
     names: Names,
     service: Service,
     known: Option<ShownName>,
@@ -475,7 +475,7 @@ impl Keeper {
     }
 
     fn emit(&mut self, kind: EventKind) {
-        let done = self.events.emit(&Event { at: self.now.into(), kind });
+        let done = self.events.notify(&Event { at: self.now.into(), kind }.into());
         let faulty = self.door.faults().contains(Fault::Storage);
         match (done, faulty) {
             (Ok(()), false) | (Err(_), true) => {}
@@ -492,7 +492,9 @@ impl Keeper {
                 self.carry_out(command);
                 // Whoever can still take it hears of it; whether that worked changes nothing, or a sink that takes every
                 // other event would keep this busy without end.
-                let _ = self.events.emit(&Event { at: self.now.into(), kind: EventKind::Fault(Fault::Storage.into()) });
+                let _ = self
+                    .events
+                    .notify(&Event { at: self.now.into(), kind: EventKind::Fault(Fault::Storage.into()) }.into());
             }
         }
     }

@@ -4,13 +4,13 @@ use std::io::Write as _;
 use std::path::PathBuf;
 
 use lintel_edge::audit_log::AuditLog;
-use lintel_edge::io::clock::WallClock;
+use lintel_edge::io::clock::{Clocks, WallClock};
 use lintel_tests::rigs::link::clock;
 use lintel_wire::audit::Entry;
 
 fn main() -> anyhow::Result<()> {
     let state = PathBuf::from(std::env::args().nth(1).unwrap_or_default());
-    let journal = AuditLog::open(&state, 100_000, &clock(), &WallClock::new(|| 1))?;
+    let journal = AuditLog::open(&state, 100_000, &Clocks { monotonic: clock(), wall: WallClock::new(|| 1) })?;
     loop {
         let point = journal.append(Entry::Stopped)?;
         println!("{}", point.sequence);

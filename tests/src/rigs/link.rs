@@ -17,8 +17,9 @@ use lintel::site::devices::KnownDevice;
 use lintel_core::time::Uptime;
 use lintel_edge::audit_log::AuditLog;
 use lintel_edge::compose::bundle::install;
-use lintel_edge::events::faults::FaultBoard;
-use lintel_edge::io::clock::{Clock, Stop, WallClock};
+use lintel_edge::events::fault_board::FaultBoard;
+use lintel_edge::events::stream::Stream;
+use lintel_edge::io::clock::{Clock, Clocks, Stop, WallClock};
 use lintel_edge::link::control::{Order, Reply};
 use lintel_edge::link::{Device, Link, Parts, Running};
 use lintel_edge::pipeline::exchange::Exchange;
@@ -48,6 +49,8 @@ pub struct TestDevice {
     /// Where it hands bundles over.
     pub exchange: Exchange,
     link: Link,
+    /// What happens, on its way to the journal.
+    stream: Stream,
     /// Its journal.
     pub journal: AuditLog,
     /// Its wall clock, in seconds since 1970.
@@ -96,8 +99,8 @@ impl TestDevice {
 
     /// Stops, and lets go of its files; gives where they are.
     pub fn stopped(self) -> (PathBuf, Option<TempDir>) {
-        let Self { state, folder, device, link, journal, stop, .. } = self;
-        drop((stop, link, journal));
+        let Self { state, folder, device, link, stream, journal, stop, .. } = self;
+        drop((stop, link, stream, journal));
         // The journal's file is another process's until every thread has let go of it.
         let mut device = Some(device);
         for _ in 0..200 {
@@ -111,11 +114,12 @@ impl TestDevice {
     }
 
     fn start(state: PathBuf, folder: Option<TempDir>, time: u64) -> Result<Self> {
-        let (clock, stop) = (clock(), Stop::new());
+        let stop = Stop::new();
         let wall = Arc::new(AtomicU64::new(time));
         let shown = Arc::clone(&wall);
-        let reads = WallClock::new(move || shown.load(Ordering::SeqCst));
-        let journal = AuditLog::open(&state, 10_000, &clock, &reads)?;
+        let clocks = Clocks { monotonic: clock(), wall: WallClock::new(move || shown.load(Ordering::SeqCst)) };
+        let journal = AuditLog::open(&state, 10_000, &clocks)?;
+        let stream = Stream::start(vec![("audit log", Box::new(journal.subscriber()))])?;
         let exchange = Exchange::default();
         let loaded = current(&state)?;
         let parts = Parts {
@@ -124,10 +128,10 @@ impl TestDevice {
             inference: Options::default(),
             running: Running { manifest: loaded.manifest, table: loaded.table, provider: "cpu".to_owned() },
             exchange: exchange.clone(),
-            chronicle: Arc::new(journal.clone()),
+            publisher: stream.publisher(),
+            audit_log: journal.clone(),
             faults: FaultBoard::default(),
-            clock,
-            wall: reads,
+            clocks,
             table_lasts: Some(Duration::from_secs(TABLE_LASTS)),
         };
         let device = Arc::new(Device::open(parts)?);
@@ -139,7 +143,7 @@ impl TestDevice {
                 thread::sleep(Duration::from_millis(5));
             }
         });
-        Ok(Self { state, folder, device, exchange, link, journal, wall, stop: StopWhenDropped(stop) })
+        Ok(Self { state, folder, device, exchange, link, stream, journal, wall, stop: StopWhenDropped(stop) })
     }
 
     /// Where it listens.

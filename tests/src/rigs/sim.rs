@@ -1,5 +1,6 @@
 //! A story → what the daemon's own stages do with it, in this process and in virtual time.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -12,7 +13,8 @@ use lintel_core::table::PersonId;
 use lintel_core::time::Uptime;
 use lintel_edge::compose::bundle::install;
 use lintel_edge::config::{Config, Size};
-use lintel_edge::events::{EventError, Memory, Sink, Tee, text};
+use lintel_edge::events::memory::Memory;
+use lintel_edge::events::{EventError, Everyone, Occurrence, Subscriber, text};
 use lintel_edge::io::camera::replay::{Pace, Replay};
 use lintel_edge::io::camera::{Camera, CameraError, Captured, Picture, Trouble};
 use lintel_edge::io::clock::Stop;
@@ -108,9 +110,9 @@ fn power_on(story: &Story, world: &World, state: &Path, from: usize) -> Result<R
     };
     let relay = SimRelay::new(SimSettings { welds_after: story.relay.welds_after, ..SimSettings::default() });
     let memory = Memory::default();
-    let mut sinks: Vec<Box<dyn Sink>> = vec![Box::new(memory.clone())];
+    let mut subscribers: Vec<Box<dyn Subscriber>> = vec![Box::new(memory.clone())];
     if story.disk.full {
-        sinks.push(Box::new(FullDisk));
+        subscribers.push(Box::new(FullDisk));
     }
     let config = Config::default();
     let mut keeper = Keeper::new(KeeperParts {
@@ -118,7 +120,7 @@ fn power_on(story: &Story, world: &World, state: &Path, from: usize) -> Result<R
         door: config.door_settings(),
         relay: Box::new(relay),
         display,
-        events: Box::new(Tee(sinks)),
+        events: Box::new(Everyone(subscribers)),
         names: Names::new(vision.table().people().iter().map(|person| (person.id, person.name.as_str()))),
     })?;
     keeper.slow_down(Lockout::new(config.lockout_settings(), 0, Uptime::ZERO)?);
@@ -138,9 +140,9 @@ fn power_on(story: &Story, world: &World, state: &Path, from: usize) -> Result<R
 /// A disk on which nothing finds room any more.
 struct FullDisk;
 
-impl Sink for FullDisk {
-    fn emit(&mut self, _: &Event) -> Result<(), EventError> {
-        Err(EventError { path: PathBuf::from("events"), why: "no space left on device".to_owned() })
+impl Subscriber for FullDisk {
+    fn notify(&mut self, _: &Occurrence) -> Result<(), EventError> {
+        Err(EventError::Write { path: PathBuf::from("events"), source: ErrorKind::StorageFull.into() })
     }
 }
 

@@ -18,7 +18,7 @@ use lintel_core::table::{PersonId, Scores};
 use lintel_core::time::Uptime;
 use lintel_wire::event::{Event, EventKind, Started};
 
-use crate::events::Memory;
+use crate::events::memory::Memory;
 use crate::io::camera::{Captured, Picture, Trouble};
 use crate::io::clock::{Clock, Stop};
 use crate::io::display::{Display, DisplayError, NoDisplay};

@@ -19,9 +19,8 @@ use lintel::device::{Client, pair};
 use lintel::site::Site;
 use lintel_edge::compose::{RunOptions, run};
 use lintel_edge::config::{CameraKind, Config, DisplayKind};
-use lintel_edge::events::Memory;
-use lintel_edge::io::clock::Stop;
-use lintel_edge::io::clock::WallClock;
+use lintel_edge::events::memory::Memory;
+use lintel_edge::io::clock::{Clocks, Stop, WallClock};
 use lintel_edge::link::control::{self, Order, Reply};
 use lintel_inference::Options;
 use lintel_tests::recordings::recording;
@@ -98,7 +97,8 @@ fn round(world: &World, visits: &[PathBuf], besieged: bool) -> Result<(Vec<u128>
         fetch: true,
         recorded: None,
     };
-    let (memory, clock, stop) = (Memory::default(), clock(), Stop::new());
+    let (memory, stop) = (Memory::default(), Stop::new());
+    let clocks = Clocks { monotonic: clock(), wall: WallClock::new(lintel::site::now) };
     let over = Arc::new(AtomicBool::new(false));
     let (made, pushed) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
     let siege = besieged.then(|| {
@@ -106,7 +106,7 @@ fn round(world: &World, visits: &[PathBuf], besieged: bool) -> Result<(Vec<u128>
         let (bundle, state) = (world.bundle(), options.state.clone());
         thread::spawn(move || besiege(address, &bundle, &state, &over, (&made, &pushed)))
     });
-    let outcome = run(&options, Some(Box::new(memory.clone())), (&clock, &WallClock::new(lintel::site::now)), &stop)?;
+    let outcome = run(&options, Some(Box::new(memory.clone())), &clocks, &stop)?;
     over.store(true, Ordering::SeqCst);
     if let Some(siege) = siege {
         siege.join().map_err(|_| anyhow!("the siege died"))??;

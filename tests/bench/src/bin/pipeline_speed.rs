@@ -19,7 +19,8 @@ use lintel_core::frame::Frame;
 use lintel_core::quality::QualityLimits;
 use lintel_core::time::Uptime;
 use lintel_edge::config::Config;
-use lintel_edge::events::{Memory, NoSink, Sink};
+use lintel_edge::events::memory::Memory;
+use lintel_edge::events::{Nobody, Subscriber};
 use lintel_edge::io::camera::replay::{Pace, Replay};
 use lintel_edge::io::camera::{Camera, CameraError, Captured, Picture};
 use lintel_edge::io::clock::{Clock, Stop};
@@ -136,7 +137,7 @@ fn resident() -> u64 {
     line.and_then(|line| line.split_whitespace().next()?.parse().ok()).unwrap_or_default()
 }
 
-fn keeper(vision: &FaceAnalyzer, config: &Config, events: Box<dyn Sink>) -> Result<Keeper> {
+fn keeper(vision: &FaceAnalyzer, config: &Config, events: Box<dyn Subscriber>) -> Result<Keeper> {
     let names = vision.table().people().iter().map(|person| (person.id, person.name.as_str()));
     Ok(Keeper::new(KeeperParts {
         vote: config.vote_settings(),
@@ -188,7 +189,7 @@ fn replayed(frames: usize, world: &World, options: &Options, played: &[PathBuf])
     let repeats: Vec<PathBuf> = played.iter().cycle().take(frames.div_ceil(each).max(2)).cloned().collect();
     let vision = FaceAnalyzer::open(&world.bundle(), options, QualityLimits::default())?;
     let config = Config::default();
-    let keeper = keeper(&vision, &config, Box::new(NoSink))?;
+    let keeper = keeper(&vision, &config, Box::new(Nobody))?;
     let timings = Arc::new(Mutex::new(vision.timings()));
     let every = (repeats.len() * each / 10).max(1);
     let looks = Arc::new(Mutex::new(Looks { every, marks: Vec::with_capacity(16), ..Looks::default() }));
@@ -309,7 +310,7 @@ fn flat_out(frames: usize, world: &World, options: &Options, played: &[PathBuf])
     let vision = FaceAnalyzer::open(&world.bundle(), options, QualityLimits::default())?;
     let config = Config::default();
     let clock = clock();
-    let mut keeper = keeper(&vision, &config, Box::new(NoSink))?;
+    let mut keeper = keeper(&vision, &config, Box::new(Nobody))?;
     keeper.ready(clock.now());
     let (looking, marks) = (Arc::new(Gate::default()), Arc::new(Mutex::new(None)));
     looking.open();

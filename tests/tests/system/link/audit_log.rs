@@ -6,7 +6,7 @@ use std::thread;
 use std::time::Duration;
 
 use lintel_edge::audit_log::AuditLog;
-use lintel_edge::io::clock::WallClock;
+use lintel_edge::io::clock::{Clocks, WallClock};
 use lintel_tests::rigs::link::clock;
 
 #[test]
@@ -29,7 +29,9 @@ fn kill_9_loses_nothing_that_was_acknowledged() {
         child.wait().expect("gone");
         let acknowledged = reader.join().expect("no panic").expect("something was acknowledged");
         assert!(acknowledged > least, "{acknowledged}");
-        let journal = AuditLog::open(folder.path(), 100_000, &clock(), &WallClock::new(|| 1)).expect("opens");
+        let journal =
+            AuditLog::open(folder.path(), 100_000, &Clocks { monotonic: clock(), wall: WallClock::new(|| 1) })
+                .expect("opens");
         let found = journal.newest().sequence;
         assert!(found >= acknowledged, "{found} of {acknowledged}");
         journal.verify().expect("the chain holds");
