@@ -1,5 +1,5 @@
-//! What tests of several crates are fed with: weights by formula, archives, faces near the camera; and models run as plain
-//! numbers.
+//! Input for tests of several crates: weights by formula, archives, faces near the camera; and models run as
+//! plain numbers.
 
 pub mod clip_shapes;
 pub mod formula;

@@ -11,17 +11,17 @@ use sha2::{Digest as _, Sha256};
 use crate::story::{Visit, Who};
 use crate::world;
 
-/// Frames a second.
+/// Frames per second.
 const FPS: f32 = 10.0;
 /// Width and height in pixels.
 const SIZE: [u32; 2] = [640, 480];
-/// As a network camera sends them.
+/// The JPEG quality of a network camera.
 const QUALITY: u8 = 85;
 
-/// The recording of a visit under the folder `kept`, rendered if it is not there.
+/// The path of the visit's recording in the folder `kept`. It is rendered if it is not there.
 ///
 /// # Errors
-/// When it cannot be written.
+/// If it cannot be written.
 pub fn recording(visit: &Visit, kept: &Path) -> Result<PathBuf> {
     let visit = &visit.pictures();
     let told = toml::to_string(visit)?;
@@ -29,13 +29,13 @@ pub fn recording(visit: &Visit, kept: &Path) -> Result<PathBuf> {
     let name: String = hash.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
     let path = kept.join(format!("{name}.mjpeg"));
     fs::create_dir_all(kept).with_context(|| kept.display().to_string())?;
-    // One renders, others who want the same wait for it.
+    // One process renders it; others wait.
     let lock = File::create(kept.join(format!("{name}.lock")))?;
     lock.lock()?;
     if path.is_file() {
         return Ok(path);
     }
-    // Under another name first: an interrupted rendering is not taken for a recording.
+    // Under another name first, so that an interrupted rendering is not taken for a recording.
     let partial = kept.join(format!("{name}-partial.mjpeg"));
     write(visit, &partial)?;
     fs::rename(partial.with_extension("toml"), path.with_extension("toml"))?;
@@ -94,7 +94,7 @@ fn write(visit: &Visit, path: &Path) -> Result<()> {
     Ok(())
 }
 
-/// The lamp is off: a fiftieth of the light, and the sensor's noise.
+/// A fiftieth of the light.
 fn darken(picture: &mut Picture) {
     for value in &mut picture.rgb {
         *value /= 50;

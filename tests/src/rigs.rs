@@ -1,4 +1,4 @@
-//! A story → what was observed. One module for each kind of door.
+//! A story → what was observed. Each module is one kind of rig.
 
 use std::fs;
 use std::path::Path;
@@ -15,10 +15,10 @@ pub mod programs;
 pub mod sim;
 pub mod vm;
 
-/// The bundle that a story's door gets, in a new folder: the world's, without those whose photos were removed.
+/// Writes the bundle for a story's door to the new folder `to`: the world's bundle without the people who were removed.
 ///
 /// # Errors
-/// When it cannot be written, or nobody of that number is in it.
+/// If it cannot be written, or a person who is to be removed is not in it.
 pub fn bundle(story: &Story, world: &World, to: &Path) -> Result<()> {
     fs::create_dir_all(to)?;
     for entry in fs::read_dir(world.bundle())? {

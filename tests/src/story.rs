@@ -1,4 +1,4 @@
-//! TOML → who comes, what goes wrong, what must happen; and whether it did.
+//! A story's TOML file → who comes, what goes wrong and what must happen; and whether it happened.
 
 use std::fmt;
 use std::path::Path;
@@ -10,12 +10,12 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, PartialEq, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Story {
-    /// What it is about, in a sentence.
+    /// One sentence that says what happens.
     pub about: String,
     /// Seconds between two visits.
     #[serde(default = "two")]
     pub gap_s: f64,
-    /// Who comes, one visit after the other.
+    /// The visits, in order.
     #[serde(rename = "visit")]
     pub visits: Vec<Visit>,
     /// What is wrong with the relay.
@@ -30,10 +30,10 @@ pub struct Story {
     /// What is wrong with the clock.
     #[serde(default)]
     pub clock: ClockSetup,
-    /// Who is in the table no longer.
+    /// Who was removed from the table.
     #[serde(default)]
     pub table: TableSetup,
-    /// When the power goes.
+    /// When the power is cut.
     #[serde(default)]
     pub power: Option<PowerCut>,
     /// What must happen.
@@ -44,45 +44,45 @@ fn two() -> f64 {
     2.0
 }
 
-/// A camera that is no good is told within so many seconds, on every rig.
+/// A camera's flaw must be reported within this many seconds, on every rig.
 const TOLD_WITHIN_S: f64 = 2.0;
 
 /// What the camera sees for some seconds: people walk up to the door and stand before it.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Visit {
-    /// Who; nobody at all is an empty room.
+    /// The people who come; an empty list is an empty room.
     pub people: Vec<Who>,
-    /// How long.
+    /// How long the visit lasts.
     pub seconds: f32,
-    /// Another room and another light.
+    /// Seed of the room and its light.
     #[serde(default)]
     pub seed: u64,
-    /// The people are there from this second on.
+    /// The people are seen from this second on.
     #[serde(default)]
     pub seen_from_s: f32,
-    /// The people are gone from this second on.
+    /// The people are seen until this second.
     #[serde(default)]
     pub seen_until_s: Option<f32>,
-    /// From this second on the camera delivers one and the same picture.
+    /// From this second on the camera repeats one picture.
     #[serde(default)]
     pub freezes_after_s: Option<f32>,
     /// From this second on the camera sees no light.
     #[serde(default)]
     pub dark_after_s: Option<f32>,
-    /// This picture, from 0, is damaged.
+    /// Index of the frame that is damaged, from 0.
     #[serde(default)]
     pub damaged_frame: Option<usize>,
-    /// From this second on until the visit ends every picture of a live camera is cut short.
+    /// From this second to the visit's end a live camera cuts every picture short.
     #[serde(default)]
     pub damaged_from_s: Option<f32>,
-    /// From this second on until the visit ends the camera is unplugged.
+    /// From this second to the visit's end the camera is unplugged.
     #[serde(default)]
     pub unplugged_from_s: Option<f32>,
 }
 
 impl Visit {
-    /// These people for so long, and nothing wrong.
+    /// A visit of `people` that lasts `seconds`, with no flaw.
     #[must_use]
     pub fn of(people: Vec<Who>, seconds: f32) -> Self {
         Self {
@@ -99,7 +99,7 @@ impl Visit {
         }
     }
 
-    /// From which second on the camera is no good for the rest of the visit, and in what words that is told.
+    /// Each flaw that lasts to the end of the visit: the second when it begins, and the log's words for it.
     fn flaws(&self) -> impl Iterator<Item = (f64, &'static str)> {
         let flaws = [
             (self.freezes_after_s, "camera is frozen"),
@@ -110,20 +110,20 @@ impl Visit {
         flaws.into_iter().filter_map(|(from, words)| Some((f64::from(from?), words)))
     }
 
-    /// What a camera records of it: whether that is plugged in is not in the picture.
+    /// The visit as it is recorded: a recording does not show that the camera is unplugged later.
     #[must_use]
     pub fn pictures(&self) -> Self {
         Self { unplugged_from_s: None, ..self.clone() }
     }
 }
 
-/// Somebody of the world.
+/// A person of the world.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub enum Who {
-    /// `enrolled N`: the table knows them.
+    /// `enrolled N`: the table has them.
     Enrolled(u32),
-    /// `stranger N`: it does not.
+    /// `stranger N`: the table does not have them.
     Stranger(u32),
 }
 
@@ -157,24 +157,24 @@ impl fmt::Display for Who {
     }
 }
 
-/// `[relay]`
+/// Section `[relay]`: what is wrong with the relay.
 #[derive(Clone, PartialEq, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RelaySetup {
-    /// After so many switches its contact has welded.
+    /// The contact welds after this many switches.
     pub welds_after: Option<u32>,
 }
 
-/// `[display]`
+/// Section `[display]`: what is wrong with the display.
 #[derive(Clone, PartialEq, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DisplaySetup {
-    /// It does not answer.
+    /// The display does not answer.
     #[serde(default)]
     pub missing: bool,
 }
 
-/// `[disk]`
+/// Section `[disk]`: what is wrong with the disk.
 #[derive(Clone, PartialEq, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DiskSetup {
@@ -183,16 +183,16 @@ pub struct DiskSetup {
     pub full: bool,
 }
 
-/// `[clock]`
+/// Section `[clock]`: what is wrong with the clock.
 #[derive(Clone, PartialEq, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ClockSetup {
-    /// It says 1970, as after a start without a battery.
+    /// The clock says 1970, as after a start without a battery.
     #[serde(default)]
     pub unset: bool,
 }
 
-/// `[table]`
+/// Section `[table]`: who was removed from it.
 #[derive(Clone, PartialEq, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TableSetup {
@@ -201,7 +201,7 @@ pub struct TableSetup {
     pub without: Vec<u32>,
 }
 
-/// `[power]`: it goes while the strike is released, and comes back before the next visit.
+/// Section `[power]`: the power is cut while the strike is released, and is back before the next visit.
 #[derive(Clone, Copy, PartialEq, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PowerCut {
@@ -209,17 +209,17 @@ pub struct PowerCut {
     pub cut_after_s: f64,
 }
 
-/// `[expect]`
+/// Section `[expect]`: what must happen.
 #[derive(Clone, PartialEq, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Expect {
     /// Every release of the strike, in order; no other may happen.
     #[serde(default)]
     pub releases: Vec<Release>,
-    /// Every fault that appears, in order, in the words of the log.
+    /// Every fault that appears, in order, in the log's words.
     #[serde(default)]
     pub faults: Vec<String>,
-    /// Faults that may come besides, because a rig notices them too: a loopback camera that nobody feeds delivers
+    /// Other faults that may appear, because a rig notices them as well: a loopback camera that nobody feeds delivers
     /// nothing for a while before it is gone.
     #[serde(default)]
     pub tolerated: Vec<String>,
@@ -229,7 +229,7 @@ pub struct Expect {
     /// Screens that never appear.
     #[serde(default)]
     pub never: Vec<String>,
-    /// How the run ends: its error's beginning; absent: when the recordings end.
+    /// A part of the error that ends the run; without one the run must end with the recordings.
     #[serde(default)]
     pub error: Option<String>,
 }
@@ -240,16 +240,16 @@ pub struct Expect {
 pub struct Release {
     /// During which visit, from 1.
     pub visit: usize,
-    /// For whom.
+    /// The person for whom it is released.
     pub who: Who,
     /// Seconds after the visit began.
     pub at_s: f64,
-    /// How much sooner or later is as good, on any rig.
+    /// How far the time may be from `at_s`, on any rig.
     pub tolerance_s: f64,
-    /// The strike is locked again so many seconds later, within a tenth of a second.
+    /// Seconds until the strike is locked again, within a tenth of a second.
     #[serde(default = "five")]
     pub for_s: f64,
-    /// Or at this second of the visit, whenever it was released.
+    /// The second of the visit at which it is locked, instead of `for_s`.
     #[serde(default)]
     pub until_s: Option<f64>,
 }
@@ -276,20 +276,20 @@ pub struct Observed {
 pub struct ObservedRelease {
     /// During which visit, from 1.
     pub visit: usize,
-    /// Number of the person, `enrolled N`; 0: nobody of this world.
+    /// The person's number N in `enrolled N`; 0 for anybody else.
     pub person: u32,
     /// Seconds after the visit began.
     pub at_s: f64,
-    /// Until it was locked; `None`: it never was.
+    /// Seconds until it was locked; `None` if it never was.
     pub for_s: Option<f64>,
 }
 
 /// A fault that appeared.
 #[derive(Clone, PartialEq, Debug)]
 pub struct ObservedFault {
-    /// In the words of the log.
+    /// The log's words for it.
     pub words: String,
-    /// During which visit, from 1; 0: before them all.
+    /// During which visit, from 1; 0 before the first.
     pub visit: usize,
     /// Seconds after the visit began.
     pub at_s: f64,
@@ -299,13 +299,13 @@ impl Story {
     /// Reads a story.
     ///
     /// # Errors
-    /// A file that cannot be read or is no story.
+    /// If the file cannot be read or is not a story.
     pub fn open(path: &Path) -> Result<Self> {
         let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
         toml::from_str(&text).with_context(|| path.display().to_string())
     }
 
-    /// Whether what was seen is what must happen.
+    /// Checks that what was observed is what must happen.
     ///
     /// # Errors
     /// The first difference, in words.

@@ -1,4 +1,4 @@
-//! The workstation's own commands → one trained bundle for all stories, made once.
+//! The workstation's commands → one trained bundle for all tests, made once.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -16,26 +16,26 @@ use lintel::train::calibration::TARGET_FPIR;
 use lintel_inference::Options;
 use sha2::{Digest as _, Sha256};
 
-/// Whose faces the world is made of.
+/// Seed of the people in the world.
 const SEED: u64 = 2_026;
 /// People who are enrolled: `enrolled 1` to `enrolled 6`.
 pub const ENROLLED: u32 = 6;
-/// Photos of each.
+/// Photos of each person.
 const PHOTOS: u32 = 12;
 
-/// The trained bundle, and who is in it.
+/// The trained bundle and its people.
 #[derive(Clone, Debug)]
 pub struct World {
     folder: PathBuf,
 }
 
 impl World {
-    /// The world under the folder `cache`: the one that is there if it was made from what is there now, or a new one.
+    /// Opens the world in the folder `cache`. It is made anew if the code or the pack changed since it was made.
     ///
-    /// Several processes may ask at once; one makes it, the others wait.
+    /// Several processes may call this at once: one makes the world, the others wait.
     ///
     /// # Errors
-    /// When one of the commands fails, or the cache cannot be written.
+    /// If a command fails, or the cache cannot be written.
     pub fn open(cache: &Path) -> Result<Self> {
         let worlds = cache.join("worlds");
         fs::create_dir_all(&worlds).with_context(|| worlds.display().to_string())?;
@@ -45,7 +45,7 @@ impl World {
         if folder.join("bundle").is_dir() {
             return Ok(Self { folder });
         }
-        // Worlds of before a change are of no use to anybody.
+        // Worlds that were made before a change are deleted.
         for entry in fs::read_dir(&worlds)? {
             let path = entry?.path();
             if path.is_dir() {
@@ -63,20 +63,20 @@ impl World {
         self.folder.join("bundle")
     }
 
-    /// A folder for what is made for this world and kept with it.
+    /// A folder for recordings of this world's people, deleted with the world.
     #[must_use]
     pub fn kept(&self) -> PathBuf {
         self.folder.join("recordings")
     }
 }
 
-/// The renderer's number of enrolled person `number`, from 1.
+/// The renderer's seed of enrolled person `number`, from 1.
 #[must_use]
 pub fn enrolled(number: u32) -> u64 {
     rendered::visitor(SEED, number - 1)
 }
 
-/// The renderer's number of stranger `number`, from 1.
+/// The renderer's seed of stranger `number`, from 1.
 #[must_use]
 pub fn stranger(number: u32) -> u64 {
     rendered::visitor(SEED, ENROLLED + number - 1)
@@ -144,7 +144,7 @@ fn make(folder: &Path) -> Result<()> {
     export::run(&exporting, &runtime, &console).map_err(step("export"))
 }
 
-/// A hash of everything that a world is made from: the code and the pack.
+/// A hash of what a world is made from: the code and the pack.
 fn fingerprint() -> Result<String> {
     let project = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let mut hash = Sha256::new();

@@ -1,10 +1,12 @@
-//! The real models on a real recording: after the first frames nothing allocates but the calls of ONNX Runtime and of the
-//! JPEG decoder, and nothing stays.
+//! The real models on a real recording: after the first frames nothing allocates but the calls of ONNX Runtime and of
+//! the JPEG decoder, and nothing stays.
 //!
 //! What ONNX Runtime allocates by itself does not go through Rust's allocator and is not counted; what its Rust binding
-//! allocates for a call is. That, and what the decoder allocates for a frame, is counted without the door around it first.
+//! allocates for a call is. That, and what the decoder allocates for a frame, is counted without the door around it
+//! first.
 //!
-//! The count is of the whole process, so this is a program without a test harness, whose own thread allocates when it likes.
+//! The count is of the whole process, so this is a program without a test harness, whose own thread allocates when it
+//! likes.
 
 use std::alloc::System;
 use std::path::Path;
@@ -34,13 +36,13 @@ use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
 #[global_allocator]
 static HEAP: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 
-/// What the calls allocate that are not the door's own.
+/// What calls outside the door's own code allocate.
 struct Others {
-    /// The JPEG decoder, by frame of the recording.
+    /// The JPEG decoder, for each frame of the recording.
     decoder: Vec<usize>,
-    /// On a frame's own pixels.
+    /// The detector on a frame's pixels.
     detector: usize,
-    /// On a tensor that was filled: the second look of a frame.
+    /// The detector on a tensor: a frame's second look.
     near: usize,
     encoder: usize,
 }
@@ -65,8 +67,8 @@ impl Others {
     }
 }
 
-/// Allocations of one call of a model whose outputs are all looked at; on bytes that are borrowed for the call, or on a tensor
-/// of its own.
+/// Allocations of one call of a model, with all outputs read; its input is borrowed bytes, or a
+/// tensor of its own.
 fn call(onnx: &[u8], options: &Options, shape: [usize; 4], bytes: &[u8], borrowed: bool) -> usize {
     let mut session = session::open("open the model", onnx, options).expect("a model").session;
     let input = Tensor::from_array((shape, bytes.to_vec())).expect("a tensor");
@@ -97,15 +99,15 @@ fn allocations(work: impl FnOnce()) -> usize {
 /// Counters at the end of one look.
 #[derive(Clone, Copy)]
 struct Mark {
-    /// Faces that went the whole way to an opinion.
+    /// Faces that got an opinion.
     compared: usize,
-    /// Frames that were looked at twice, so far.
+    /// Frames that were looked at twice so far.
     twice: u64,
     allocations: usize,
     bytes_held: isize,
 }
 
-/// Analyzer that note the heap after every look.
+/// An analyzer that records the heap after each look.
 struct Noting {
     vision: FaceAnalyzer,
     marks: Arc<Mutex<Vec<Mark>>>,
@@ -160,11 +162,11 @@ fn main() {
     check_counts(&marks, &others);
 }
 
-/// From the second recording on: nothing but the others' calls allocates, and the heap does not grow.
+/// From the second recording on only the other calls allocate, and the heap does not grow.
 fn check_counts(marks: &[Mark], others: &Others) {
     let each = others.decoder.len();
     eprintln!(
-        "a call of the detector allocates {} times, {} on a second look, of the encoder {}, of the JPEG decoder {} to {}",
+        "allocations per call: detector {}, its second look {}, encoder {}, JPEG decoder {} to {}",
         others.detector,
         others.near,
         others.encoder,
@@ -186,7 +188,7 @@ fn check_counts(marks: &[Mark], others: &Others) {
         compared += pair[1].compared;
     }
     assert!(compared > 100, "{compared} faces were compared");
-    // The same place in the second and in the last recording: what the heap holds there is the same.
+    // At the same frame of the second and the last recording the heap must hold the same.
     let held = |recording: usize| marks[recording * each + each / 2].bytes_held;
     let grown = held(5) - held(1);
     assert!(grown.abs() < 4096, "the heap grew by {grown} bytes over four recordings");

@@ -4,7 +4,7 @@
     python tests/bench/yardstick/train_step.py target/release/examples/train_step [PEOPLE...]
 
 A step is forward, backward and AdamW over the whole text encoder, with random weights and the same prompts for both.
-PyTorch computes all 77 positions of every prompt ("plain"), and the positions up to the longest prompt's end ("cropped").
+PyTorch computes all 77 positions of every prompt ("plain"), and only those up to the longest prompt's end ("cropped").
 Each figure is the median of its steps; each measurement has a process of its own, for its peak memory. Needs torch.
 """
 import json

@@ -1,4 +1,4 @@
-//! What a camera's driver hands over: any layout, any bytes. No panic, no more memory than the picture takes.
+//! Any layout and bytes of a camera's driver → a picture: no panic, and no more memory than the picture takes.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

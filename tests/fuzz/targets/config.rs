@@ -1,4 +1,4 @@
-//! An installer's configuration file.
+//! Any text → `Config::from_toml`: no panic, and an error is one line.
 
 #![no_main]
 

@@ -1,4 +1,4 @@
-//! Any bytes → a crowd that was kept, with the hash as it is and with a right one: no panic, and never more people than the
+//! Any bytes → a kept crowd, with the hash as it is and with a right one: no panic, and never more people than the
 //! bytes hold.
 #![no_main]
 

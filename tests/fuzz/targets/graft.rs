@@ -1,5 +1,5 @@
-//! Any bytes → a face encoder that somebody brings, with the pixels' way in front of it: no panic, and what comes out can
-//! be read, but is not grafted twice.
+//! Any bytes → a face encoder to graft, with the pixels' way in front of it: no panic; the result can be read, and is
+//! not grafted twice.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

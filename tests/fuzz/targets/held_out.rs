@@ -1,5 +1,5 @@
-//! Any bytes → the held-out faces of a trained table, with the hash as it is and with a right one: no panic, and what is
-//! read is written back and read again as the same people.
+//! Any bytes → the held-out faces of a trained table, with the hash as it is and with a right one: no panic, and what
+//! is read is written back and read again as the same people.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

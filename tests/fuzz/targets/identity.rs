@@ -1,4 +1,4 @@
-//! A peer's certificate and signature, and an identity's own file.
+//! Any bytes → a peer's certificate, signature and receipt, and an identity's file: no panic.
 
 #![no_main]
 

@@ -1,4 +1,4 @@
-//! What a peer sends over its channel: requests and answers of every version.
+//! Any bytes → requests and answers of every version: no panic.
 
 #![no_main]
 

@@ -1,4 +1,4 @@
-//! Any bytes → what the quantiser makes of a graph before ONNX Runtime sees it: no panic.
+//! Any bytes → the quantiser's passes before ONNX Runtime sees the graph: no panic.
 #![no_main]
 
 use std::collections::BTreeSet;

@@ -1,4 +1,4 @@
-//! Any bytes → frames of a recording: no panic, no byte left out, no picture larger than a frame may be.
+//! Any bytes → frames of a recording: no panic, no byte left out, and no picture larger than a frame may be.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -1,4 +1,4 @@
-//! The decisions that a pushed bundle must reproduce.
+//! Any bytes → the reference decisions of a pushed bundle: no panic.
 
 #![no_main]
 

@@ -1,5 +1,5 @@
-//! Any bytes → strangers who were kept, with the hash as it is and with a right one: no panic, and never more of them than
-//! the bytes hold.
+//! Any bytes → kept strangers, with the hash as it is and with a right one: no panic, and never more of them than the
+//! bytes hold.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -1,4 +1,5 @@
-//! The metadata of a push (The Update Framework): files apart by a zero byte, after a root that a device trusts.
+//! Any bytes → the metadata of a push (The Update Framework; files end at a zero byte), after a root that the device
+//! trusts: no panic.
 
 #![no_main]
 

@@ -1,5 +1,5 @@
-//! Any bytes → `NamedTensors::read`, as a whole file, and as the pickle of a sound archive: no panic, no memory beyond the
-//! bounds, and what is read is finite and of the shape that it says.
+//! Any bytes → `NamedTensors::read`, as a whole file, and as the pickle of a sound archive: no panic, no memory beyond
+//! the bounds, and what is read is finite and of the shape that it says.
 #![no_main]
 
 use std::io::{Cursor, Write as _};

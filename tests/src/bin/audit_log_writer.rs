@@ -1,4 +1,5 @@
-//! For a test that kills it: appends entries to the journal of a folder, and says the number of each once it is durable.
+//! For a test that kills it: appends entries to the audit log in a folder, and prints the number of each once it is
+//! durable.
 
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -10,9 +11,9 @@ use lintel_wire::audit::Entry;
 
 fn main() -> anyhow::Result<()> {
     let state = PathBuf::from(std::env::args().nth(1).unwrap_or_default());
-    let journal = AuditLog::open(&state, 100_000, &Clocks { monotonic: clock(), wall: WallClock::new(|| 1) })?;
+    let audit_log = AuditLog::open(&state, 100_000, &Clocks { monotonic: clock(), wall: WallClock::new(|| 1) })?;
     loop {
-        let point = journal.append(Entry::Stopped)?;
+        let point = audit_log.append(Entry::Stopped)?;
         println!("{}", point.sequence);
         std::io::stdout().flush()?;
     }

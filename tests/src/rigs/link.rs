@@ -1,4 +1,4 @@
-//! A device on a real socket, a workstation with a site, and a wall clock that says what a test wants.
+//! A device on a real socket, a workstation with a site, and a wall clock that the test sets.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -28,7 +28,7 @@ use lintel_wire::audit::{Entry, Record};
 use lintel_wire::link::{Answer, Refusal, Request, Status};
 use tempfile::TempDir;
 
-/// A clock that is read by tests.
+/// A monotonic clock that starts at 0.
 #[must_use]
 pub fn clock() -> Clock {
     #[allow(clippy::disallowed_methods, reason = "a test on real sockets takes real time")]
@@ -36,41 +36,41 @@ pub fn clock() -> Clock {
     Clock::new(move || Uptime::ZERO + start.elapsed())
 }
 
-/// How long a rig's table counts, in seconds.
+/// How long a device's table is valid, in seconds.
 pub const TABLE_LASTS: u64 = 2 * 3600;
 
-/// A device without a door: what it is handed, it takes at once.
+/// A device without a camera: it switches to a pushed bundle at once.
 pub struct TestDevice {
     state: PathBuf,
-    /// Its folder, unless that is the test's.
+    /// The folder of `state`; `None` if the test owns it.
     folder: Option<TempDir>,
-    /// What listens.
+    /// The device behind the socket.
     pub device: Arc<Device>,
-    /// Where it hands bundles over.
+    /// Where the device hands bundles to the pipeline.
     pub exchange: Exchange,
     link: Link,
-    /// What happens, on its way to the journal.
+    /// What happens, on its way to the audit log.
     stream: Stream,
-    /// Its journal.
-    pub journal: AuditLog,
-    /// Its wall clock, in seconds since 1970.
+    /// The device's audit log.
+    pub audit_log: AuditLog,
+    /// What the device's wall clock says, in seconds since 1970.
     pub wall: Arc<AtomicU64>,
     stop: StopWhenDropped,
 }
 
 impl TestDevice {
-    /// A device that runs the bundle in `bundle`, with the right time.
+    /// A device that runs the bundle in the folder `bundle`; its wall clock is right.
     ///
     /// # Errors
-    /// When it can't be made.
+    /// If it cannot be made.
     pub fn new(bundle: &Path) -> Result<Self> {
         Self::at(bundle, lintel::site::now())
     }
 
-    /// Likewise, with another time.
+    /// Like [`Self::new`]; the wall clock says `time`, in seconds since 1970.
     ///
     /// # Errors
-    /// When it can't be made.
+    /// If it cannot be made.
     pub fn at(bundle: &Path, time: u64) -> Result<Self> {
         let folder = tempfile::tempdir()?;
         let state = folder.path().join("state");
@@ -78,30 +78,30 @@ impl TestDevice {
         Self::start(state, Some(folder), time)
     }
 
-    /// Likewise, with a state folder of the test's.
+    /// Like [`Self::new`], with the state folder `state`.
     ///
     /// # Errors
-    /// When it can't be made.
+    /// If it cannot be made.
     pub fn on(state: &Path, bundle: &Path) -> Result<Self> {
         install(bundle, state)?;
         Self::start(state.to_owned(), None, lintel::site::now())
     }
 
-    /// The same device after its power was cut.
+    /// Stops the device and starts it again on its state folder, as after a power cut.
     ///
     /// # Errors
-    /// When it doesn't come up.
+    /// If it does not start.
     pub fn restarted(self) -> Result<Self> {
         let time = self.wall.load(Ordering::SeqCst);
         let (state, folder) = self.stopped();
         Self::start(state, folder, time)
     }
 
-    /// Stops, and lets go of its files; gives where they are.
+    /// Stops the device and closes its files. Returns its state folder, and the temporary folder around it.
     pub fn stopped(self) -> (PathBuf, Option<TempDir>) {
-        let Self { state, folder, device, link, stream, journal, stop, .. } = self;
-        drop((stop, link, stream, journal));
-        // The journal's file is another process's until every thread has let go of it.
+        let Self { state, folder, device, link, stream, audit_log, stop, .. } = self;
+        drop((stop, link, stream, audit_log));
+        // The audit log's file stays locked until every thread has closed it.
         let mut device = Some(device);
         for _ in 0..200 {
             match Arc::try_unwrap(device.take().expect("kept below")) {
@@ -118,8 +118,8 @@ impl TestDevice {
         let wall = Arc::new(AtomicU64::new(time));
         let shown = Arc::clone(&wall);
         let clocks = Clocks { monotonic: clock(), wall: WallClock::new(move || shown.load(Ordering::SeqCst)) };
-        let journal = AuditLog::open(&state, 10_000, &clocks)?;
-        let stream = Stream::start(vec![("audit log", Box::new(journal.subscriber()))])?;
+        let audit_log = AuditLog::open(&state, 10_000, &clocks)?;
+        let stream = Stream::start(vec![("audit log", Box::new(audit_log.subscriber()))])?;
         let exchange = Exchange::default();
         let loaded = current(&state)?;
         let parts = Parts {
@@ -129,7 +129,7 @@ impl TestDevice {
             running: Running { manifest: loaded.manifest, table: loaded.table, provider: "cpu".to_owned() },
             exchange: exchange.clone(),
             publisher: stream.publisher(),
-            audit_log: journal.clone(),
+            audit_log: audit_log.clone(),
             faults: FaultBoard::default(),
             clocks,
             table_lasts: Some(Duration::from_secs(TABLE_LASTS)),
@@ -143,25 +143,25 @@ impl TestDevice {
                 thread::sleep(Duration::from_millis(5));
             }
         });
-        Ok(Self { state, folder, device, exchange, link, stream, journal, wall, stop: StopWhenDropped(stop) })
+        Ok(Self { state, folder, device, exchange, link, stream, audit_log, wall, stop: StopWhenDropped(stop) })
     }
 
-    /// Where it listens.
+    /// The address on which the device listens.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.link.address()
     }
 
-    /// Its state folder.
+    /// The device's state folder.
     #[must_use]
     pub fn state(&self) -> PathBuf {
         self.state.clone()
     }
 
-    /// What its journal says of refusals, newest last.
+    /// The refusals in the audit log, oldest first.
     ///
     /// # Errors
-    /// When the journal can't be read.
+    /// If the audit log cannot be read.
     pub fn refusals(&self) -> Result<Vec<Refusal>> {
         let entries = self.entries()?;
         Ok(entries
@@ -173,12 +173,12 @@ impl TestDevice {
             .collect())
     }
 
-    /// Its journal.
+    /// The device's audit log.
     ///
     /// # Errors
-    /// When it can't be read.
+    /// If it cannot be read.
     pub fn entries(&self) -> Result<Vec<Entry>> {
-        let page = self.journal.entries(0, 100_000)?;
+        let page = self.audit_log.entries(0, 100_000)?;
         Ok(page
             .entries
             .iter()
@@ -186,10 +186,10 @@ impl TestDevice {
             .collect::<Result<_, _>>()?)
     }
 
-    /// Goes into pairing mode; gives the code.
+    /// Puts the device into pairing mode and returns the code.
     ///
     /// # Errors
-    /// When it doesn't.
+    /// If the device refuses.
     pub fn code(&self) -> Result<String> {
         match self.device.obey(Order::Pair) {
             Reply::Pairing { code, .. } => Ok(code),
@@ -198,7 +198,7 @@ impl TestDevice {
     }
 }
 
-/// Threads end with the device that they belong to.
+/// Stops the device's threads when it is dropped.
 struct StopWhenDropped(Stop);
 
 impl Drop for StopWhenDropped {
@@ -218,11 +218,11 @@ fn current(state: &Path) -> Result<lintel_inference::LoadedBundle> {
 /// A workstation with a site of its own.
 pub struct TestWorkstation {
     folder: TempDir,
-    /// Its site.
+    /// The site's folder, keys and known devices.
     pub site: Site,
 }
 
-/// Watches nothing.
+/// A watcher that ignores what it is told.
 pub struct Blind;
 
 impl Watcher for Blind {
@@ -231,10 +231,10 @@ impl Watcher for Blind {
 }
 
 impl TestWorkstation {
-    /// A new one, with new keys.
+    /// A workstation with a new site and new keys.
     ///
     /// # Errors
-    /// When it can't be made.
+    /// If it cannot be made.
     pub fn new() -> Result<Self> {
         let folder = tempfile::tempdir()?;
         let site = Site::create(&folder.path().join("site"))?;
@@ -242,10 +242,10 @@ impl TestWorkstation {
         Ok(Self { folder, site })
     }
 
-    /// A new workstation with a copy of this one's site, as a thief or a backup has it, but for its identity.
+    /// A workstation with the keys and roots of `other`, as a thief or a backup has them, and an identity of its own.
     ///
     /// # Errors
-    /// When it can't be made.
+    /// If it cannot be made.
     pub fn with_keys_of(other: &Self) -> Result<Self> {
         let made = Self::new()?;
         for folder in ["keys", "root"] {
@@ -266,44 +266,44 @@ impl TestWorkstation {
         self.folder.path()
     }
 
-    /// Pairs with a device that is in pairing mode.
+    /// Pairs with a device that is in pairing mode, with the given code.
     ///
     /// # Errors
-    /// When it refuses.
+    /// If the device refuses.
     pub fn pair(&self, rig: &TestDevice, code: &str) -> Result<KnownDevice, Failure> {
         let code = code.parse().map_err(Failure::input)?;
         pair::pair(&self.site, &rig.address().to_string(), "rig", "workstation", |_| Ok(code))
     }
 
-    /// Pairs, whatever it takes.
+    /// Puts the device into pairing mode and pairs with it.
     ///
     /// # Errors
-    /// When it doesn't.
+    /// If the device refuses.
     pub fn paired(&self, rig: &TestDevice) -> Result<KnownDevice> {
         let code = rig.code()?;
         Ok(self.pair(rig, &code)?)
     }
 
-    /// A connection.
+    /// Connects to a paired device.
     ///
     /// # Errors
-    /// When it can't be made.
+    /// If it cannot be made.
     pub fn client(&self, device: &KnownDevice) -> Result<Client, DeviceError> {
         Client::to(&self.site, device)
     }
 
-    /// What a device is to get.
+    /// Makes what a push sends to a device with this status.
     ///
     /// # Errors
-    /// When it can't be made.
+    /// If it cannot be made.
     pub fn parcel(&self, content: &Content, status: &Status) -> Result<Parcel> {
         Ok(Parcel::make(content, &push::running(status)?, &self.site, &Options::default())?)
     }
 
-    /// Pushes, in one go.
+    /// Pushes `content` without a retry.
     ///
     /// # Errors
-    /// When the device doesn't run it.
+    /// If the device does not switch to it.
     pub fn push(&self, device: &KnownDevice, content: &Content) -> Result<ReceiptReport> {
         let status = self.client(device)?.status()?;
         let parcel = self.parcel(content, &status)?;
@@ -311,10 +311,10 @@ impl TestWorkstation {
     }
 }
 
-/// Sends metadata, and asks whether it is sound.
+/// Sends metadata and asks the device to check it.
 ///
 /// # Errors
-/// The device's refusal.
+/// If the device refuses it.
 pub fn offer(client: &mut Client, metadata: &[(String, Vec<u8>)]) -> Result<Answer, DeviceError> {
     for (name, bytes) in metadata {
         client.ask(&Request::Metadata { name: name.clone(), bytes: bytes.clone() })?;

@@ -5,10 +5,10 @@ use std::process::Command;
 
 use lintel_inference::{Library, library};
 
-/// A program; `None`, loudly, where only this package was built.
+/// The path of a program. Prints SKIPPED and returns `None` if it was not built.
 #[must_use]
 pub fn program(name: &str) -> Option<PathBuf> {
-    // Tests lie one folder below the programs, and programs beside each other.
+    // Tests are one folder below the programs; programs are beside each other.
     let exe = std::env::current_exe().ok()?;
     let beside = exe.parent()?.join(name);
     if beside.is_file() {
@@ -22,11 +22,11 @@ pub fn program(name: &str) -> Option<PathBuf> {
     None
 }
 
-/// `lintel-edge run` behind a command that starts it, such as `ip netns exec NAME`; without a display, and with the
+/// `lintel-edge run`, started by the command `before` (such as `ip netns exec NAME`); without a display, and with the
 /// library that tests use.
 ///
 /// # Panics
-/// When there is no ONNX Runtime.
+/// If there is no ONNX Runtime.
 #[must_use]
 pub fn daemon(edge: &Path, before: &[&str]) -> Command {
     let runtime = library::find(&Library::default()).expect("ONNX Runtime is there or can be fetched");

@@ -1,4 +1,4 @@
-//! A story → what the daemon's own stages do with it, in this process and in virtual time.
+//! A story → what the daemon's stages do, in this process and in virtual time.
 
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -45,14 +45,14 @@ impl Display for Unplugged {
     }
 }
 
-/// What a run left: its events, and its end in words.
+/// The result of a run.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Run {
-    /// Everything that happened.
+    /// All events, in order.
     pub events: Vec<Event>,
-    /// `None`: the recordings ended.
+    /// The error that ended the run; `None` if it ended with the recordings.
     pub error: Option<String>,
-    /// Number of everybody in the table, and who that is in the story: `enrolled N`.
+    /// For each person in the table: their id, and the number N in `enrolled N`.
     pub people: Vec<(PersonId, u32)>,
 }
 
@@ -60,26 +60,26 @@ pub struct Run {
 /// is how a clock at 1970 looks to a door.
 ///
 /// # Errors
-/// When the rig itself fails: a bundle that cannot be installed, recordings that cannot be made.
+/// If the rig fails: the bundle cannot be installed, or a recording cannot be made.
 pub fn play(story: &Story, world: &World, state: &Path) -> Result<Run> {
     let bundle = state.join("given");
     crate::rigs::bundle(story, world, &bundle)?;
     let Some(power) = story.power else { return power_on(story, world, state, 0) };
-    // What a cut leaves of a run is its beginning.
+    // Keep the events before the cut.
     let mut run = power_on(story, world, state, 0)?;
     let released = run.events.iter().position(|event| event.kind == EventKind::Relay(Strike::Released));
     let released = released.context("the strike is never released, so there is no moment to cut the power at")?;
     let cut = Uptime::from(run.events[released].at) + Duration::try_from_secs_f64(power.cut_after_s)?;
     run.events.retain(|event| event.at <= cut.into());
     let begun = run.events.iter().filter(|event| matches!(event.kind, EventKind::Visit { .. })).count();
-    // A coil without power lets go.
+    // A relay coil without power locks the strike.
     run.events.push(Event { at: cut.into(), kind: EventKind::Relay(Strike::Locked) });
     let after = power_on(story, world, state, begun)?;
     run.events.extend(after.events);
     Ok(Run { error: after.error, ..run })
 }
 
-/// A start of the machine: the visits from one on.
+/// Starts the daemon and plays the visits from index `from` on.
 fn power_on(story: &Story, world: &World, state: &Path, from: usize) -> Result<Run> {
     let (_, bundle) = install(&state.join("given"), state)?;
     let started = Started {
@@ -94,7 +94,7 @@ fn power_on(story: &Story, world: &World, state: &Path, from: usize) -> Result<R
     let number = |name: &str| (1..=world::ENROLLED).find(|number| world::name(*number) == name);
     let people = vision.table().people().iter().filter_map(|person| Some((person.id, number(&person.name)?))).collect();
     let visits = &story.visits[from..];
-    // A replay ends at a damaged picture; a live camera's are damaged on the way.
+    // A replay ends at a damaged picture. For a live camera `Cable` damages them instead.
     let whole = |visit: &Visit| Visit { damaged_from_s: None, ..visit.clone() };
     let recordings =
         visits.iter().map(|visit| recording(&whole(visit), &world.kept())).collect::<Result<Vec<PathBuf>>>()?;
@@ -137,7 +137,7 @@ fn power_on(story: &Story, world: &World, state: &Path, from: usize) -> Result<R
     Ok(Run { events: memory.events(), error, people })
 }
 
-/// A disk on which nothing finds room any more.
+/// A disk without space.
 struct FullDisk;
 
 impl Subscriber for FullDisk {
@@ -146,18 +146,18 @@ impl Subscriber for FullDisk {
     }
 }
 
-/// From which second of a visit on the camera's cable has which trouble.
+/// The second of a visit at which the camera's cable gets into trouble, and which trouble.
 fn trouble(visit: &Visit) -> Option<(f32, CameraFault)> {
     let unplugged = visit.unplugged_from_s.map(|from| (from, CameraFault::Gone));
     unplugged.or(visit.damaged_from_s.map(|from| (from, CameraFault::Corrupt)))
 }
 
-/// A camera whose cable is pulled, or torn.
+/// A camera whose cable is pulled or damaged.
 struct Cable {
     camera: Replay,
-    /// Of each visit.
+    /// One entry for each visit.
     troubles: Vec<Option<(f32, CameraFault)>>,
-    /// Which visit, and when it began.
+    /// Index of the current visit, and when it began.
     visit: Option<(usize, Uptime)>,
 }
 
@@ -184,7 +184,7 @@ impl Camera for Cable {
     }
 }
 
-/// What a story looks at, out of everything that happened.
+/// Extracts from the events what a story checks.
 #[must_use]
 pub fn observe(run: &Run) -> Observed {
     let mut observed = Observed { error: run.error.clone(), ..Observed::default() };

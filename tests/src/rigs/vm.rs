@@ -1,9 +1,9 @@
-//! A story → what the very aarch64 daemon that ships does with it, in a machine of virtual devices.
+//! A story → what the aarch64 daemon that ships does, in a virtual machine with virtual devices.
 //!
 //! The camera is a V4L2 loopback that is fed with the recordings, the relay is line 5 of the machine's PL061, read from
-//! outside by QEMU's monitor, the display is its framebuffer. Time is real. The machine's processor is emulated and takes
-//! seven seconds for a picture, so what is seen in the recordings is computed here and told to the daemon; that models
-//! run in there too is for `lintel-edge check` to show.
+//! outside by QEMU's monitor, the display is its framebuffer. Time is real. The machine's processor is emulated and
+//! takes seven seconds for a picture, so what is seen in the recordings is computed here and told to the daemon; that
+//! models run in there too is for `lintel-edge check` to show.
 
 use std::fs::{self, File};
 use std::io::{BufWriter, Write as _};
@@ -21,13 +21,13 @@ use crate::recordings::recording;
 use crate::story::{Observed, ObservedFault, ObservedRelease, Story, Visit};
 use crate::world::{self, World};
 
-/// Seconds of an empty room after the last visit, in which the door comes to rest.
+/// Seconds of an empty room after the last visit.
 const REST_S: f32 = 8.0;
 
-/// What the machine and its programs are made of.
+/// The files that the machine is made of.
 #[derive(Clone, Debug)]
 pub struct Parts {
-    /// What `rigs/vm/prepare` left.
+    /// The folder that `rigs/vm/prepare` filled.
     pub machine: PathBuf,
     /// The aarch64 daemon.
     pub daemon: PathBuf,
@@ -37,7 +37,7 @@ pub struct Parts {
     pub library: PathBuf,
 }
 
-/// One line of `rigs/vm/machine`.
+/// One line of output of `rigs/vm/machine`.
 #[derive(Clone, PartialEq, Debug, Deserialize)]
 struct Told {
     at: f64,
@@ -45,7 +45,7 @@ struct Told {
     relay: Option<bool>,
 }
 
-/// Why this rig cannot play a story; `None`: it can.
+/// The reason why this rig cannot play a story; `None` if it can.
 #[must_use]
 pub fn cannot(story: &Story) -> Option<&'static str> {
     if story.expect.error.is_some() {
@@ -57,7 +57,7 @@ pub fn cannot(story: &Story) -> Option<&'static str> {
 /// Plays a story; `work` is an empty folder.
 ///
 /// # Errors
-/// When the machine does not start, or the rig itself fails.
+/// If the machine does not start, or the rig fails.
 pub fn play(story: &Story, world: &World, parts: &Parts, work: &Path) -> Result<Observed> {
     let (share, out) = (work.join("share"), work.join("out"));
     write_share(story, world, parts, &share)?;
@@ -84,7 +84,7 @@ pub fn play(story: &Story, world: &World, parts: &Parts, work: &Path) -> Result<
     Ok(observe(&told, &people))
 }
 
-/// A program of this rig's.
+/// The path of one of this rig's scripts.
 fn rig(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("rigs/vm").join(name)
 }
@@ -110,7 +110,7 @@ fn write_share(story: &Story, world: &World, parts: &Parts, share: &Path) -> Res
     };
     let room = |seconds: f32, seed: u64| Visit { seed, ..Visit::of(Vec::new(), seconds) };
     let mut names = vec![keep(&room(2.0, 7), "room")?];
-    // Everything up to a camera that is pulled, or a power that goes, is a part of its own.
+    // A new part begins after the camera is unplugged or the power is cut.
     let mut parts: Vec<Vec<String>> = vec![names.clone()];
     for (index, visit) in story.visits.iter().enumerate() {
         if index > 0 {
@@ -141,7 +141,7 @@ fn write_share(story: &Story, world: &World, parts: &Parts, share: &Path) -> Res
     Ok(fs::write(share.join("steps"), steps)?)
 }
 
-/// What the machine does, and what it does after the power was cut.
+/// The steps for the machine, and the steps after a power cut.
 fn steps(story: &Story, parts: &[Vec<String>]) -> (String, Option<String>) {
     let plug_in = |part: &[String]| format!("camera {}\n", part.join(" "));
     let door = "door --recorded-sightings /share/sightings\n";
@@ -180,7 +180,7 @@ fn steps(story: &Story, parts: &[Vec<String>]) -> (String, Option<String>) {
     (steps + end, None)
 }
 
-/// The door of the machine. Pictures may be older than on a board: the emulated processor decodes slowly.
+/// The daemon's configuration. Pictures may be older than on a board, because the emulated processor decodes slowly.
 const CONFIG: &str = r#"
 [camera]
 kind = "v4l2"
@@ -202,13 +202,13 @@ kind = "framebuffer"
 device = "SCREEN"
 "#;
 
-/// The contact that moves with the machine's relay, in stories that need one.
+/// The relay's feedback contact, for stories that weld it.
 const FEEDBACK: &str = r#"
 feedback = "STRIKE_CONTACT"
 feedback_released = "high"
 "#;
 
-/// What this machine's own processor sees in the recordings: the emulated one takes seven seconds for a picture.
+/// Analyses the recordings here: the emulated processor takes seven seconds for a picture.
 fn record(bundle: &Path, recordings: &[PathBuf], path: &Path) -> Result<()> {
     let mut vision = FaceAnalyzer::open(bundle, &Options::default(), QualityLimits::default())?;
     let mut out = BufWriter::new(File::create(path)?);
@@ -216,7 +216,7 @@ fn record(bundle: &Path, recordings: &[PathBuf], path: &Path) -> Result<()> {
     Ok(out.flush()?)
 }
 
-/// The console says who comes and what the daemon makes of it, the monitor says what the relay did.
+/// The console shows visits and the daemon's events; QEMU's monitor shows the relay.
 fn observe(told: &[Told], people: &[(PersonId, u32)]) -> Observed {
     let mut observed = Observed::default();
     let (mut visit, mut began, mut known, mut released) = (0, 0.0, 0, 0.0);
@@ -227,7 +227,7 @@ fn observe(told: &[Told], people: &[(PersonId, u32)]) -> Observed {
                 observed.releases.push(ObservedRelease { visit, person: known, at_s: at - began, for_s: None });
             }
             Some(false) => {
-                // A machine that starts tells where the relay is too.
+                // The relay's state is also reported when the machine starts.
                 if let Some(release) = observed.releases.last_mut() {
                     release.for_s.get_or_insert(at - released);
                 }
@@ -239,7 +239,7 @@ fn observe(told: &[Told], people: &[(PersonId, u32)]) -> Observed {
             (visit, began) = (number.parse().unwrap_or(0), *at);
         }
         if let Some(code) = line.strip_prefix("vm: daemon ended with ") {
-            // 130: it was asked to stop, and did so in order.
+            // 130: it was asked to stop, and stopped in order.
             observed.error = (code != "130").then(|| format!("exit code {code}"));
         }
         let Some((_, event)) = line.split_once(" s  ") else { continue };
@@ -249,8 +249,8 @@ fn observe(told: &[Told], people: &[(PersonId, u32)]) -> Observed {
                 let found = people.iter().find(|(id, _)| Some(*id) == person(words));
                 known = found.map_or(0, |(_, number)| *number);
             }
-            // Either may be told first: the relay by the monitor, or for whom by the console. A release that has ended is
-            // one before.
+            // The monitor's report of the relay and the console's report of the person come in any order. A release
+            // that has ended is an earlier one.
             "strike" if words == "released" => {
                 if let Some(release) = observed.releases.last_mut().filter(|release| release.for_s.is_none()) {
                     release.person = known;

@@ -67,8 +67,8 @@ fn spread(i: u64) -> f32 {
     (turns * 2.0 - 1.0) as f32
 }
 
-/// One face within ±30° yaw, in everyday light, 90 to 200 px wide. On smaller ones SCRFD's own landmarks drift upwards by a tenth
-/// of the inter-ocular distance and more.
+/// One face within ±30° yaw, in everyday light, 90 to 200 px wide. On smaller ones SCRFD's own landmarks drift upwards
+/// by a tenth of the inter-ocular distance and more.
 fn portrait(i: u64) -> Picture {
     let mut scene = photo_scene(PEOPLE + i, i, [640, 480]);
     let yaw = spread(i) * 30.0;
@@ -91,7 +91,7 @@ fn check_published(name: &str) {
     let onnx = std::fs::read(path).expect("a readable model");
     let mut detector = Detector::open(&onnx, &Options::default()).expect("a published detector");
     let mut judgement = Judgement::default();
-    // Where annotators put the landmarks was learned from the first half; the second was never looked at.
+    // The rendered landmarks' places were tuned on the first half of these pictures; the second half is unseen.
     for i in 0..300 {
         let picture = portrait(i);
         judgement.add(&picture.truth, |_| true, &detect(&mut detector, &picture));
@@ -130,7 +130,7 @@ fn the_mini_detector_finds_people_it_never_saw() {
     assert!(median <= 0.08, "landmarks are {median:.3} of the inter-ocular distance away, wanted 0.08");
 }
 
-/// Right before the door: the face fills the frame, or reaches out of it.
+/// A person right in front of the camera: the face fills the frame, or reaches out of it.
 #[test]
 fn a_face_that_fills_the_frame_is_found() {
     let pack = Pack::open(None).expect("the embedded pack");
@@ -154,7 +154,7 @@ fn a_face_that_fills_the_frame_is_found() {
 #[test]
 fn the_mini_detector_sees_nobody_where_nobody_is() {
     let pack = Pack::open(None).expect("the embedded pack");
-    // Faces are rare where nobody is: a few hundred frames would only tell luck.
+    // False faces are rare: a few hundred frames would measure chance.
     let frames = 2000;
     let alone = Options { threads: 1, ..Options::default() };
     let open = || Detector::open(&pack.detector, &alone).expect("the embedded detector");

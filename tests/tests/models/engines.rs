@@ -1,4 +1,5 @@
-//! A CLIP of reduced depth, from archive to graphs: ONNX's own checker passes them, and a second engine agrees with ONNX Runtime.
+//! A CLIP of reduced depth, from archive to graphs: ONNX's own checker passes them, and a second engine agrees with
+//! ONNX Runtime.
 
 use std::io::Cursor;
 use std::process::Command;
@@ -33,8 +34,8 @@ fn difference(a: &[f32], b: &[f32]) -> f32 {
     a.iter().zip(b).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max)
 }
 
-/// The model in the second engine. ONNX keeps the names of nodes and of values apart, version 0.24 of `rten` does not:
-/// ours may be called the same, so that it is given nodes without names.
+/// The model in the second engine. ONNX separates the names of nodes and values, `rten` 0.24 does not, and some of ours
+/// are the same: the nodes' names are removed.
 fn in_rten(onnx: &[u8]) -> Model {
     let mut model = read(onnx).unwrap();
     for node in &mut model.graph.as_mut().unwrap().node {
@@ -114,7 +115,7 @@ fn the_checker_of_onnx_passes() {
     ] {
         let path = folder.path().join(name);
         std::fs::write(&path, onnx).unwrap();
-        // With shape inference: what is declared must be what comes out.
+        // With shape inference: declared shapes must be the inferred ones.
         let check = "import sys, onnx; onnx.checker.check_model(sys.argv[1], full_check=True)";
         let output = python(&["-c", check, path.to_str().unwrap()]).unwrap();
         assert!(output.status.success(), "{name}: {}", String::from_utf8_lossy(&output.stderr));

@@ -1,5 +1,5 @@
-//! Every attack of The Update Framework's list, and those on keys, sessions and pairing: each is refused with an error of
-//! its own, noted, and leaves the device as it was.
+//! Every attack of The Update Framework's list, and those on keys, sessions and pairing: each is refused with an error
+//! of its own, noted, and leaves the device as it was.
 
 mod content;
 mod keys;
@@ -30,7 +30,7 @@ struct Scene {
     parcel: Parcel,
 }
 
-/// A device that knows a workstation, and a push that it would take.
+/// A device, a paired workstation, and a push that the device would accept.
 fn scene() -> Scene {
     let rig = TestDevice::new(&world().bundle()).expect("a device");
     let workstation = TestWorkstation::new().expect("a workstation");
@@ -63,19 +63,20 @@ impl Scene {
         self.workstation.client(&self.device).expect("connected")
     }
 
-    /// The offer is refused for this reason, that is noted, and the device runs what it ran.
+    /// Asserts that the offer is refused for this reason, that the audit log has it, and that the device runs what it
+    /// ran.
     fn refused(&self, metadata: &[(String, Vec<u8>)], why: Refusal) {
         is_refused(offer(&mut self.client(), metadata), why);
         self.unchanged(why);
     }
 
     fn unchanged(&self, why: Refusal) {
-        assert_eq!(self.rig.refusals().expect("a journal").last(), Some(&why), "it is in the journal");
+        assert_eq!(self.rig.refusals().expect("an audit log").last(), Some(&why), "it is in the audit log");
         let status = self.client().status().expect("a status");
         assert_eq!((&status.manifest, status.versions), (&self.status.manifest, self.status.versions));
     }
 
-    /// Sends everything that is wanted, and installs.
+    /// Sends every file that the device asks for, and installs.
     fn install(&self, metadata: &[(String, Vec<u8>)]) -> Result<Answer, DeviceError> {
         let mut client = self.client();
         let Answer::Wanted(wanted) = offer(&mut client, metadata)? else { panic!("no list of files") };
@@ -102,7 +103,7 @@ fn replace(metadata: &mut Metadata, ending: &str, bytes: Vec<u8>) {
     file.1 = bytes;
 }
 
-/// Signs targets of the test's making, and all that stands above them.
+/// Signs changed targets, and the snapshot and timestamp for them.
 fn resigned(scene: &Scene, change: impl FnOnce(&mut Targets)) -> Metadata {
     let site = &scene.workstation.site;
     let metadata = scene.signed([1, 1, 1]);

@@ -1,4 +1,4 @@
-//! Bundles that are not sound are refused, each with its own words, and what was installed before stays.
+//! Unsound bundles are refused, each with its own message, and what was installed before stays.
 
 use std::fs;
 use std::path::Path;
@@ -12,14 +12,14 @@ use lintel_inference::LoadedBundle;
 
 use crate::world;
 
-/// A copy of the world's bundle in a folder that the test may spoil.
+/// Copies the world's bundle to a folder that the test may spoil.
 fn copy(to: &Path) {
     for name in [MANIFEST, DETECTOR, ENCODER, TABLE] {
         fs::copy(world().bundle().join(name), to.join(name)).unwrap();
     }
 }
 
-/// Spoils a copy, tries to install it over a sound one; gives what was said.
+/// Installs a sound bundle, then a spoiled copy. Returns the error of the second.
 fn refused(spoil: impl FnOnce(&Path)) -> String {
     let (bundle, state) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     install(&world().bundle(), state.path()).unwrap();
@@ -69,11 +69,11 @@ fn a_file_that_is_missing_short_or_long() {
     }
 }
 
-/// Everything is sealed properly, but the table's encoder is not the bundle's.
+/// All hashes are right, but the table's encoder is not the bundle's.
 #[test]
 fn a_table_for_another_encoder() {
     let error = refused(|bundle| {
-        // Another encoder: the same model with a word at its end that ONNX readers skip.
+        // Another encoder: the same model with a trailing field that ONNX readers skip.
         let path = bundle.join(ENCODER);
         let mut encoder = fs::read(&path).unwrap();
         encoder.extend([0xa2, 0x06, 0x00]);

@@ -1,4 +1,4 @@
-//! The program itself on real recordings: to the end, into a damaged frame, and under signals.
+//! The daemon's program on recordings: to the end, up to a damaged frame, and under signals.
 
 use std::ffi::OsStr;
 use std::io::Read as _;
@@ -16,7 +16,7 @@ use lintel_wire::value::Strike;
 
 use crate::world;
 
-/// The daemon beside the test programs; `None`, loudly, where only this package was built.
+/// The path of the daemon. Prints SKIPPED and returns `None` if it was not built.
 fn program(test: &str) -> Option<PathBuf> {
     let exe = std::env::current_exe().ok()?;
     let program = exe.parent()?.parent()?.join("lintel-edge");
@@ -63,7 +63,7 @@ fn finish(child: Child) -> (i32, String, String) {
     (status.code().unwrap_or(-1), text(stdout), text(stderr))
 }
 
-/// What the relay did, by the event file; which must be whole.
+/// The relay's edges in the event file, and whether its last event is `Stopped`.
 fn edges(state: &Path) -> (Vec<Strike>, bool) {
     let bytes = std::fs::read(state.with_extension("events")).expect("the event file");
     let events: Vec<_> = event::events(&bytes).collect::<Result<_, _>>().expect("whole messages");
@@ -115,7 +115,7 @@ fn a_damaged_frame_is_one_clear_line_and_exit_code_2() {
     assert_eq!((strikes.last(), stopped), (Some(&Strike::Locked), true), "the door was locked, and the file is whole");
 }
 
-/// A signal at any time: no edge but relocking, the event file is whole, the bundle is installed or is not.
+/// A signal at any time: no edge but relocking, a whole event file, and a bundle that is either installed or not.
 #[test]
 fn a_signal_at_any_point_makes_no_edge_but_relocking() {
     let Some(program) = program("a_signal_at_any_point_makes_no_edge_but_relocking") else { return };
@@ -139,7 +139,7 @@ fn a_signal_at_any_point_makes_no_edge_but_relocking() {
         }
         let wanted: [&[Strike]; 2] = [&[], &[Strike::Released, Strike::Locked]];
         assert!(wanted.contains(&strikes.as_slice()), "{signal} after {after_ms} ms: {strikes:?}");
-        // Whatever was cut short, the next run works.
+        // The next run works, whatever was interrupted.
         let (code, _, stderr) = finish(start(&program, &visit(None), &state, &["--fast"]));
         assert_eq!((code, stderr.as_str()), (0, ""), "after {signal} at {after_ms} ms");
         let slots = lintel_edge::slots::Slots::new(&state, lintel_edge::io::disk::RealDisk);
@@ -148,7 +148,7 @@ fn a_signal_at_any_point_makes_no_edge_but_relocking() {
     }
 }
 
-/// systemd is told when the door is ready, and then again and again that every stage is alive.
+/// systemd gets READY when the door is ready, and then WATCHDOG at intervals while every stage is alive.
 #[test]
 fn systemd_is_told_that_the_daemon_is_ready_and_alive() {
     let Some(program) = program("systemd_is_told_that_the_daemon_is_ready_and_alive") else { return };

@@ -1,5 +1,5 @@
-//! Workstation and device over real sockets: what a push, a removal, a cut or an expiry leaves behind, and what a network
-//! may do to a device.
+//! Workstation and device over real sockets: what a push, a removal, a cut or an expiry leaves behind, and what a
+//! network may do to a device.
 
 mod audit_log;
 mod disks;

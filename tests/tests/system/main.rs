@@ -1,5 +1,5 @@
-//! The whole system over one trained bundle: stories at the door, the daemon under signals, a workstation and devices over
-//! real sockets, and every named attack on them.
+//! The whole system over one trained bundle: stories at the door, the daemon under signals, a workstation and devices
+//! over real sockets, and every named attack on them.
 
 mod attacks;
 mod bundles;

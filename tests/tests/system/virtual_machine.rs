@@ -6,7 +6,7 @@ use lintel_tests::rigs::vm::{Parts, cannot, play};
 use lintel_tests::story::Story;
 use lintel_tests::world::World;
 
-/// What `rigs/vm/run` built.
+/// The path in an environment variable that `rigs/vm/run` sets.
 fn part(variable: &str) -> PathBuf {
     let path = std::env::var_os(variable).map(PathBuf::from).filter(|path| path.exists());
     path.unwrap_or_else(|| panic!("{variable} names nothing that is there; run this by `bash tests/rigs/vm/run`"))
@@ -39,8 +39,8 @@ fn the_same_stories_end_the_same_way_in_the_machine() {
             continue;
         }
         played += 1;
-        // An emulator beside other work can lose a moment, and stories hold the strike to a tenth of a second: one that fails
-        // is played once more, and must end as it should then.
+        // The emulator can be late when the host is busy, and stories allow a tenth of a second: a story that
+        // fails is played once more, and must then end as it should.
         for last in [false, true] {
             let work = tempfile::tempdir().unwrap();
             let observed = play(&story, &world, &parts, work.path()).unwrap();
@@ -48,7 +48,7 @@ fn the_same_stories_end_the_same_way_in_the_machine() {
                 eprintln!("{name}: as it should, {:?}", observed.releases);
                 break;
             };
-            // What the console said stays for whoever looks for the reason.
+            // The console's output is kept, to find the reason.
             let kept = work.keep();
             let told = format!("{name}: {e:#}\n{observed:#?}\nsee {}", kept.join("told").display());
             if last {

@@ -1,8 +1,8 @@
 //! Which crate may depend on which: `lintel → host crates → shared ← edge`. Host and edge never see each other.
 //!
-//! `ALLOWED` has each crate with the Lintel crates that it may name in `[dependencies]`, and the rule refuses a crate that is
-//! not listed. Development dependencies are apart: a crate may be tested with crates that it must not ship, except across
-//! the border between host and edge. `APART` has what may not be reached in any number of steps.
+//! `ALLOWED` has each crate with the Lintel crates that it may name in `[dependencies]`, and the rule refuses a crate
+//! that is not listed. Development dependencies are apart: a crate may be tested with crates that it must not ship,
+//! except across the border between host and edge. `APART` has what may not be reached in any number of steps.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -17,7 +17,8 @@ const HOST: &[&str] =
 /// Crates of the program at the door.
 const EDGE: &[&str] = &["lintel-edge"];
 
-/// Crates that only this repository runs: nothing that ships may see them. Without an entry below they may see everything.
+/// Crates that only this repository runs: nothing that ships may see them. Without an entry below they may see
+/// everything.
 const TESTS: &[&str] = &["lintel-tests", "lintel-bench", "lintel-recipe"];
 
 /// Each crate with the Lintel crates that it may depend on.

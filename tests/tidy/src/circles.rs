@@ -1,8 +1,8 @@
 //! No import circles between the modules of a crate.
 //!
-//! A module's file and the folder of the same name are one room: a parent uses its children, and children use what their
-//! parent's file defines. Sibling rooms, at each depth, use each other without a circle. What a module deep inside a room
-//! uses counts for that room.
+//! A module's file and the folder of the same name are one room: a parent uses its children, and children use what
+//! their parent's file defines. Sibling rooms, at each depth, use each other without a circle. What a module deep
+//! inside a room uses counts for that room.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,7 +1,7 @@
 //! No public item whose doc comment is empty of meaning.
 //!
-//! A doc comment is empty if nothing is left of it without filler ("the", "of it", "how many", "value", …) and without the
-//! words of the item's own name. `/// The name.` on `name` is empty; `/// Shown on the display.` on `name` is not.
+//! A doc comment is empty if nothing is left of it without filler ("the", "of it", "how many", "value", …) and without
+//! the words of the item's own name. `/// The name.` on `name` is empty; `/// Shown on the display.` on `name` is not.
 
 use syn::visit::{self, Visit};
 use syn::{Attribute, Ident, Visibility};

@@ -10,6 +10,7 @@ pub mod layout;
 pub mod length;
 pub mod machine;
 pub mod modules;
+pub mod references;
 pub mod tree;
 
 pub use tree::{Finding, Tree};
@@ -25,4 +26,5 @@ pub const RULES: &[(&str, Rule)] = &[
     ("layout", layout::check),
     ("length", length::check),
     ("machine", machine::check),
+    ("references", references::check),
 ];

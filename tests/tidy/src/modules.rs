@@ -1,5 +1,5 @@
-//! The modules of a crate, as its sources declare them: a crate root's path in, a tree of modules with what each defines,
-//! re-exports and refers to out.
+//! The modules of a crate, as its sources declare them: a crate root's path in, a tree of modules with what each
+//! defines, re-exports and refers to out.
 //!
 //! Code for tests (`#[cfg(test)]`) is left out. References inside macro calls are read from their tokens.
 
@@ -17,7 +17,7 @@ pub type Place = Vec<String>;
 /// A crate's modules by place.
 pub type Modules = BTreeMap<Place, Module>;
 
-/// One module.
+/// What one module defines, brings in and refers to.
 #[derive(Debug, Default)]
 pub struct Module {
     /// The file that holds it, relative to the repository's root.

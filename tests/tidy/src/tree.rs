@@ -15,7 +15,7 @@ pub struct Tree {
     pub files: Vec<File>,
 }
 
-/// One file.
+/// A file that git tracks or would add.
 #[derive(Debug)]
 pub struct File {
     /// Relative to the root, with `/` between its parts.
@@ -24,7 +24,7 @@ pub struct File {
     pub text: Option<String>,
 }
 
-/// One place that breaks a rule.
+/// A place that breaks a rule.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Finding {
     /// Relative to the root.

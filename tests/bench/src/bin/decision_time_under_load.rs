@@ -1,7 +1,7 @@
-//! How much a network disturbs a door: time to verdict of the same visits, alone and under siege.
+//! How much network load delays a door: time to verdict in the same visits, without load and under load.
 //!
-//! In turns, so that whatever else the machine does meets both: a round of visits alone, a round with a thousand silent
-//! connections that are made again and again, a caller that drips, and pushes one after another.
+//! Rounds take turns, so that other work on the machine affects both: visits without load, then visits with a thousand
+//! silent connections that are made again and again, a caller that sends byte by byte, and pushes one after another.
 
 use std::io::Write as _;
 use std::net::{SocketAddr, TcpStream};
@@ -29,7 +29,7 @@ use lintel_tests::story::{Visit, Who};
 use lintel_tests::world::World;
 use lintel_wire::event::{EventKind, Verdict};
 
-/// Time to verdict at a door, alone and while its network is under siege.
+/// Time to verdict at a door, without and with network load.
 #[derive(Parser)]
 struct Args {
     /// Where the trained bundle is kept
@@ -52,21 +52,21 @@ fn main() -> Result<()> {
             recording(&visit, &world.kept())
         })
         .collect::<Result<Vec<_>>>()?;
-    let (mut alone, mut besieged) = (Vec::new(), Vec::new());
+    let (mut alone, mut loaded) = (Vec::new(), Vec::new());
     let (mut connections, mut pushes) = (0, 0);
     for _ in 0..args.rounds {
         alone.extend(round(&world, &visits, false)?.0);
         let (times, made, pushed) = round(&world, &visits, true)?;
-        besieged.extend(times);
+        loaded.extend(times);
         connections += made;
         pushes += pushed;
     }
-    for (what, times) in [("alone", &mut alone), ("under siege", &mut besieged)] {
+    for (what, times) in [("alone", &mut alone), ("under load", &mut loaded)] {
         times.sort_unstable();
         println!("{what}: {} verdicts, p50 {} ms, p95 {} ms", times.len(), at(times, 0.5), at(times, 0.95));
     }
-    let ratio = at(&besieged, 0.95) as f64 / at(&alone, 0.95) as f64;
-    println!("p95 under siege is {ratio:.2} x p95 alone; {connections} connections, {pushes} pushes meanwhile");
+    let ratio = at(&loaded, 0.95) as f64 / at(&alone, 0.95) as f64;
+    println!("p95 under load is {ratio:.2} x p95 alone; {connections} connections, {pushes} pushes meanwhile");
     Ok(())
 }
 
@@ -77,7 +77,7 @@ fn at(sorted: &[u128], share: f64) -> u128 {
 }
 
 /// One run of the daemon over all visits; times from the first sharp frame to the verdict, in ms.
-fn round(world: &World, visits: &[PathBuf], besieged: bool) -> Result<(Vec<u128>, u64, u64)> {
+fn round(world: &World, visits: &[PathBuf], loaded: bool) -> Result<(Vec<u128>, u64, u64)> {
     let state = tempfile::tempdir()?;
     let port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
     let address = SocketAddr::from(([127, 0, 0, 1], port));
@@ -101,15 +101,15 @@ fn round(world: &World, visits: &[PathBuf], besieged: bool) -> Result<(Vec<u128>
     let clocks = Clocks { monotonic: clock(), wall: WallClock::new(lintel::site::now) };
     let over = Arc::new(AtomicBool::new(false));
     let (made, pushed) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
-    let siege = besieged.then(|| {
+    let load = loaded.then(|| {
         let (over, made, pushed) = (Arc::clone(&over), Arc::clone(&made), Arc::clone(&pushed));
         let (bundle, state) = (world.bundle(), options.state.clone());
-        thread::spawn(move || besiege(address, &bundle, &state, &over, (&made, &pushed)))
+        thread::spawn(move || load_network(address, &bundle, &state, &over, (&made, &pushed)))
     });
     let outcome = run(&options, Some(Box::new(memory.clone())), &clocks, &stop)?;
     over.store(true, Ordering::SeqCst);
-    if let Some(siege) = siege {
-        siege.join().map_err(|_| anyhow!("the siege died"))??;
+    if let Some(load) = load {
+        load.join().map_err(|_| anyhow!("the load generator panicked"))??;
     }
     drop(outcome);
     let times = memory.events().into_iter().filter_map(|event| match event.kind {
@@ -121,7 +121,7 @@ fn round(world: &World, visits: &[PathBuf], besieged: bool) -> Result<(Vec<u128>
     Ok((times.collect(), made.load(Ordering::SeqCst), pushed.load(Ordering::SeqCst)))
 }
 
-fn besiege(
+fn load_network(
     address: SocketAddr,
     bundle: &Path,
     state: &Path,
@@ -145,7 +145,7 @@ fn besiege(
     let content = Content::open(bundle)?;
     thread::scope(|scope| {
         scope.spawn(|| {
-            // A thousand that say nothing; those that were sent away come again.
+            // A thousand connections that send nothing. Closed ones are made again.
             let mut silent: Vec<TcpStream> = Vec::new();
             while !over.load(Ordering::SeqCst) {
                 if silent.len() >= 1000 {
@@ -160,7 +160,7 @@ fn besiege(
         });
         scope.spawn(|| {
             while !over.load(Ordering::SeqCst) {
-                // The head of a handshake, a byte at a time.
+                // The beginning of a handshake, byte by byte.
                 let Ok(mut socket) = TcpStream::connect(address) else { continue };
                 for byte in [0x16, 3, 1, 2, 0, 1, 0, 1, 0xfc, 3, 3] {
                     let _ = socket.write_all(&[byte]);

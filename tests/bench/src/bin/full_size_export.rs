@@ -1,5 +1,5 @@
-//! The full-size path once, with weights by formula: an archive of CLIP RN50's shape → weights → ONNX → features, held
-//! to what the reference implementation makes of the same weights → the image encoder in 8-bit integers.
+//! The full-size path once, with weights by formula: an archive of CLIP RN50's shape → weights → ONNX → features,
+//! compared with what the reference implementation makes of the same weights → the image encoder in 8-bit integers.
 //!
 //! `cargo build --release --workspace && target/release/full_size_export`
 #![allow(clippy::print_stdout, reason = "it is a report")]
@@ -27,16 +27,16 @@ use serde::Deserialize;
 /// Both sides at unit length: the least cosine and the greatest difference of a component.
 const MIN_COSINE: f64 = 0.99999;
 const MAX_DIFFERENCE: f64 = 1e-4;
-/// Pictures that the quantiser is shown; a quarter of them judges.
+/// Pictures for the quantiser; a quarter of them is held out to judge fidelity.
 const CALIBRATION: usize = 16;
 
 /// The full-size path once, with weights by formula.
 #[derive(Parser)]
 struct Args {
-    /// Where the archive and the models are written; what is there already is used [default: a folder that goes again]
+    /// Folder for the archive and the models; files that exist are used again [default: a temporary folder]
     #[arg(long, value_name = "DIR")]
     work: Option<PathBuf>,
-    /// Fail when this process ever held more memory, MB
+    /// Fail if this process uses more memory at its peak, MB
     #[arg(long, value_name = "MB", default_value_t = 2000)]
     max_memory: u64,
 }
@@ -63,7 +63,7 @@ fn main() -> ExitCode {
     match run(&Args::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("fullsize: {error:#}");
+            eprintln!("full_size_export: {error:#}");
             ExitCode::FAILURE
         }
     }
@@ -125,7 +125,7 @@ fn write_archive(path: &Path) -> Result<()> {
     Ok(())
 }
 
-/// The quantiser fails by itself when the integers are not faithful.
+/// The quantiser returns an error if the integers are not faithful.
 fn integers(visual: &Path, out: &Path, clock: &mut Clock) -> Result<()> {
     let side = RN50_VISUAL.resolution;
     let picture = |i: usize| Array {
@@ -139,7 +139,7 @@ fn integers(visual: &Path, out: &Path, clock: &mut Clock) -> Result<()> {
     let report = quantized.report;
     let kept = report.layers.iter().filter(|layer| !layer.quantized).count();
     println!(
-        "    {:?} weights, worst cosine {:.5}; {} of {} layers in float; {:.0} MB; integers in {} kernels, floats in {}",
+        "    {:?} weights, worst cosine {:.5}; {} of {} layers in float; {:.0} MB; kernels: {} integer, {} float",
         settings.precision,
         worst(&report.outputs),
         kept,
@@ -190,7 +190,7 @@ fn megabytes(path: &Path) -> Result<f64> {
     Ok(fs::metadata(path)?.len() as f64 / 1e6)
 }
 
-/// The most memory that this process ever held, as Linux counts it.
+/// Peak memory of this process, as Linux counts it.
 fn peak_memory_mb() -> Result<u64> {
     let status = fs::read_to_string("/proc/self/status")?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).context("no VmHWM in /proc/self/status")?;
@@ -198,7 +198,7 @@ fn peak_memory_mb() -> Result<u64> {
     Ok(kib * 1024 / 1_000_000)
 }
 
-/// Says how long each step took.
+/// Prints how long each step took.
 struct Clock(std::time::Instant);
 
 impl Clock {

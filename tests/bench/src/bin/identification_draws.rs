@@ -1,8 +1,8 @@
 //! Random draws of people → the program's figures over all of them.
 //!
-//! Each draw renders people whom nothing was trained on, and takes them through `lintel render | ingest | train | export |
-//! evaluate` as a user would. All draws have the same number of participants, so the mean of the draws' rates is the
-//! pooled rate that is printed.
+//! Each draw renders people whom nothing was trained on, and takes them through `lintel render | ingest | train |
+//! export | evaluate` as a user would. All draws have the same number of participants, so the mean of the draws' rates
+//! is the pooled rate that is printed.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
@@ -44,7 +44,7 @@ fn main() -> ExitCode {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {
-            eprintln!("draws: {error:#}");
+            eprintln!("identification_draws: {error:#}");
             ExitCode::FAILURE
         }
     }
@@ -52,7 +52,7 @@ fn main() -> ExitCode {
 
 fn run(args: &Args) -> Result<bool> {
     let lintel = std::env::current_exe()?.with_file_name("lintel");
-    ensure!(lintel.is_file(), "{} is not there: run `cargo build --release` first", lintel.display());
+    ensure!(lintel.is_file(), "{} is not there: run `cargo build --release --workspace` first", lintel.display());
     let mut participants = Vec::new();
     for draw in 0..args.draws {
         let report = one(&lintel, args, args.seed + draw)?;
@@ -89,7 +89,7 @@ fn line(figures: &Figures) -> String {
     )
 }
 
-/// One draw, in a folder that goes with it.
+/// One draw, in a temporary folder.
 fn one(lintel: &Path, args: &Args, seed: u64) -> Result<Report> {
     let work = tempfile::tempdir()?;
     let path = |name: &str| work.path().join(name).display().to_string();

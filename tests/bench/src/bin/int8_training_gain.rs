@@ -1,5 +1,5 @@
-//! What training on the int8 encoder's features brings, over training on the float one's: both tables, scored on what the
-//! int8 encoder makes of the held-out faces.
+//! What training on the int8 encoder's features brings, over training on the float one's: both tables, scored on what
+//! the int8 encoder makes of the held-out faces.
 #![allow(clippy::print_stdout, reason = "it is a report")]
 
 use std::path::PathBuf;
@@ -46,7 +46,7 @@ fn main() -> Result<()> {
         }
     }
     ensure!(held_out.len() == int8.report.held_out.len(), "{} has not all of the held-out faces", args.faces.display());
-    // The same rows, said to be of the encoder that runs: the door itself would refuse them.
+    // The float table's rows, relabelled as of the int8 encoder: a door would refuse them.
     let moved = Table::new(TableParts { encoder: int8.table.encoder(), ..float.table.clone().into_parts() })
         .context("the float table's rows")?;
     println!("on {} held-out faces, as the int8 encoder sees them:", held_out.len());

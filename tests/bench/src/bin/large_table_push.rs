@@ -60,7 +60,7 @@ fn main() -> Result<()> {
     let memory = std::fs::read_to_string("/proc/self/status")?;
     let peak = memory.lines().find(|line| line.starts_with("VmHWM")).unwrap_or_default();
     println!(
-        "{} people, {:.1} MB: parcel with its proof {} ms; sent, verified, proved, switched {} ms; peak of both ends {}",
+        "{} people, {:.1} MB: parcel with its proof {} ms; sent, verified, proved, switched {} ms; peak memory {}",
         args.people,
         bytes as f64 / 1e6,
         made.as_millis(),

@@ -1,9 +1,9 @@
-//! How near somebody may stand: faces that fill more and more of the frame, at one scale, and looked at twice.
+//! How near a person may stand: faces that fill more and more of the frame, detected at one scale and at two.
 //!
-//! SCRFD's anchors end at 512 pixels and its training pictures rarely hold a face of more than half their height, so that
-//! a face right before a door's camera is missed, or its landmarks are off. Prints one line for each share of the frame's
-//! height that the face fills: faces found with a score of 0.5, and landmarks' distance from the truth (median), as a
-//! share of the inter-ocular distance.
+//! SCRFD's anchors end at 512 pixels and its training pictures rarely hold a face of more than half their height, so
+//! that a face right before a door's camera is missed, or its landmarks are off. Prints one line for each share of the
+//! frame's height that the face fills: faces found with a score of 0.5, and landmarks' distance from the truth
+//! (median), as a share of the inter-ocular distance.
 
 use std::path::PathBuf;
 
@@ -15,7 +15,7 @@ use lintel_core::time::Uptime;
 use lintel_inference::{Detector, Options};
 use lintel_tests::fixtures::near_faces::{judge, portrait};
 
-/// How near somebody may stand.
+/// How near a person may stand.
 #[derive(Parser)]
 struct Args {
     /// SCRFD models

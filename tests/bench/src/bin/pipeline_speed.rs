@@ -1,4 +1,5 @@
-//! How fast the door is: the whole pipeline against the bare models, time to verdict, whether anything grows, and a start.
+//! How fast the door is: the pipeline compared with the models alone, time to verdict, growth of memory, and time to
+//! start.
 //!
 //! ```sh
 //! cargo build --release --workspace && target/release/pipeline_speed --frames 100000
@@ -73,14 +74,14 @@ fn main() -> Result<()> {
     starts(&args, &world, &played)
 }
 
-/// Analyzer that note after every look what the models took.
+/// An analyzer that records the models' time after each look.
 struct Timed {
     vision: FaceAnalyzer,
     timings: Arc<Mutex<Timings>>,
     looks: Arc<Mutex<Looks>>,
 }
 
-/// What the process had used at some looks.
+/// The resources that the process had used at some looks.
 #[derive(Default)]
 struct Looks {
     done: usize,
@@ -149,12 +150,12 @@ fn keeper(vision: &FaceAnalyzer, config: &Config, events: Box<dyn Subscriber>) -
     })?)
 }
 
-/// What a frame took, one after the other.
+/// Time per frame, one frame after the other.
 struct Replayed {
     frames: u64,
-    /// Milliseconds of a frame.
+    /// Milliseconds per frame.
     whole: f64,
-    /// Milliseconds in the models of these.
+    /// Milliseconds of it in the models.
     models: f64,
     marks: Vec<Mark>,
 }
@@ -183,7 +184,7 @@ impl Replayed {
     }
 }
 
-/// MJPEG in, verdict out, one frame after the other, as fast as it goes.
+/// From MJPEG to verdicts, one frame after the other, without pauses.
 fn replayed(frames: usize, world: &World, options: &Options, played: &[PathBuf]) -> Result<Replayed> {
     let each = 60;
     let repeats: Vec<PathBuf> = played.iter().cycle().take(frames.div_ceil(each).max(2)).cloned().collect();
@@ -210,11 +211,11 @@ fn replayed(frames: usize, world: &World, options: &Options, played: &[PathBuf])
     Ok(Replayed { frames: timings.frames, whole: millis(wall), models: millis(timings.onnx_runtime), marks })
 }
 
-/// Frames of one round, and rounds: a machine's speed wanders, so the models alone and the three threads take turns.
+/// Frames per round, and rounds. A machine's speed changes, so the models alone and the three threads take turns.
 const ROUND: usize = 600;
 const ROUNDS: usize = 9;
 
-/// The daemon's three threads beside the models alone.
+/// The daemon's three threads compared with the models alone.
 fn rounds(world: &World, options: &Options, played: &[PathBuf]) -> Result<()> {
     let mut ratios = Vec::new();
     let mut allocations = 0.0;
@@ -226,8 +227,8 @@ fn rounds(world: &World, options: &Options, played: &[PathBuf]) -> Result<()> {
     }
     ratios.sort_by(f64::total_cmp);
     println!(
-        "three threads: {:.3} times the models alone in the middle of {ROUNDS} rounds, {:.3} to {:.3} (bar 1.10); {allocations:.1} \
-         allocations each",
+        "three threads: {:.3} times the models alone (median of {ROUNDS} rounds; {:.3} to {:.3}; limit 1.10); \
+         {allocations:.1} allocations per frame",
         ratios[ROUNDS / 2],
         ratios[0],
         ratios[ROUNDS - 1]
@@ -235,14 +236,14 @@ fn rounds(world: &World, options: &Options, played: &[PathBuf]) -> Result<()> {
     Ok(())
 }
 
-/// A camera that has its next picture ready as soon as somebody looks at the one before.
+/// A camera whose next picture is ready as soon as the one before is being analysed.
 struct OnDemand {
     camera: Replay,
     clock: Clock,
     looking: Arc<Gate>,
 }
 
-/// Opens for one picture at a time.
+/// Lets one picture pass each time it is opened.
 #[derive(Default)]
 struct Gate {
     open: Mutex<bool>,
@@ -283,11 +284,11 @@ impl Camera for OnDemand {
     }
 }
 
-/// Analyzer that say when they begin to look, and note the process at the ends of their looks.
+/// An analyzer that opens the gate when a look begins, and records resources when it ends.
 struct Asking {
     vision: FaceAnalyzer,
     looking: Arc<Gate>,
-    /// After the first look, and after the last one so far.
+    /// After the first look, and after the latest.
     marks: Arc<Mutex<Option<[Mark; 2]>>>,
 }
 
@@ -303,8 +304,8 @@ impl Analyzer for Asking {
     }
 }
 
-/// The same by the daemon's three threads: while the models look at a picture the next one is decoded. Milliseconds and
-/// allocations of a frame.
+/// The same with the daemon's three threads: the next picture is decoded while the models work. Returns milliseconds
+/// and allocations per frame.
 fn flat_out(frames: usize, world: &World, options: &Options, played: &[PathBuf]) -> Result<(f64, f64)> {
     let repeats: Vec<PathBuf> = played.iter().cycle().take(frames.div_ceil(60).max(2)).cloned().collect();
     let vision = FaceAnalyzer::open(&world.bundle(), options, QualityLimits::default())?;
@@ -351,7 +352,7 @@ fn live(args: &Args, world: &World, options: &Options, played: &[PathBuf]) -> Re
     let outcome = threads::run(stages, Surroundings::default(), &clock, &Stop::new(), patience(&config))?;
     let report = outcome.report;
     println!(
-        "capture to use: p50 {:.1} ms, p95 {:.1} ms: {:.2} times (bar 2); {} of {} frames overwritten",
+        "capture to use: p50 {:.1} ms, p95 {:.1} ms: {:.2} times (limit 2); {} of {} frames overwritten",
         report.age_p50_ms,
         report.age_p95_ms,
         report.age_p95_ms / report.age_p50_ms,
@@ -373,7 +374,7 @@ fn live(args: &Args, world: &World, options: &Options, played: &[PathBuf]) -> Re
     if !verdicts.is_empty() {
         let (p50, p95) = (at(0.5), at(0.95));
         println!(
-            "capture to verdict: p50 {p50:.1} ms, p95 {p95:.1} ms: {:.2} times (bar 2), {} verdicts",
+            "capture to verdict: p50 {p50:.1} ms, p95 {p95:.1} ms: {:.2} times (limit 2), {} verdicts",
             p95 / p50,
             verdicts.len()
         );
@@ -381,7 +382,7 @@ fn live(args: &Args, world: &World, options: &Options, played: &[PathBuf]) -> Re
     Ok(())
 }
 
-/// The program itself, from its start to the first verdict about somebody who stands there already.
+/// The program, from its start to the first verdict about a person who already stands there.
 fn starts(args: &Args, world: &World, played: &[PathBuf]) -> Result<()> {
     let Some(edge) = program("lintel-edge") else { bail!("lintel-edge is not built") };
     let folder = tempfile::tempdir()?;
@@ -410,7 +411,7 @@ fn starts(args: &Args, world: &World, played: &[PathBuf]) -> Result<()> {
     let (whole, first) = times[times.len() / 2];
     let first = first.context("the daemon gave no verdict")?;
     println!(
-        "start to first verdict: {:.2} s in the middle of {} starts, {:.2} s at worst (bar 2 s); {:.2} s of it by the daemon's own clock",
+        "start to first verdict: {:.2} s (median of {} starts; at worst {:.2} s; limit 2 s); {:.2} s by its own clock",
         whole.as_secs_f64(),
         times.len(),
         times.last().map_or(0.0, |(whole, _)| whole.as_secs_f64()),
@@ -419,7 +420,7 @@ fn starts(args: &Args, world: &World, played: &[PathBuf]) -> Result<()> {
     Ok(())
 }
 
-/// Waits for the first verdict; gives when the daemon says that it was.
+/// Waits for the first verdict. Returns its time by the daemon's clock.
 fn verdict(events: &Path) -> Option<Uptime> {
     for _ in 0..2000 {
         let bytes = fs::read(events).unwrap_or_default();

@@ -16,7 +16,7 @@ fn endless_data() {
         }
     });
     scene.refused(&huge, Refusal::EndlessData);
-    // More of a file than was signed.
+    // More bytes of a file than were signed.
     let mut client = scene.client();
     let metadata = scene.signed([1, 1, 1]);
     let Answer::Wanted(wanted) = offer(&mut client, &metadata).expect("sound") else { panic!("no list") };
@@ -43,7 +43,7 @@ fn wrong_content() {
     bytes[100] ^= 1;
     is_refused(client.ask(&Request::Piece { file: file.file, offset: 0, bytes }), Refusal::Content);
     scene.unchanged(Refusal::Content);
-    // Not all of it.
+    // A file is missing.
     let mut client = scene.client();
     offer(&mut client, &scene.signed([1, 1, 1])).expect("sound");
     is_refused(client.ask(&Request::Install), Refusal::Content);

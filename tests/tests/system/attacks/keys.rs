@@ -12,7 +12,7 @@ use super::{is_refused, scene};
 #[test]
 fn wrong_key() {
     let scene = scene();
-    // With the site's keys and an identity that was never paired.
+    // The site's keys, with an identity that was never paired.
     let thief = TestWorkstation::with_keys_of(&scene.workstation).expect("a workstation");
     let mut client = thief.client(&scene.device).expect("the handshake itself is open to anybody");
     is_refused(client.status(), Refusal::UnknownKey);
@@ -24,7 +24,7 @@ fn expired_key() {
     let scene = scene();
     scene.rig.wall.store(now() + 800 * 86_400, Ordering::SeqCst);
     is_refused(scene.client().status(), Refusal::ExpiredKey);
-    assert_eq!(scene.rig.refusals().expect("a journal").last(), Some(&Refusal::ExpiredKey));
+    assert_eq!(scene.rig.refusals().expect("an audit log").last(), Some(&Refusal::ExpiredKey));
     // The root's own date.
     scene.rig.wall.store(now() + 400 * 86_400, Ordering::SeqCst);
     scene.refused(&scene.signed([1, 1, 1]), Refusal::ExpiredKey);
@@ -41,7 +41,7 @@ fn revoked_key() {
     scene.refused(&stolen, Refusal::RevokedKey);
     // A key that connects.
     let other = TestWorkstation::with_keys_of(&scene.workstation).expect("a workstation");
-    // Its site is that of before the rotation's root on the device, which is root 1 still.
+    // Its site has no root 2, like the device, which still has root 1.
     let root = other.site.dir().join("root/2.root.json");
     std::fs::remove_file(root).expect("removed");
     let device = other.paired(&scene.rig).expect("paired");
@@ -49,7 +49,7 @@ fn revoked_key() {
     let forget = Request::Forget { workstation: gone.0 };
     assert_eq!(other.client(&device).expect("connected").ask(&forget).expect("forgotten"), Answer::Done);
     is_refused(scene.client().status(), Refusal::RevokedKey);
-    assert_eq!(scene.rig.refusals().expect("a journal").last(), Some(&Refusal::RevokedKey));
+    assert_eq!(scene.rig.refusals().expect("an audit log").last(), Some(&Refusal::RevokedKey));
 }
 
 #[test]
@@ -60,7 +60,7 @@ fn a_new_root_is_signed_by_the_old_one() {
     // Version 2, signed by its own keys and by nobody whom the device trusts.
     let forged = thief.site.roots_after(1).expect("roots");
     scene.refused(&forged, Refusal::Signature);
-    // All keys of the root replaced, as it should be.
+    // All keys of the root replaced, signed by the old ones.
     scene.workstation.site.rotate(RoleType::Root, &[]).expect("rotated");
     let mut metadata = scene.workstation.site.roots_after(1).expect("roots");
     metadata.extend(scene.signed([1, 1, 1]));

@@ -16,14 +16,14 @@ use crate::world;
 #[test]
 fn arbitrary_software() {
     let scene = scene();
-    // A stranger's keys; they know everything but the site's keys.
+    // Signed with a stranger's keys.
     let thief = TestWorkstation::new().expect("a workstation");
     let parcel = &scene.parcel;
     let devices = [scene.device.fingerprint()];
     let forged =
         thief.site.publish(&parcel.entries, (&parcel.manifest, &parcel.table), &devices, [1, 1, 1]).expect("signed");
     scene.refused(&forged, Refusal::Signature);
-    // One byte of the content of what was signed.
+    // One byte of the signed content is changed.
     let mut changed = scene.signed([1, 1, 1]);
     let targets = changed.iter().find(|(name, _)| name.ends_with("targets.json")).expect("targets").1.clone();
     let text = String::from_utf8(targets).expect("JSON").replace("\"revision\": 2", "\"revision\": 3");
@@ -37,8 +37,8 @@ fn rollback() {
     let older = scene.signed([3, 3, 3]);
     scene.install(&scene.signed([5, 5, 5])).expect("installed");
     is_refused(offer(&mut scene.client(), &older), Refusal::Rollback);
-    assert_eq!(scene.rig.refusals().expect("a journal").last(), Some(&Refusal::Rollback));
-    // Newly signed, and still an older table.
+    assert_eq!(scene.rig.refusals().expect("an audit log").last(), Some(&Refusal::Rollback));
+    // An older table, signed anew.
     let older = Content::open(&world().bundle()).expect("a bundle");
     let manifest = match &older {
         Content::Bundle { manifest, .. } => manifest.clone(),
@@ -61,7 +61,7 @@ fn fast_forward_and_the_way_back() {
     let scene = scene();
     scene.refused(&scene.signed([2_000_000, 1, 1]), Refusal::FastForward);
     scene.refused(&scene.signed([1, 1, 1 << 41]), Refusal::FastForward);
-    // A thief with the keys goes as far as is let; the site takes the keys away, and starts over at 1.
+    // A thief with the keys raises the versions as far as allowed. The site revokes the keys and starts again at 1.
     scene.install(&scene.signed([900_000, 900_000, 900_000])).expect("installed");
     for role in [RoleType::Timestamp, RoleType::Snapshot] {
         scene.workstation.site.rotate(role, &[]).expect("rotated");
@@ -84,7 +84,7 @@ fn indefinite_freeze() {
 fn a_clock_of_1970_remembers_what_was_seen() {
     let scene = scene();
     scene.rig.wall.store(0, Ordering::SeqCst);
-    // What is sound is taken: nothing is known to have passed.
+    // At 1970 sound metadata is accepted, because no date is known to have passed.
     let stale = scene.signed([2, 2, 2]);
     scene.rig.wall.store(now(), Ordering::SeqCst);
     scene.install(&scene.signed([1, 1, 1])).expect("installed");
@@ -127,10 +127,10 @@ fn mix_and_match() {
     let mut mixed = two.clone();
     replace(&mut mixed, "snapshot.json", older);
     scene.refused(&mixed, Refusal::MixAndMatch);
-    // The newer timestamp, and nothing of what it points to.
+    // The newer timestamp without the files that it names.
     let cut: Metadata = two.into_iter().filter(|(name, _)| name == "timestamp.json").collect();
     scene.refused(&cut, Refusal::MixAndMatch);
-    // Signed, but for another encoder and another calibration than the table's own.
+    // Signed, but for another encoder, calibration or table.
     for key in ["encoder", "calibration", "table"] {
         let unbound = resigned(&scene, |targets| {
             let manifest = targets.targets.iter_mut().find(|(name, _)| name.raw() == MANIFEST).expect("the manifest").1;

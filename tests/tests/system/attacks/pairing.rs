@@ -18,19 +18,20 @@ fn pairing_needs_the_code() {
     let error = workstation.pair(&rig, wrong).expect_err("a wrong code").to_string();
     assert!(error.contains("the code is wrong"), "{error}");
     workstation.pair(&rig, &code).expect("the right one");
-    // It counts once.
+    // A code is valid once.
     let error = workstation.pair(&rig, &code).expect_err("used").to_string();
     assert!(error.contains("not in pairing mode"), "{error}");
-    let refusals = rig.refusals().expect("a journal");
+    let refusals = rig.refusals().expect("an audit log");
     assert_eq!(refusals, [Refusal::NotPairing, Refusal::WrongCode, Refusal::NotPairing]);
-    // Another site doesn't get the device by its code alone.
+    // The code alone does not give the device to another site.
     let other = TestWorkstation::new().expect("a workstation");
     let code = rig.code().expect("a code");
     let error = other.pair(&rig, &code).expect_err("another site").to_string();
     assert!(error.contains("belongs to another site"), "{error}");
 }
 
-/// A workstation was lost: its copy rotates the keys, and pairs before anything was pushed. Another site is still another.
+/// A workstation was lost: its copy rotates the keys, and pairs before anything was pushed. Another site is still
+/// another.
 #[test]
 fn a_rotated_site_is_known_for_the_same() {
     let rig = TestDevice::new(&world().bundle()).expect("a device");
@@ -44,7 +45,7 @@ fn a_rotated_site_is_known_for_the_same() {
     assert_eq!(found.site.key_files().expect("keys").len(), before, "the old keys are gone");
     let device = found.paired(&rig).expect("the roots in between lead to the newest");
     found.push(&device, &bundle()).expect("pushed");
-    // From now on the device knows the newest root, and a copy of the site that is behind is told so.
+    // The device now has the newest root; a workstation with an older copy of the site gets an error that says so.
     let code = rig.code().expect("a code");
     let error =
         TestWorkstation::with_keys_of(&lost).expect("a copy").pair(&rig, &code).expect_err("behind").to_string();
@@ -52,7 +53,7 @@ fn a_rotated_site_is_known_for_the_same() {
     let code = rig.code().expect("a code");
     let error = TestWorkstation::new().expect("a workstation").pair(&rig, &code).expect_err("another site").to_string();
     assert!(error.contains(&Refusal::OtherSite.to_string()), "{error}");
-    // A thief with the keys of the first root alone makes a root of the same number: it doesn't follow.
+    // A root of the same number from a site of other keys does not follow from the device's root.
     let other = TestWorkstation::new().expect("a workstation");
     for _ in 0..6 {
         other.site.rotate(RoleType::Root, &[]).expect("rotated");

@@ -8,7 +8,7 @@ use lintel_wire::link::Refusal;
 
 use super::scene;
 
-/// What a workstation sent once, byte for byte.
+/// Replays, byte for byte, what a workstation sent.
 #[test]
 fn a_replayed_session() {
     let scene = scene();
@@ -42,11 +42,11 @@ fn a_replayed_session() {
     again.write_all(&recorded).expect("sent");
     let mut answer = Vec::new();
     let _ = again.read_to_end(&mut answer);
-    let noted = || scene.rig.refusals().expect("a journal").last() == Some(&Refusal::Handshake);
+    let noted = || scene.rig.refusals().expect("an audit log").last() == Some(&Refusal::Handshake);
     let soon = (0..100).any(|_| {
         thread::sleep(std::time::Duration::from_millis(50));
         noted()
     });
-    assert!(soon, "it is in the journal: {:?}", scene.rig.refusals());
+    assert!(soon, "it is in the audit log: {:?}", scene.rig.refusals());
     scene.unchanged(Refusal::Handshake);
 }

@@ -1,4 +1,4 @@
-//! The journal of a process that is killed.
+//! The audit log of a process that is killed.
 
 use std::io::{BufRead as _, BufReader};
 use std::process::{Command, Stdio};
@@ -29,12 +29,12 @@ fn kill_9_loses_nothing_that_was_acknowledged() {
         child.wait().expect("gone");
         let acknowledged = reader.join().expect("no panic").expect("something was acknowledged");
         assert!(acknowledged > least, "{acknowledged}");
-        let journal =
+        let audit_log =
             AuditLog::open(folder.path(), 100_000, &Clocks { monotonic: clock(), wall: WallClock::new(|| 1) })
                 .expect("opens");
-        let found = journal.newest().sequence;
+        let found = audit_log.newest().sequence;
         assert!(found >= acknowledged, "{found} of {acknowledged}");
-        journal.verify().expect("the chain holds");
+        audit_log.verify().expect("the chain holds");
         assert!(!folder.path().join("journal.damaged-1").exists());
         least = found;
     }

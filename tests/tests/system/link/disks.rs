@@ -1,4 +1,4 @@
-//! What a disk does to a device: full, read-only, slow. Real file systems; the door goes on.
+//! A device on a full, a read-only and a slow disk (real file systems): the door keeps working.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -19,12 +19,12 @@ use tempfile::TempDir;
 use crate::contents::{bundle, without};
 use crate::world;
 
-/// More than any test needs.
+/// More space than any test needs.
 const BIG: &str = "size=100000k";
-/// What the kernel does to a card that fails: nothing is written any more, whoever has files open.
+/// The mount option that makes ext4 refuse writes, as the kernel does when a card fails.
 const FAILED: &str = "abort";
 
-/// A file system of a test's own.
+/// A file system for one test.
 struct Disk {
     place: PathBuf,
     image: Option<PathBuf>,
@@ -36,14 +36,14 @@ fn works(command: &mut Command) -> bool {
 }
 
 impl Disk {
-    /// In memory, so that it may grow and shrink; `None`, loudly, where this machine mounts nothing.
+    /// A file system in memory, whose size can change. Prints SKIPPED and returns `None` if mounting is not allowed.
     fn in_memory() -> Option<Self> {
         let disk = Self::folder(None);
         let mounted = works(Command::new("mount").args(["-t", "tmpfs", "-o", BIG, "tmpfs"]).arg(&disk.place));
         disk.if_mounted(mounted)
     }
 
-    /// In a file, as a device has it on its card.
+    /// An ext4 file system in a file, like that on a device's card.
     fn on_a_card() -> Option<Self> {
         let disk = Self::folder(Some("card"));
         let image = disk.image.as_ref().expect("it has one");
@@ -73,7 +73,7 @@ impl Disk {
         works(Command::new("mount").args(["-o", "loop"]).arg(image).arg(&self.place))
     }
 
-    /// Takes the card out, looks it through, and puts it in again.
+    /// Unmounts the card, checks it, and mounts it again.
     fn repair(&self) {
         let image = self.image.as_ref().expect("a card");
         assert!(works(Command::new("umount").arg(&self.place)), "nobody has files open");
@@ -118,7 +118,7 @@ fn a_push_to_a_full_disk_is_refused_and_goes_on_when_there_is_room() {
     let workstation = TestWorkstation::new().expect("a workstation");
     let device = workstation.paired(&rig).expect("paired");
     let before = workstation.client(&device).expect("connected").status().expect("a status");
-    // Room for a part of a bundle.
+    // Space for a part of a bundle.
     disk.remount(&format!("size={}k", disk.kilobytes() + 1000));
     let error = workstation.push(&device, &without(PersonId(0))).expect_err("no room").to_string();
     assert!(error.contains(&Refusal::Storage.to_string()) && error.contains("No space left"), "{error}");
@@ -127,10 +127,10 @@ fn a_push_to_a_full_disk_is_refused_and_goes_on_when_there_is_room() {
     disk.remount(BIG);
     let receipt = workstation.push(&device, &without(PersonId(0))).expect("there is room");
     assert_eq!(receipt.removed, [0]);
-    // What the disk refused to note at that time was noted as soon as it could be.
-    rig.journal.keep([]).expect("the disk takes it");
-    assert!(rig.refusals().expect("a journal").contains(&Refusal::Storage));
-    rig.journal.verify().expect("whole");
+    // Entries that the disk refused are written as soon as there is space.
+    rig.audit_log.keep([]).expect("the disk takes it");
+    assert!(rig.refusals().expect("an audit log").contains(&Refusal::Storage));
+    rig.audit_log.verify().expect("whole");
 }
 
 #[test]
@@ -153,10 +153,11 @@ fn a_read_only_disk_keeps_what_runs() {
     let rig = TestDevice::on(&disk.state(), &world().bundle()).expect("up again");
     let device = KnownDevice { address: rig.address().to_string(), ..device };
     workstation.push(&device, &without(PersonId(0))).expect("it can be written again");
-    rig.journal.verify().expect("whole");
+    rig.audit_log.verify().expect("whole");
 }
 
-/// A removal whose second half the disk refuses is no receipt, is told, and is finished by itself.
+/// If the disk refuses the second half of a removal, there is no receipt, the fault is shown, and the device finishes
+/// it.
 #[test]
 fn a_removal_that_the_disk_interrupts_is_told_and_finished() {
     let Some(disk) = Disk::in_memory() else { return };
@@ -165,11 +166,11 @@ fn a_removal_that_the_disk_interrupts_is_told_and_finished() {
     let device = workstation.paired(&rig).expect("paired");
     workstation.push(&device, &bundle()).expect("pushed");
     workstation.push(&device, &without(PersonId(1))).expect("pushed");
-    // A folder where the new manifest of the older slot is to be written: that one operation fails.
+    // A folder in the place of the older slot's new manifest: only that write fails.
     let slots = lintel_edge::slots::Slots::new(&rig.state(), lintel_edge::io::disk::RealDisk);
     let older = slots.dir(slots.current().expect("readable").expect("installed"));
     fs::create_dir(older.join("manifest.lintel.next")).expect("a folder");
-    // The slot that is written anew is the other one; the one in the way is then the older.
+    // The push writes to the other slot, so the slot with the folder in the way is then the older one.
     let error = workstation.push(&device, &without(PersonId(2))).expect_err("no receipt").to_string();
     assert!(error.contains("still in the older bundle"), "{error}");
     let status = workstation.client(&device).expect("connected").status().expect("a status");
@@ -186,7 +187,7 @@ fn a_removal_that_the_disk_interrupts_is_told_and_finished() {
     assert_ne!(people, Some(true), "nobody can be got back");
 }
 
-/// A daemon with a camera, whose state is on a disk of ours.
+/// A daemon with a camera, whose state is on the given disk.
 struct Door {
     daemon: Child,
     events: PathBuf,
@@ -216,7 +217,7 @@ impl Door {
         Self { daemon, events, _folder: folder }
     }
 
-    /// As somebody stops it who means to.
+    /// Stops the daemon with SIGTERM.
     fn stop(&mut self) {
         let id = self.daemon.id().to_string();
         assert!(works(Command::new("kill").args(["-TERM", &id])));
@@ -236,7 +237,7 @@ impl Door {
         self.events().iter().filter(|kind| *kind == wanted).count()
     }
 
-    /// Waits until something has happened more often than that.
+    /// Waits until an event has happened more often than `than`.
     fn more(&self, wanted: &EventKind, than: usize, what: &str) {
         let happened = (0..600).any(|_| {
             thread::sleep(Duration::from_millis(100));
@@ -274,7 +275,7 @@ fn a_door_goes_on_while_its_disk_is_full() {
     disk.remount(BIG);
     door.more(&CLEARED, 0, "and is over when there is room");
     door.stop();
-    let rows = lintel_edge::audit_log::rows(&disk.state()).expect("a journal");
+    let rows = lintel_edge::audit_log::rows(&disk.state()).expect("an audit log");
     let (noted, seen) = (rows.iter().filter(|row| row.what == "relay").count(), door.count(&RELEASED) * 2);
     assert!(noted + 1 >= seen, "what could not be written waited, and was: {noted} of {seen} edges");
 }
@@ -288,7 +289,7 @@ fn a_door_goes_on_while_its_disk_is_read_only() {
     door.more(&FAULT, 0, "a read-only disk is a fault");
     door.opens("with a read-only disk");
     door.stop();
-    // A start on such a disk: nothing can be noted, and everybody gets in.
+    // A start on such a disk: nothing can be logged, and enrolled people get in.
     let mut door = Door::start(&edge, &disk.state(), &[]);
     door.more(&FAULT, 0, "a read-only disk is a fault at the start");
     door.opens("it starts with a read-only disk");
@@ -298,11 +299,11 @@ fn a_door_goes_on_while_its_disk_is_read_only() {
     door.opens("with a disk that was repaired");
     assert_eq!(door.count(&FAULT), 0);
     door.stop();
-    let rows = lintel_edge::audit_log::rows(&disk.state()).expect("a journal");
+    let rows = lintel_edge::audit_log::rows(&disk.state()).expect("an audit log");
     assert!(rows.iter().any(|row| row.what == "relay"));
 }
 
-/// `strace` holds every sync up for half a second: entries wait, frames don't.
+/// `strace` delays every sync by half a second: entries wait, frames do not.
 #[test]
 fn a_door_goes_on_while_its_disk_is_slow() {
     let Some(edge) = program("lintel-edge") else { return };
@@ -311,7 +312,7 @@ fn a_door_goes_on_while_its_disk_is_slow() {
         return;
     }
     let folder = TempDir::new().expect("a folder");
-    // With -D it is the daemon that is started and stopped here, and not strace, which would leave it running.
+    // With -D the child process is the daemon, not strace, so that stopping it stops the daemon.
     let slow = ["strace", "-D", "-f", "-qqq", "-o", "/dev/null", "-e", "trace=fsync,fdatasync"];
     let held = ["-e", "inject=fsync,fdatasync:delay_enter=500000"];
     let door = Door::start(&edge, &folder.path().join("state"), &[&slow[..], &held[..]].concat());

@@ -1,4 +1,4 @@
-//! What time does to a device: a network that is down for a year, and an installer who doesn't want to trust that long.
+//! The age of a device's table: a network that is down for a year, and a limit on how long a table is valid.
 
 use std::sync::atomic::Ordering;
 use std::thread;
@@ -21,7 +21,7 @@ fn a_table_that_nobody_vouches_for_expires_and_a_push_renews_it() {
     let rig = TestDevice::new(&world().bundle()).expect("a device");
     let (begin, later) =
         (rig.wall.load(Ordering::SeqCst), |seconds: u64| rig.wall.fetch_add(seconds, Ordering::SeqCst));
-    // Nobody's device runs what its installer gave it, for ever.
+    // A device that nobody is paired with keeps its table.
     later(10 * TABLE_LASTS);
     thread::sleep(Duration::from_secs(1));
     assert!(!rig.exchange.is_expired());
@@ -36,7 +36,7 @@ fn a_table_that_nobody_vouches_for_expires_and_a_push_renews_it() {
     later(20);
     assert!(soon(|| rig.exchange.is_expired()));
     let address = rig.address().to_string();
-    // The clock says so after a restart too; a clock at 1970 says nothing.
+    // The table is still expired after a restart, but not when the clock says 1970.
     let rig = rig.restarted().expect("up again");
     assert_ne!(address, rig.address().to_string());
     assert!(soon(|| rig.exchange.is_expired()));
@@ -46,7 +46,7 @@ fn a_table_that_nobody_vouches_for_expires_and_a_push_renews_it() {
     rig.wall.store(100, Ordering::SeqCst);
     thread::sleep(Duration::from_secs(1));
     assert!(!rig.exchange.is_expired());
-    // The very same bundle is enough.
+    // A push of the same bundle renews it.
     rig.wall.store(begin + 3 * TABLE_LASTS, Ordering::SeqCst);
     assert!(soon(|| rig.exchange.is_expired()));
     workstation.push(&device, &bundle()).expect("pushed");

@@ -1,4 +1,5 @@
-//! Two doors in network namespaces of their own, with the programs that ship: a slow line, a cut, a door that is gone.
+//! Two doors in their own network namespaces, with the programs that ship: a slow line, a cut line, a door that is
+//! gone.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -26,10 +27,10 @@ fn ip(arguments: &str) -> bool {
     done.is_ok_and(|status| status.success())
 }
 
-/// A door behind a line of its own.
+/// A door behind its own network line.
 struct Door {
     name: String,
-    /// The line's end here.
+    /// The near end of the line.
     line: String,
     address: String,
     state: PathBuf,
@@ -37,7 +38,7 @@ struct Door {
 }
 
 impl Door {
-    /// `None` where this machine gives no namespaces.
+    /// `None` if network namespaces cannot be made here.
     fn new(index: u8, folder: &Path) -> Option<Self> {
         let id = std::process::id() % 10_000;
         let (name, line, end) = (format!("lintel{id}d{index}"), format!("lt{id}h{index}"), format!("lt{id}n{index}"));
@@ -99,7 +100,8 @@ impl Door {
         self.events().iter().filter(|kind| matches!(kind, EventKind::Relay(Strike::Released))).count()
     }
 
-    /// Says how long verdicts took from the first sharp frame: the time itself is judged by the program `decision_time_under_load`.
+    /// Prints the times from the first sharp frame to the verdict. They are judged by the program
+    /// `decision_time_under_load`.
     fn say_times(&self, what: &str) {
         let mut times: Vec<u128> = self
             .events()
@@ -120,7 +122,7 @@ impl Drop for Door {
             let _ = daemon.kill();
             let _ = daemon.wait();
         }
-        // What runs in the namespace goes with the daemon; the line goes with the namespace.
+        // The line is deleted with the namespace.
         ip(&format!("netns del {}", self.name));
     }
 }
@@ -164,7 +166,7 @@ fn two_doors_behind_bad_lines() {
         return;
     };
     let played = recording(&visit(), &world().kept()).expect("rendered");
-    // The same person again and again, for as long as the test takes.
+    // The same person again and again, for longer than the test takes.
     let visits = vec![played; 30];
     for door in [&mut hall, &mut yard] {
         door.start(&edge, &visits);
@@ -183,7 +185,7 @@ fn two_doors_behind_bad_lines() {
     let people = workstation.works(&["device", "people", "yard"]);
     assert_eq!(people.lines().count(), 5, "{people}");
 
-    // A line of 2 Mbit/s with a short queue, which loses what doesn't fit; it is cut in the middle of a push.
+    // A line of 2 Mbit/s with a short queue that drops packets; it is cut during a push.
     let slow = format!("qdisc add dev {} root tbf rate 2mbit burst 16kbit latency 20ms", hall.line);
     let slowed = Command::new("tc").args(slow.split_whitespace()).status().is_ok_and(|status| status.success());
     if !slowed {
@@ -200,7 +202,7 @@ fn two_doors_behind_bad_lines() {
     workstation.works(&["push", "hall", "yard", trained, "--yes", "--retries", "20"]);
     cutting.join().expect("no panic");
 
-    // A door that is gone: the other gets it, and the exit code and the lines say which did not.
+    // One door cannot be reached: the other answers, and the exit code and the output say which did not.
     assert!(ip(&format!("link set {} down", yard.line)));
     let output = workstation.run(&["device", "status", "hall", "yard"]);
     assert_eq!(output.status.code(), Some(1));
@@ -212,7 +214,7 @@ fn two_doors_behind_bad_lines() {
         let log = workstation.works(&["device", "log", name, "--csv"]);
         assert!(log.contains(",recognised,") && log.contains(",installed,"), "{log}");
     }
-    // And the doors went on all the time.
+    // The doors kept working all the time.
     for _ in 0..100 {
         if hall.releases() > opened.0 && yard.releases() > opened.1 {
             hall.say_times("slow line that loses and is cut");
@@ -224,8 +226,8 @@ fn two_doors_behind_bad_lines() {
     panic!("a door stopped opening: {opened:?}, then {:?}", (hall.releases(), yard.releases()));
 }
 
-/// A workstation that is gone without a word in the middle of a push: its end of the line has another address now, so
-/// that nothing it sends or is sent arrives.
+/// A workstation that vanishes during a push without closing its connections: its end of the line gets another address,
+/// so that no packet arrives in either direction.
 #[test]
 fn a_workstation_that_vanishes_keeps_nobody_from_pushing() {
     let Some(edge) = program("lintel-edge") else { return };

@@ -1,4 +1,4 @@
-//! What a network does to a device: silence, trickles, thousands of callers.
+//! A device under callers that are silent, slow, many, or of another version.
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -11,7 +11,7 @@ use lintel_tests::rigs::link::{TestDevice, TestWorkstation};
 use crate::contents::bundle;
 use crate::world;
 
-/// A thousand connections that say nothing, and some that drip: whoever is known is served meanwhile.
+/// A thousand silent connections, some of which sent one byte: a paired workstation is still served.
 #[test]
 fn a_thousand_silent_callers_keep_nobody_out() {
     let rig = TestDevice::new(&world().bundle()).expect("a device");
@@ -23,12 +23,12 @@ fn a_thousand_silent_callers_keep_nobody_out() {
     for caller in 0..1000 {
         let Ok(mut socket) = TcpStream::connect(address) else { continue };
         if caller % 10 == 0 {
-            // The beginning of a handshake, a byte at a time.
+            // The first byte of a handshake.
             let _ = socket.write_all(&[0x16]);
         }
         silent.push(socket);
         if caller % 100 == 99 {
-            // A caller that gives way to others tries again, as `lintel push` does.
+            // A caller that is turned away tries again, as `lintel push` does.
             served += u32::from((0..20).any(|_| {
                 let served = workstation.client(&device).is_ok_and(|mut client| client.status().is_ok());
                 if !served {
@@ -42,7 +42,7 @@ fn a_thousand_silent_callers_keep_nobody_out() {
     assert!(silent.len() > 900, "{} connections", silent.len());
 }
 
-/// A line on which every byte takes `delay`, each way, however many there are.
+/// A proxy that delays every byte by `delay` in each direction, at any rate.
 fn long_line(device: SocketAddr, delay: Duration) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = listener.local_addr().expect("an address").to_string();
@@ -91,7 +91,7 @@ fn a_push_over_a_line_of_half_a_second_each_way_arrives() {
     assert_eq!(receipt.revision, 1);
 }
 
-/// An older and a newer workstation: what both speak, or a refusal that says what each does.
+/// An older and a newer workstation: both use the newest version that both know, or the refusal names both ranges.
 #[test]
 fn versions_are_agreed_on() {
     use lintel_link::channel::{Channel, workstation_config};

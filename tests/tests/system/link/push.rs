@@ -1,4 +1,4 @@
-//! Pushes that arrive: many devices, cuts in between, removals without a trace, the way back.
+//! Pushes that succeed: interrupted ones, removals that leave no trace, and rollbacks.
 
 use std::fs;
 use std::io::{Read as _, Write as _};
@@ -43,7 +43,7 @@ fn a_removed_person_leaves_no_trace_and_does_not_come_back() {
     let gone = table.people()[2].clone();
     let row = &table.classes()[2 * table.dim()..3 * table.dim()];
     let row: Vec<u8> = row.iter().flat_map(|value| value.to_le_bytes()).collect();
-    // Twice, so that both slots hold the person.
+    // Twice, so that both slots have the person.
     let mut parts = table.clone().into_parts();
     parts.revision = 5;
     let again = Content::Table { table: Table::new(parts).expect("a table"), encoder: self::parts(bundle()).1.into() };
@@ -63,14 +63,14 @@ fn a_removed_person_leaves_no_trace_and_does_not_come_back() {
     let kept = files(workstation.site.dir());
     assert!(kept.iter().all(|(_, bytes)| !holds(bytes)), "nothing is left at the workstation's site either");
 
-    // Going back brings everybody back but the removed.
+    // A rollback brings everybody back except the removed person.
     let mut client = workstation.client(&device).expect("connected");
     let Answer::Installed(_) = client.ask(&Request::Rollback).expect("gone back") else { panic!("no receipt") };
     let people = client.people().expect("people");
     assert_eq!(people.len(), table.len() - 1);
     assert!(people.iter().all(|person| person.id != gone.id.into()));
     assert_eq!(traces(), Vec::<std::path::PathBuf>::new());
-    let entries = rig.entries().expect("a journal");
+    let entries = rig.entries().expect("an audit log");
     assert!(entries.iter().any(|entry| matches!(entry, Entry::Installed { removed: 1, .. })), "{entries:?}");
     assert!(entries.iter().any(|entry| matches!(entry, Entry::RolledBack { .. })));
 }
@@ -85,7 +85,7 @@ fn a_removal_that_a_power_cut_interrupted_is_finished_at_the_start() {
     workstation.push(&device, &without(PersonId(0))).expect("pushed");
     let slots = Slots::new(&rig.state(), RealDisk);
     let other = slots.dir(slots.current().expect("readable").expect("installed").other());
-    // The table was replaced and its manifest was not: neither is believed.
+    // The table was replaced and its manifest was not: the slot is deleted.
     fs::write(other.join("table.lintel"), lintel_formats::table::to_bytes(&parts(bundle()).0)).expect("written");
     slots.scrub(|id| id != PersonId(0)).expect("scrubbed");
     assert!(!other.exists());
@@ -101,9 +101,9 @@ fn what_was_pushed_runs_after_a_restart_and_the_device_still_knows_whom() {
     let workstation = TestWorkstation::new().expect("a workstation");
     let device = workstation.paired(&rig).expect("paired");
     let receipt = workstation.push(&device, &without(PersonId(1))).expect("pushed");
-    let head = rig.journal.newest();
+    let head = rig.audit_log.newest();
     let rig = rig.restarted().expect("up again");
-    assert!(rig.journal.newest().sequence >= head.sequence);
+    assert!(rig.audit_log.newest().sequence >= head.sequence);
     let device = KnownDevice { address: rig.address().to_string(), ..device };
     let status = workstation.client(&device).expect("connected").status().expect("a status");
     assert_eq!(push::running(&status).expect("a manifest").revision, receipt.revision);
@@ -111,7 +111,7 @@ fn what_was_pushed_runs_after_a_restart_and_the_device_still_knows_whom() {
     workstation.push(&device, &bundle()).expect("and takes the next push");
 }
 
-/// A way to the device that is cut after so many bytes, again and again.
+/// A proxy to the device that cuts each connection after `after` bytes.
 fn cutting_proxy(target: std::net::SocketAddr, after: u64) -> (String, Arc<AtomicU64>) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = listener.local_addr().expect("an address").to_string();
@@ -149,7 +149,7 @@ fn a_push_goes_on_after_every_cut() {
     let rig = TestDevice::new(&world().bundle()).expect("a device");
     let workstation = TestWorkstation::new().expect("a workstation");
     let device = workstation.paired(&rig).expect("paired");
-    // Another detector, so that there is something to send: a byte of its name is changed, not its arithmetic.
+    // Another detector, so that there is a model to send: one byte of its name is changed.
     let Content::Bundle { models: [mut detector, encoder], mut manifest, table } = bundle() else { panic!("a bundle") };
     let producer = b"lintel";
     let at = detector.windows(producer.len()).position(|window| window == producer).expect("the producer's name");
@@ -164,7 +164,7 @@ fn a_push_goes_on_after_every_cut() {
     let content = Content::Bundle { models: [detector, encoder], manifest, table };
     let status = workstation.client(&device).expect("connected").status().expect("a status");
     let parcel = workstation.parcel(&content, &status).expect("a parcel");
-    // Less than the file with its reference, more than one piece: several cuts, and progress with each try.
+    // Fewer bytes than the file, more than one piece: several cuts, with progress in each try.
     let (address, cuts) = cutting_proxy(rig.address(), 500_000.max(size / 3));
     let through = KnownDevice { address, ..device };
     let receipt = push::push(&workstation.site, &through, (&parcel, &[]), 3, &Blind).expect("pushed");

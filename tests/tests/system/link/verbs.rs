@@ -1,4 +1,5 @@
-//! `lintel keys`, `lintel device` and `lintel push` as somebody types them: what they say, what they leave, what they refuse.
+//! `lintel keys`, `lintel device` and `lintel push` as programs: their output, their files, and what they
+//! refuse.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -18,7 +19,7 @@ struct Terminal {
     site: PathBuf,
 }
 
-/// What a command said.
+/// The exit code and output of a command.
 struct Said {
     code: Option<i32>,
     json: Value,
@@ -47,7 +48,7 @@ impl Terminal {
         said.json
     }
 
-    /// One line that says what is wrong, of each device where there are several, and the exit code.
+    /// Asserts the exit code, and that the last line of the error, or the JSON, has `part`.
     fn fails(&self, words: &[&str], code: i32, part: &str) {
         let said = self.run(words);
         assert_eq!(said.code, Some(code), "{words:?}: {}", said.error);
@@ -71,7 +72,7 @@ fn keys_are_made_shown_and_rotated() {
     let files: Vec<PathBuf> = serde_json::from_value(made["root_keys"].clone()).expect("paths");
     assert!(files.len() == 3 && files.iter().all(|file| file.is_file()));
     terminal.fails(&["keys", "new"], 2, "already");
-    // The root's keys are kept elsewhere; two of them are brought back.
+    // The root's keys are moved to another folder; two of them are used from there.
     let safe = folder.path().join("safe");
     std::fs::create_dir(&safe).expect("a folder");
     let kept: Vec<PathBuf> = files
@@ -131,7 +132,7 @@ fn a_device_is_looked_at_taken_back_and_forgotten() {
     terminal.fails(&["device", "rollback", "hall"], 2, "--yes");
     let back = terminal.works(&["device", "rollback", "hall", "--yes"]);
     assert!(back.to_string().contains("\"revision\":"), "{back}");
-    assert!(rig.entries().expect("a journal").iter().any(|entry| matches!(entry, Entry::RolledBack { .. })));
+    assert!(rig.entries().expect("an audit log").iter().any(|entry| matches!(entry, Entry::RolledBack { .. })));
     terminal.fails(&["device", "revoke", "hall", "--person", "Nobody Here", "--yes"], 2, "Nobody Here");
     terminal.fails(&["device", "log", "hall", "--since", "soon"], 2, "12h");
     let log = terminal.works(&["device", "log", "hall"]);
@@ -139,7 +140,7 @@ fn a_device_is_looked_at_taken_back_and_forgotten() {
     terminal.fails(&["push", "hall", "/nowhere", "--yes"], 2, "/nowhere");
     terminal.fails(&["push", "yard", world().bundle().to_str().expect("text"), "--yes"], 2, "yard");
 
-    // Another workstation, which this one then takes off.
+    // A second workstation, which the first one then removes.
     let second = Terminal { lintel: terminal.lintel.clone(), site: other.path().join("site") };
     copy(workstation.site.dir(), &second.site);
     second.works(&["keys", "identity"]);

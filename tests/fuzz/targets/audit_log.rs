@@ -1,4 +1,4 @@
-//! Entries of a device's journal, as a workstation reads them.
+//! Any bytes → `Record::from_bytes`: no panic, and what is read is written back and read again as the same.
 
 #![no_main]
 
