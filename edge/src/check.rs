@@ -7,6 +7,7 @@ use std::time::Duration;
 use lintel_core::align::{CROP, CROP_BYTES};
 use lintel_core::frame::Frame;
 use lintel_core::time::Uptime;
+use lintel_formats::bundle::Role;
 use lintel_formats::recording::Recording;
 use lintel_inference::{Detector, Encoder, LoadedBundle, Skipped, library};
 use serde::Serialize;
@@ -168,7 +169,7 @@ fn check_models(options: &RunOptions, bundle: &LoadedBundle, clock: &Clock, chec
     };
     let fix = "export the bundle again with `lintel export`";
     let before = clock.now();
-    match Detector::open(&bundle.detector, &inference) {
+    match Detector::open(&bundle.files[Role::Detector], &inference) {
         Ok(mut detector) => {
             let opened = clock.now().since(before);
             skipped(checks, detector.skipped());
@@ -192,7 +193,7 @@ fn check_models(options: &RunOptions, bundle: &LoadedBundle, clock: &Clock, chec
         Err(e) => checks.bad("detector", &e, fix),
     }
     let before = clock.now();
-    match Encoder::open(&bundle.encoder, &inference) {
+    match Encoder::open(&bundle.files[Role::Encoder], &inference) {
         Ok(mut encoder) => {
             let opened = clock.now().since(before);
             skipped(checks, encoder.skipped());

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use lintel_core::embed::EncoderId;
 use lintel_core::table::{Calibration, Rule, Table};
-use lintel_formats::bundle::{ENCODER, TABLE};
+use lintel_formats::bundle::Role;
 use lintel_formats::table::TableFileError;
 use serde::{Deserialize, Serialize};
 
@@ -152,9 +152,9 @@ impl TrainedFolder {
                 reason: reason(&error),
             })
         };
-        let encoder = read(ENCODER)?;
-        let table = lintel_formats::table::from_bytes(&read(TABLE)?)
-            .map_err(|source| TrainedError::Table { file: folder.join(TABLE), source })?;
+        let encoder = read(Role::Encoder.file_name())?;
+        let table = lintel_formats::table::from_bytes(&read(Role::Table.file_name())?)
+            .map_err(|source| TrainedError::Table { file: folder.join(Role::Table.file_name()), source })?;
         let (got, wanted) = (EncoderId::of(&encoder), table.encoder());
         if got != wanted {
             return Err(TrainedError::Encoder { folder: folder.into(), wanted, got });
@@ -173,8 +173,8 @@ impl TrainedFolder {
     /// [`Failure`]; the output folder is then as it was.
     pub fn write(self, out: OutDir) -> Result<(TrainReport, PathBuf), Failure> {
         let Self { report, encoder, table, held_out } = self;
-        out.write(ENCODER, &encoder)?;
-        out.write(TABLE, &lintel_formats::table::to_bytes(&table))?;
+        out.write(Role::Encoder.file_name(), &encoder)?;
+        out.write(Role::Table.file_name(), &lintel_formats::table::to_bytes(&table))?;
         out.write(HELD_OUT_FILE, &held_out.to_bytes(table.encoder()))?;
         out.write(LOSS_FILE, &loss_picture(&report.curve))?;
         out.write_json(Kind::Train.marker(), &report)?;

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::{Context as _, Result};
-use lintel_formats::bundle::{FileEntry, MANIFEST, TABLE};
+use lintel_formats::bundle::{MANIFEST, Manifest, Role};
 use lintel_inference::LoadedBundle;
 
 use crate::story::Story;
@@ -36,11 +36,8 @@ pub fn bundle(story: &Story, world: &World, to: &Path) -> Result<()> {
         table = table.without(id)?;
     }
     let bytes = lintel_formats::table::to_bytes(&table);
-    manifest.revision = table.revision();
-    for file in manifest.files.iter_mut().filter(|file| file.name == TABLE) {
-        *file = FileEntry::of(TABLE, &bytes);
-    }
-    fs::write(to.join(TABLE), bytes)?;
+    manifest = Manifest { revision: table.revision(), ..manifest.with(Role::Table, &bytes) };
+    fs::write(to.join(Role::Table.file_name()), bytes)?;
     fs::write(to.join(MANIFEST), manifest.to_bytes()?)?;
     Ok(())
 }

@@ -25,6 +25,7 @@ use lintel_edge::io::display::NoDisplay;
 use lintel_edge::io::relay::sim::{SimRelay, SimSettings};
 use lintel_edge::pipeline::keeper::{Keeper, KeeperParts, Names};
 use lintel_edge::pipeline::{Analyzer, End, Stages, lockstep};
+use lintel_formats::bundle::Role;
 use lintel_formats::recording::Recording;
 use lintel_inference::{FaceAnalyzer, LoadedBundle, Options, session};
 use lintel_tests::recordings::recording;
@@ -60,9 +61,21 @@ impl Others {
         let (detector, encoder) = (vec![0_u8; (width * height * 3) as usize], vec![0_u8; size * size * 3]);
         Self {
             decoder,
-            detector: call(&bundle.detector, options, [1, height as usize, width as usize, 3], &detector, true),
-            near: call(&bundle.detector, options, [1, height as usize, width as usize, 3], &detector, false),
-            encoder: call(&bundle.encoder, options, [1, size, size, 3], &encoder, false),
+            detector: call(
+                &bundle.files[Role::Detector],
+                options,
+                [1, height as usize, width as usize, 3],
+                &detector,
+                true,
+            ),
+            near: call(
+                &bundle.files[Role::Detector],
+                options,
+                [1, height as usize, width as usize, 3],
+                &detector,
+                false,
+            ),
+            encoder: call(&bundle.files[Role::Encoder], options, [1, size, size, 3], &encoder, false),
         }
     }
 }

@@ -57,7 +57,7 @@ pub fn install(folder: &Path, state: &Path) -> Result<(Installed, LoadedBundle),
     // First as it is, so that a bad bundle writes nothing at all.
     let mut loaded = LoadedBundle::load(folder)?;
     let mut files = Vec::new();
-    for name in [bundle::DETECTOR, bundle::ENCODER, bundle::TABLE, bundle::MANIFEST] {
+    for name in loaded.files.iter().map(|(role, _)| role.file_name()).chain([bundle::MANIFEST]) {
         let path = folder.join(name);
         let bytes = fs::read(&path).map_err(|source| BundleError::Read { path, source })?;
         files.push((name, bytes));

@@ -8,6 +8,7 @@ use std::io::Write;
 use std::thread;
 use std::time::Duration;
 
+use lintel_formats::bundle::Role;
 use lintel_inference::{Detector, Encoder, Provider, RuntimeError, Skipped};
 use serde::Serialize;
 
@@ -69,11 +70,11 @@ pub fn warmup(
     let bundle = bundle::open(options)?;
     let settings = inference(options);
     let detector = warm("detector", clock, progress, || {
-        let opened = Detector::open(&bundle.detector, &settings)?;
+        let opened = Detector::open(&bundle.files[Role::Detector], &settings)?;
         Ok((opened.provider(), opened.skipped().to_vec()))
     })?;
     let encoder = warm("encoder", clock, progress, || {
-        let opened = Encoder::open(&bundle.encoder, &settings)?;
+        let opened = Encoder::open(&bundle.files[Role::Encoder], &settings)?;
         Ok((opened.provider(), opened.skipped().to_vec()))
     })?;
     Ok([detector, encoder])

@@ -9,7 +9,7 @@ use std::time::Duration;
 use lintel_core::embed::Embedding;
 use lintel_core::quality::QualityLimits;
 use lintel_core::table::PersonId;
-use lintel_formats::bundle::{self, Manifest};
+use lintel_formats::bundle::{MANIFEST, Manifest, Role, file_names};
 use lintel_formats::reference::{REFERENCE, Reference};
 use lintel_inference::{FaceAnalyzer, LoadedBundle, RuntimeError};
 use lintel_link::{Fingerprint, receipt};
@@ -72,7 +72,7 @@ impl Device {
     /// The file in the current slot, if it is this very one.
     fn installed_path(&self, file: &SignedFile) -> Option<PathBuf> {
         let running = lock(&self.running);
-        let held = running.manifest.file(file.name)?;
+        let held = running.manifest.files.iter().find(|held| held.name == file.name)?;
         if held.sha256 != file.sha256 || held.bytes != file.bytes {
             return None;
         }
@@ -125,10 +125,9 @@ impl Device {
         let content = |name: &str| files.iter().find(|(held, _)| *held == name).map_or(&[][..], |(_, bytes)| bytes);
         let reference = Reference::from_bytes(content(REFERENCE))
             .map_err(|e| Refused::new(Refusal::Bundle, format!("{REFERENCE}: {e}")))?;
-        let bundle: Vec<(&str, &[u8])> = [bundle::DETECTOR, bundle::ENCODER, bundle::TABLE, bundle::MANIFEST]
-            .map(|name| (name, content(name)))
-            .into();
-        self.check_bound(offer, content(bundle::MANIFEST), content(bundle::TABLE))?;
+        let bundle: Vec<(&str, &[u8])> =
+            file_names().map(|name| (name, content(name))).filter(|(_, bytes)| !bytes.is_empty()).collect();
+        self.check_bound(offer, content(MANIFEST), content(Role::Table.file_name()))?;
 
         let slots = Slots::new(&self.state, RealDisk);
         let mut proved = None;
@@ -156,7 +155,7 @@ impl Device {
         let removed = self.forget_the_removed(&before);
         let _ = fs::remove_dir_all(self.incoming());
         let manifest = lock(&self.running).manifest.clone();
-        let table = manifest.file(bundle::TABLE).map_or([0; 32], |file| file.sha256);
+        let table = manifest.file(Role::Table).map_or([0; 32], |file| file.sha256);
         // It runs, whatever became of the older one.
         let count = removed.as_ref().map_or(0, |removed| u32::try_from(removed.len()).unwrap_or(u32::MAX));
         self.note(LinkEvent::Installed { by, revision: manifest.revision, table, removed: count });
@@ -216,7 +215,7 @@ impl Device {
             }
         }
         let running = lock(&self.running);
-        let same = running.manifest.file(bundle::TABLE) == manifest.file(bundle::TABLE);
+        let same = running.manifest.file(Role::Table) == manifest.file(Role::Table);
         if manifest.revision < running.manifest.revision || (manifest.revision == running.manifest.revision && !same) {
             let text = format!(
                 "the table has revision {}, the device runs {}: a door only goes forward",
@@ -306,7 +305,7 @@ impl Device {
         let statement = Statement {
             device: self.fingerprint().0,
             revision: running.manifest.revision,
-            table: running.manifest.file(bundle::TABLE).map_or([0; 32], |file| file.sha256),
+            table: running.manifest.file(Role::Table).map_or([0; 32], |file| file.sha256),
             encoder: running.manifest.encoder.into(),
             removed: removed.into_iter().map(Into::into).collect(),
             journal: head.sequence,

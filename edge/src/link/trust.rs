@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-use lintel_formats::bundle::{DETECTOR, ENCODER, MANIFEST, MAX_FILE_BYTES, TABLE};
+use lintel_formats::bundle::{MANIFEST, MAX_FILE_BYTES, Role};
 use lintel_formats::reference::REFERENCE;
 use lintel_link::{Bound, Fingerprint};
 use lintel_wire::link::{Hash, MAX_METADATA, Refusal};
@@ -20,14 +20,20 @@ use tough::schema::{Role as _, RoleType, Root, Signed};
 use tough::{ExpirationEnforcement, FilesystemTransport, Limits, Repository, RepositoryLoader, TransportErrorKind};
 use url::Url;
 
-/// The files of a push, in the order in which they are asked for.
-pub const FILES: [&str; 5] = [MANIFEST, TABLE, REFERENCE, DETECTOR, ENCODER];
 /// A version may exceed what was seen by so much; beyond it is a fast-forward attack.
 pub const MAX_STEP: u64 = 1_000_000;
 /// No version may reach this, or nothing could follow it.
 pub const MAX_VERSION: u64 = 1 << 40;
 /// Most roots that one push may bring.
 pub const MAX_ROOTS: u64 = 32;
+
+/// The names of a push's files, and whether every push has the file, in the order in which they are asked for: the
+/// models last, since the others are small.
+fn file_names() -> impl Iterator<Item = (&'static str, bool)> {
+    let small = [(MANIFEST, true), (Role::Table.file_name(), Role::Table.is_required()), (REFERENCE, true)];
+    let models = Role::ALL.into_iter().filter(|role| *role != Role::Table);
+    small.into_iter().chain(models.map(|role| (role.file_name(), role.is_required())))
+}
 
 /// Whose signatures count, and what was seen last.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
@@ -64,7 +70,7 @@ impl Refused {
 /// A file that was signed for.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct SignedFile {
-    /// One of [`FILES`].
+    /// The name of a role's file, of the manifest, or of the reference.
     pub name: &'static str,
     /// SHA-256 of its content.
     pub sha256: Hash,
@@ -75,7 +81,7 @@ pub struct SignedFile {
 /// What may be installed.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Offer {
-    /// All of [`FILES`], in that order.
+    /// The files of the push, in the order in which they are asked for.
     pub files: Vec<SignedFile>,
     /// What the table is bound to.
     pub bound: Bound,
@@ -330,17 +336,20 @@ fn listed(repository: &Repository) -> Result<(Vec<SignedFile>, Bound), Refused> 
         return Err(Refused::new(Refusal::Metadata, "the targets are delegated, which a push's are not"));
     }
     for (name, _) in repository.all_targets() {
-        if !FILES.contains(&name.raw()) {
+        if !file_names().any(|(known, _)| known == name.raw()) {
             let name: String = name.raw().chars().filter(|c| !c.is_control()).take(64).collect();
             return Err(Refused::new(Refusal::Extraneous, format!("{name:?} is no file of a push")));
         }
     }
-    let mut files = Vec::with_capacity(FILES.len());
+    let mut files = Vec::new();
     let mut bound = None;
-    for name in FILES {
-        let found = repository.all_targets().find(|(target, _)| target.raw() == name);
-        let (_, target) =
-            found.ok_or_else(|| Refused::new(Refusal::Bundle, format!("{name} is not among the files")))?;
+    for (name, required) in file_names() {
+        let Some((_, target)) = repository.all_targets().find(|(target, _)| target.raw() == name) else {
+            if required {
+                return Err(Refused::new(Refusal::Bundle, format!("{name} is not among the files")));
+            }
+            continue;
+        };
         let sha256 = Hash::try_from(target.hashes.sha256.as_ref())
             .map_err(|_| Refused::new(Refusal::Metadata, format!("{name} has no SHA-256")))?;
         if !(1..=MAX_FILE_BYTES).contains(&target.length) {

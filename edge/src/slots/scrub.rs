@@ -3,10 +3,12 @@
 use std::io;
 
 use lintel_core::table::PersonId;
-use lintel_formats::bundle::{FileEntry, MANIFEST, Manifest, TABLE};
+use lintel_formats::bundle::{FileEntry, MANIFEST, Manifest, Role};
 
 use super::{Slot, SlotError, Slots};
 use crate::io::disk::{Disk, replace};
+
+const TABLE: &str = Role::Table.file_name();
 
 impl<D: Disk> Slots<D> {
     /// Takes everybody whom `keep` doesn't know out of the slot that is not current, so that going back brings nobody
@@ -31,7 +33,7 @@ impl<D: Disk> Slots<D> {
         else {
             return self.clear(slot).map(|()| Vec::new());
         };
-        if manifest.file(TABLE) != Some(&entry) {
+        if manifest.file(Role::Table) != Some(&entry) {
             return self.clear(slot).map(|()| Vec::new());
         }
         let gone: Vec<PersonId> = table.people().iter().map(|person| person.id).filter(|id| !keep(*id)).collect();
@@ -42,11 +44,7 @@ impl<D: Disk> Slots<D> {
             return self.clear(slot).map(|()| gone);
         };
         let (revision, bytes) = (table.revision(), lintel_formats::table::to_bytes(&table));
-        let mut files = manifest.files.clone();
-        for file in files.iter_mut().filter(|file| file.name == TABLE) {
-            *file = FileEntry::of(TABLE, &bytes);
-        }
-        let Ok(sealed) = (Manifest { files, revision, ..manifest }).to_bytes() else {
+        let Ok(sealed) = (Manifest { revision, ..manifest.with(Role::Table, &bytes) }).to_bytes() else {
             return self.clear(slot).map(|()| gone);
         };
         self.on(&dir.join(TABLE), |disk, path| replace(disk, path, &bytes))?;

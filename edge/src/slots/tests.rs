@@ -6,7 +6,7 @@ use super::cut::CutDisk;
 use super::*;
 use crate::io::disk::{Disk, RealDisk};
 use lintel_core::table::{PersonId, Table};
-use lintel_formats::bundle::TABLE;
+use lintel_formats::bundle::{Contents, Role};
 
 /// Three files that only belong together when all tell the same revision.
 fn bundle(revision: &str) -> Vec<(&'static str, Vec<u8>)> {
@@ -115,11 +115,12 @@ fn a_current_that_names_no_slot_is_refused_and_cured_by_installing() {
     assert_eq!(load(&RealDisk, &installed.dir), Ok("rev-1".to_owned()));
 }
 
+const TABLE: &str = Role::Table.file_name();
+
 /// A bundle that reads as one, but for its models.
 fn real_bundle(revision: u64, people: &[u32]) -> Vec<(&'static str, Vec<u8>)> {
     use lintel_core::embed::EncoderId;
     use lintel_core::table::{Person, Rule, TableParts};
-    use lintel_formats::bundle::{DETECTOR, ENCODER, FileEntry};
     let encoder = EncoderId::of(b"encoder");
     let person = |id: &u32| Person { id: PersonId(*id), name: format!("Name of {id:04}") };
     let table = Table::new(TableParts {
@@ -136,19 +137,22 @@ fn real_bundle(revision: u64, people: &[u32]) -> Vec<(&'static str, Vec<u8>)> {
     })
     .unwrap();
     let table = lintel_formats::table::to_bytes(&table);
-    let contents = [(DETECTOR, b"detector".to_vec()), (ENCODER, b"encoder".to_vec()), (TABLE, table)];
-    let files = contents.iter().map(|(name, bytes)| FileEntry::of(name, bytes)).collect();
+    let contents = Contents::new([
+        (Role::Detector, b"detector".to_vec()),
+        (Role::Encoder, b"encoder".to_vec()),
+        (Role::Table, table),
+    ]);
     let manifest = Manifest {
         pack: "mini".to_owned(),
         revision,
         created: 0,
-        files,
+        files: contents.entries(),
         detector_input: [640, 480],
         crop: 224,
         dim: 2,
         encoder,
     };
-    let mut all = contents.to_vec();
+    let mut all: Vec<_> = contents.iter().map(|(role, bytes)| (role.file_name(), bytes.to_vec())).collect();
     all.push((MANIFEST, manifest.to_bytes().unwrap()));
     all
 }
@@ -159,7 +163,7 @@ fn people_to_go_back_to(disk: &CutDisk) -> Option<Vec<u32>> {
     let dir = slots.dir(slots.current().unwrap()?.other());
     let manifest = Manifest::from_bytes(&disk.read(&dir.join(MANIFEST)).ok()?).ok()?;
     let bytes = disk.read(&dir.join(TABLE)).ok()?;
-    let fits = manifest.file(TABLE) == Some(&lintel_formats::bundle::FileEntry::of(TABLE, &bytes));
+    let fits = manifest.file(Role::Table) == Some(&lintel_formats::bundle::FileEntry::of(TABLE, &bytes));
     let table = lintel_formats::table::from_bytes(&bytes).ok().filter(|_| fits)?;
     Some(table.people().iter().map(|person| person.id.0).collect())
 }

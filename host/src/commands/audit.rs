@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use lintel_core::embed::{Embedding, EncoderId};
 use lintel_core::table::Table;
-use lintel_formats::bundle::{ENCODER, TABLE};
+use lintel_formats::bundle::Role;
 use lintel_inference::{Encoder, Options};
 use serde_json::json;
 
@@ -112,13 +112,17 @@ struct Deployed {
 impl Deployed {
     fn open(path: &Path) -> Result<Self, Failure> {
         let table = read_table(path)?;
-        let file = path.join(ENCODER);
+        let file = path.join(Role::Encoder.file_name());
         if !file.is_file() {
             return Ok(Self { table, encoder: None });
         }
         let onnx = std::fs::read(&file).map_err(|error| Failure::reading(&file, &error))?;
         if EncoderId::of(&onnx) != table.encoder() {
-            return Err(Failure::input(format!("{} is not the encoder that {TABLE} beside it is for", file.display())));
+            return Err(Failure::input(format!(
+                "{} is not the encoder that {} beside it is for",
+                file.display(),
+                Role::Table.file_name()
+            )));
         }
         Ok(Self { table, encoder: Some(onnx) })
     }

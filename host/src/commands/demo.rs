@@ -5,7 +5,7 @@ mod steps;
 
 use std::path::{Path, PathBuf};
 
-use lintel_formats::bundle::TABLE;
+use lintel_formats::bundle::Role;
 use lintel_formats::recording::About;
 use rayon::prelude::*;
 use serde_json::json;
@@ -237,7 +237,7 @@ fn slides(photos: &Path, places: &Places, console: &Console) -> Result<(), Failu
 
 /// The daemon's events and pictures → `visits.json` and the sheet.
 fn tell(recordings: &[PathBuf], places: &Places) -> Result<(), Failure> {
-    let file = places.bundle.join(TABLE);
+    let file = places.bundle.join(Role::Table.file_name());
     let bytes = std::fs::read(&file).map_err(|error| Failure::reading(&file, &error))?;
     let table = lintel_formats::table::from_bytes(&bytes).map_err(Failure::input)?;
     let visits = visits::read(&places.door.join(edge::EVENTS), &table)?;

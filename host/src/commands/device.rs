@@ -228,7 +228,7 @@ fn table_without(site: &Site, device: &KnownDevice, people: &[String]) -> Result
     let running = push::running(&client.status()?)?;
     let enrolled = client.people()?;
     let mut table = running
-        .file(lintel_formats::bundle::TABLE)
+        .file(lintel_formats::bundle::Role::Table)
         .and_then(|file| site.kept(&file.sha256))
         .and_then(|bytes| lintel_formats::table::from_bytes(&bytes).ok())
         .ok_or_else(|| {

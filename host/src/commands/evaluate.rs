@@ -6,6 +6,7 @@ use lintel_core::decision::VoteSettings;
 use lintel_core::door::DoorSettings;
 use lintel_core::embed::Embedding;
 use lintel_core::quality::QualityLimits;
+use lintel_formats::bundle::Role;
 use lintel_inference::{FaceAnalyzer, LoadedBundle, Options};
 use serde_json::json;
 
@@ -53,7 +54,7 @@ pub fn run(args: &EvaluateArgs, runtime: &Options, console: &Console) -> Result<
         frame_time: Duration::from_millis(args.frame_ms.into()),
     };
     let (pack, table) = (bundle.manifest.pack.clone(), bundle.table.clone());
-    let (detector, encoder) = (bundle.detector.clone(), bundle.encoder.clone());
+    let (detector, encoder) = (bundle.files[Role::Detector].to_vec(), bundle.files[Role::Encoder].to_vec());
     let mut vision = FaceAnalyzer::new(bundle, runtime, setup.quality).map_err(Failure::work)?;
     let progress = console.progress("standing at the door", frames as u64);
     let visits: Vec<Visit> = paths

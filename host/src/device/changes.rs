@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use lintel_core::table::{PersonId, Rule, Table};
-use lintel_formats::bundle::{DETECTOR, Manifest};
+use lintel_formats::bundle::{Manifest, Role};
 use lintel_wire::link::{Named, Status};
 use serde::Serialize;
 
@@ -52,7 +52,7 @@ impl Changes {
             let new = after.get(id).filter(|new| *new != name)?;
             Some((whom((id, name)), (*new).to_owned()))
         });
-        let hash = |manifest: &Manifest| manifest.file(DETECTOR).map(|file| file.sha256);
+        let hash = |manifest: &Manifest| manifest.file(Role::Detector).map(|file| file.sha256);
         let rules = (words(status.rule.into()), words(table.rule()));
         Self {
             added: after.iter().filter(|(id, _)| !before.contains_key(id)).map(whom).collect(),

@@ -8,7 +8,7 @@ use lintel_core::frame::Frame;
 use lintel_core::table::Table;
 use lintel_core::time::Uptime;
 use lintel_faces::photo;
-use lintel_formats::bundle::{DETECTOR, ENCODER, FileEntry, MANIFEST, MAX_FILE_BYTES, Manifest, TABLE};
+use lintel_formats::bundle::{Contents, FileEntry, MANIFEST, MAX_FILE_BYTES, Manifest, Role};
 use lintel_formats::reference::{REFERENCE, Reference};
 use lintel_inference::{Encoder, LoadedBundle, Options};
 
@@ -29,14 +29,7 @@ pub const TOLERANCE: f32 = 0.02;
 #[derive(Debug, Clone)]
 pub enum Content {
     /// A whole bundle.
-    Bundle {
-        /// Its files: detector, encoder.
-        models: [Vec<u8>; 2],
-        /// Its manifest.
-        manifest: Manifest,
-        /// Its table.
-        table: Table,
-    },
+    Bundle(LoadedBundle),
     /// A table alone: detector and encoder stay.
     Table {
         /// It.
@@ -49,7 +42,7 @@ pub enum Content {
 /// What is sent to one device.
 #[derive(Debug, Clone)]
 pub struct Parcel {
-    /// Name and content; the detector's is missing where the device keeps its own.
+    /// Name and content; without the models that the device keeps.
     pub files: Vec<(&'static str, Vec<u8>)>,
     /// The manifest.
     pub manifest: Manifest,
@@ -67,12 +60,13 @@ impl Content {
     pub fn open(path: &Path) -> Result<Self, Failure> {
         let meta = fs::metadata(path).map_err(|e| Failure::reading(path, &e))?;
         if meta.is_dir() && path.join(MANIFEST).exists() {
-            let loaded = LoadedBundle::load(path).map_err(Failure::input)?;
-            let LoadedBundle { manifest, detector, encoder, table } = loaded;
-            return Ok(Self::Bundle { models: [detector, encoder], manifest, table });
+            return Ok(Self::Bundle(LoadedBundle::load(path).map_err(Failure::input)?));
         }
-        let (table_path, encoder_path) =
-            if meta.is_dir() { (path.join(TABLE), Some(path.join(ENCODER))) } else { (path.to_owned(), None) };
+        let (table_path, encoder_path) = if meta.is_dir() {
+            (path.join(Role::Table.file_name()), Some(path.join(Role::Encoder.file_name())))
+        } else {
+            (path.to_owned(), None)
+        };
         let bytes = bounded(&table_path)?;
         let table = lintel_formats::table::from_bytes(&bytes)
             .map_err(|e| Failure::input(format!("{}: {e}", table_path.display())))?;
@@ -84,7 +78,7 @@ impl Content {
     #[must_use]
     pub fn table(&self) -> &Table {
         match self {
-            Self::Bundle { table, .. } | Self::Table { table, .. } => table,
+            Self::Bundle(LoadedBundle { table, .. }) | Self::Table { table, .. } => table,
         }
     }
 }
@@ -97,10 +91,8 @@ impl Parcel {
     pub fn make(content: &Content, running: &Manifest, site: &Site, runtime: &Options) -> Result<Self, Failure> {
         let table = newer(content.table(), running)?;
         let bytes = lintel_formats::table::to_bytes(&table);
-        let (manifest, detector, encoder) = match content {
-            Content::Bundle { models: [detector, encoder], manifest, .. } => {
-                (manifest.clone(), Some(detector.clone()), encoder.clone())
-            }
+        let (manifest, models) = match content {
+            Content::Bundle(bundle) => (bundle.manifest.clone(), bundle.files.clone()),
             Content::Table { encoder, .. } => {
                 if table.encoder() != running.encoder {
                     return Err(Failure::input(format!(
@@ -109,34 +101,31 @@ impl Parcel {
                         running.encoder
                     )));
                 }
-                let fits = |bytes: &Vec<u8>| FileEntry::of(ENCODER, bytes).sha256 == running.encoder.0;
+                let fits = |bytes: &Vec<u8>| FileEntry::of("", bytes).sha256 == running.encoder.0;
                 let encoder = encoder.clone().filter(fits).or_else(|| site.kept(&running.encoder.0)).ok_or_else(|| {
                     Failure::input(
                         "the encoder is needed to prove the table by, and is not at hand: push the folder of `lintel \
                          train`, or the whole bundle once",
                     )
                 })?;
-                (running.clone(), None, encoder)
+                (running.clone(), Contents::new([(Role::Encoder, encoder)]))
             }
         };
-        let mut files = manifest.files.clone();
-        for file in files.iter_mut().filter(|file| file.name == TABLE) {
-            *file = FileEntry::of(TABLE, &bytes);
-        }
+        let manifest = manifest.with(Role::Table, &bytes);
         // The very bundle that runs there stays it, to the byte, and its slot too.
-        let manifest = if files == running.files && table.revision() == running.revision {
+        let manifest = if manifest.files == running.files && table.revision() == running.revision {
             running.clone()
         } else {
-            Manifest { files, revision: table.revision(), created: now(), ..manifest }
+            Manifest { revision: table.revision(), created: now(), ..manifest }
         };
         let sealed = manifest.to_bytes().map_err(Failure::work)?;
-        let reference = reference(&encoder, &table, runtime)?;
-        let mut files = vec![(MANIFEST, sealed), (TABLE, bytes), (REFERENCE, reference), (ENCODER, encoder)];
-        files.extend(detector.map(|bytes| (DETECTOR, bytes)));
+        let reference = reference(&models[Role::Encoder], &table, runtime)?;
+        let mut files = vec![(MANIFEST, sealed), (Role::Table.file_name(), bytes), (REFERENCE, reference)];
+        let models = models.iter().filter(|(role, _)| *role != Role::Table);
+        files.extend(models.map(|(role, bytes)| (role.file_name(), bytes.to_vec())));
         let mut entries: Vec<FileEntry> = files.iter().map(|(name, bytes)| FileEntry::of(name, bytes)).collect();
-        if let (Content::Table { .. }, Some(detector)) = (content, manifest.file(DETECTOR)) {
-            entries.push(detector.clone());
-        }
+        let kept = manifest.files.iter().filter(|file| files.iter().all(|(sent, _)| file.name != *sent));
+        entries.extend(kept.cloned());
         Ok(Self { files, manifest, table, entries })
     }
 
@@ -149,7 +138,8 @@ impl Parcel {
 
 /// The table with a revision above the device's, unless it is the very table that runs there.
 fn newer(table: &Table, running: &Manifest) -> Result<Table, Failure> {
-    let same = running.file(TABLE) == Some(&FileEntry::of(TABLE, &lintel_formats::table::to_bytes(table)));
+    let bytes = lintel_formats::table::to_bytes(table);
+    let same = running.file(Role::Table) == Some(&FileEntry::of(Role::Table.file_name(), &bytes));
     if same || table.revision() > running.revision {
         return Ok(table.clone());
     }

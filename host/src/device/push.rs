@@ -4,7 +4,7 @@ use std::thread;
 use std::time::Duration;
 
 use lintel_core::table::PersonId;
-use lintel_formats::bundle::{Manifest, TABLE};
+use lintel_formats::bundle::{Manifest, Role};
 use lintel_link::receipt;
 use lintel_wire::link::{Answer, MAX_PIECE, Receipt, Request, Statement, Status, Wanted};
 use serde::Serialize;
@@ -171,7 +171,7 @@ fn remembered(
     receipt: &Receipt,
     (parcel, wanted): (&Parcel, &[u32]),
 ) -> Result<ReceiptReport, Failure> {
-    let table = parcel.manifest.file(TABLE).map_or([0; 32], |file| file.sha256);
+    let table = parcel.manifest.file(Role::Table).map_or([0; 32], |file| file.sha256);
     let report = opened(site, device, receipt, |statement| {
         statement.table == table && statement.revision == parcel.manifest.revision
     })?;

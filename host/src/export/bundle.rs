@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use lintel_core::align::CROP;
 use lintel_core::embed::EncoderId;
 use lintel_core::table::Table;
-use lintel_formats::bundle::{DETECTOR, ENCODER, FileEntry, MANIFEST, Manifest, ManifestError, TABLE};
+use lintel_formats::bundle::{Contents, MANIFEST, Manifest, ManifestError, Role};
 
 use crate::onnx::{ElementType, OnnxError, dims_of, read};
 
@@ -81,13 +81,16 @@ pub fn write_bundle(dir: &Path, parts: &BundleParts) -> Result<Manifest, BundleE
     if id != parts.table.encoder() {
         return Err(BundleError::Encoder { got: id, wanted: parts.table.encoder() });
     }
-    let table = lintel_formats::table::to_bytes(&parts.table);
-    let files = [(DETECTOR, parts.detector), (ENCODER, parts.encoder), (TABLE, &table)];
+    let files = Contents::new([
+        (Role::Detector, parts.detector.to_vec()),
+        (Role::Encoder, parts.encoder.to_vec()),
+        (Role::Table, lintel_formats::table::to_bytes(&parts.table)),
+    ]);
     let manifest = Manifest {
         pack: parts.pack.to_owned(),
         revision: parts.table.revision(),
         created: parts.created,
-        files: files.iter().map(|(name, content)| FileEntry::of(name, content)).collect(),
+        files: files.entries(),
         detector_input: detector_input(parts.detector)?,
         crop: CROP,
         dim: u32::try_from(parts.table.dim()).expect("a table's rows have at most 1024 components"),
@@ -95,7 +98,8 @@ pub fn write_bundle(dir: &Path, parts: &BundleParts) -> Result<Manifest, BundleE
     };
     // Before the first byte is written: a manifest that can't be sealed must not leave files behind.
     let sealed = manifest.to_bytes()?;
-    for (name, content) in files.into_iter().chain([(MANIFEST, sealed.as_slice())]) {
+    let of_roles = files.iter().map(|(role, content)| (role.file_name(), content));
+    for (name, content) in of_roles.chain([(MANIFEST, sealed.as_slice())]) {
         let path = dir.join(name);
         let write = || {
             let mut file = fs::File::create(&path)?;

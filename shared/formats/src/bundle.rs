@@ -1,13 +1,14 @@
-//! What a shipped bundle promises: its files with sizes and hashes, shapes, the encoder, the pack it came from.
+//! What a bundle promises: its files with sizes and hashes, shapes, the encoder, the pack it came from.
 //!
-//! A bundle is a folder of four files: the detector, the encoder, the class table, and the manifest that seals the
-//! other three. Reading the folder is the inference crate's work.
+//! A bundle is a folder: one file for each [`Role`], and the manifest that seals them. The inference crate reads the
+//! folder.
+
+mod role;
 
 use alloc::string::String;
 use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
-use sha2::{Digest as _, Sha256};
 use thiserror::Error;
 
 use crate::envelope::{self, EnvelopeError};
@@ -15,21 +16,13 @@ use lintel_core::align::CROP;
 use lintel_core::detect::check_input;
 use lintel_core::embed::{EncoderId, MAX_DIM};
 
+pub use role::{Contents, FileEntry, Role};
+
 /// The manifest's file name.
 pub const MANIFEST: &str = "manifest.lintel";
-/// The detector's file name.
-pub const DETECTOR: &str = "detector.onnx";
-/// The encoder's file name.
-pub const ENCODER: &str = "encoder.onnx";
-/// The class table's file name.
-pub const TABLE: &str = "table.lintel";
-
-/// The files that a manifest vouches for, in the order in which it lists them.
-pub const FILES: [&str; 3] = [DETECTOR, ENCODER, TABLE];
-
 /// Largest manifest, in bytes.
 pub const MAX_MANIFEST_BYTES: usize = 64 << 10;
-/// Largest file of a bundle, in bytes. CLIP RN50's visual encoder in f32 has 153 MB.
+/// Largest file of a bundle, in bytes, whatever its role.
 pub const MAX_FILE_BYTES: u64 = 1 << 30;
 /// Longest name of a pack, in bytes.
 pub const MAX_PACK_NAME: usize = 64;
@@ -38,22 +31,9 @@ pub const MAX_PACK_NAME: usize = 64;
 pub const VERSION: u16 = 1;
 const MAGIC: [u8; 8] = *b"LNTLBNDL";
 
-/// One file of a bundle.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct FileEntry {
-    /// File name, without a folder.
-    pub name: String,
-    /// Size in bytes, 1..=[`MAX_FILE_BYTES`].
-    pub bytes: u64,
-    /// SHA-256 of the content.
-    pub sha256: [u8; 32],
-}
-
-impl FileEntry {
-    /// The entry of a file with this content.
-    pub fn of(name: &str, content: &[u8]) -> Self {
-        Self { name: name.into(), bytes: content.len() as u64, sha256: Sha256::digest(content).into() }
-    }
+/// The names of the files that a bundle may have: those of the roles, and the manifest's last.
+pub fn file_names() -> impl Iterator<Item = &'static str> {
+    Role::ALL.into_iter().map(Role::file_name).chain([MANIFEST])
 }
 
 /// What the bundle's other files must be.
@@ -61,11 +41,11 @@ impl FileEntry {
 pub struct Manifest {
     /// Name of the model pack, 1 to [`MAX_PACK_NAME`] bytes.
     pub pack: String,
-    /// Revision of the class table: the greater, the newer.
+    /// Revision of the identity table: the greater, the newer.
     pub revision: u64,
     /// When the bundle was made, in seconds since 1970 by the host's clock; 0 when unknown. For people to read.
     pub created: u64,
-    /// Exactly [`FILES`], in that order.
+    /// The bundle's files, in the order of [`Role::ALL`].
     pub files: Vec<FileEntry>,
     /// Width and height that the detector looks at, in pixels.
     pub detector_input: [u32; 2],
@@ -73,7 +53,7 @@ pub struct Manifest {
     pub crop: u32,
     /// Components of an embedding.
     pub dim: u32,
-    /// Which encoder the class table was trained against: the SHA-256 of `encoder.onnx`.
+    /// Which encoder the identity table was trained against: the SHA-256 of `encoder.onnx`.
     pub encoder: EncoderId,
 }
 
@@ -100,10 +80,10 @@ pub enum ManifestError {
         wanted: &'static str,
     },
     /// A file is empty or too large.
-    #[error("manifest gives {name} {got} bytes, wanted 1 to {MAX_FILE_BYTES}")]
+    #[error("manifest gives {} {got} bytes, wanted 1 to {}", .role.file_name(), .role.max_bytes())]
     FileSize {
         /// Which file.
-        name: &'static str,
+        role: Role,
         /// Size that was found.
         got: u64,
     },
@@ -152,9 +132,19 @@ impl Manifest {
         Ok(manifest)
     }
 
-    /// The entry of one of [`FILES`].
-    pub fn file(&self, name: &str) -> Option<&FileEntry> {
-        self.files.iter().find(|file| file.name == name)
+    /// The entry of a role's file; `None` where the bundle has no such file.
+    #[must_use]
+    pub fn file(&self, role: Role) -> Option<&FileEntry> {
+        self.files.iter().find(|file| file.name == role.file_name())
+    }
+
+    /// This manifest with another content in a role's file.
+    #[must_use]
+    pub fn with(mut self, role: Role, content: &[u8]) -> Self {
+        for file in self.files.iter_mut().filter(|file| file.name == role.file_name()) {
+            *file = FileEntry::of(role.file_name(), content);
+        }
+        self
     }
 
     fn check(&self) -> Result<(), ManifestError> {
@@ -174,39 +164,44 @@ impl Manifest {
         if !(1..=MAX_DIM as u32).contains(&self.dim) {
             return shape("embedding", [1, self.dim], "[1, 1] to [1, 1024]");
         }
-        let got = EncoderId(self.files[1].sha256);
+        // It is there: it is required.
+        let got = EncoderId(self.file(Role::Encoder).map_or([0; 32], |file| file.sha256));
         if got == self.encoder { Ok(()) } else { Err(ManifestError::Encoder { got, wanted: self.encoder }) }
     }
 
+    /// Each role's file at most once, in the order of the roles, and nothing else.
     fn check_files(&self) -> Result<(), ManifestError> {
-        for index in 0..FILES.len().max(self.files.len()) {
-            let wanted = FILES.get(index).copied().unwrap_or_default();
-            let got = self.files.get(index);
-            let name = got.map_or("", |file| file.name.as_str());
-            if name != wanted || wanted.is_empty() {
-                return Err(ManifestError::Files { index, got: name.chars().take(32).collect(), wanted });
-            }
-            let bytes = got.map_or(0, |file| file.bytes);
-            if !(1..=MAX_FILE_BYTES).contains(&bytes) {
-                return Err(ManifestError::FileSize { name: wanted, got: bytes });
+        let mut listed = self.files.iter().enumerate().peekable();
+        let differs = |index, name: &str, wanted| {
+            Err(ManifestError::Files { index, got: name.chars().take(32).collect(), wanted })
+        };
+        for role in Role::ALL {
+            match listed.next_if(|(_, file)| file.name == role.file_name()) {
+                Some((_, file)) if (1..=role.max_bytes()).contains(&file.bytes) => {}
+                Some((_, file)) => return Err(ManifestError::FileSize { role, got: file.bytes }),
+                None if role.is_required() => {
+                    let (index, name) = listed.peek().map_or((self.files.len(), ""), |(at, file)| (*at, &file.name));
+                    return differs(index, name, role.file_name());
+                }
+                None => {}
             }
         }
-        Ok(())
+        listed.next().map_or(Ok(()), |(index, file)| differs(index, &file.name, ""))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use alloc::vec;
     use proptest::prelude::*;
 
     fn manifest() -> Manifest {
-        let files = vec![
-            FileEntry::of(DETECTOR, b"detector"),
-            FileEntry::of(ENCODER, b"encoder"),
-            FileEntry::of(TABLE, b"table"),
-        ];
+        let content = |role| match role {
+            Role::Detector => b"detector".to_vec(),
+            Role::Encoder => b"encoder".to_vec(),
+            Role::Table => b"table".to_vec(),
+        };
+        let files = Contents::new(Role::ALL.map(|role| (role, content(role)))).entries();
         let encoder = EncoderId::of(b"encoder");
         let pack = "mini".into();
         Manifest { pack, revision: 7, created: 0, files, detector_input: [640, 480], crop: 224, dim: 256, encoder }
@@ -238,13 +233,14 @@ mod tests {
         check(&|m| m.pack.clear(), ManifestError::PackName { got: 0 });
         check(&|m| m.pack = "x".repeat(65), ManifestError::PackName { got: 65 });
         check(&|m| m.pack = "a\nb".into(), ManifestError::PackName { got: 3 });
-        check(&|m| drop(m.files.pop()), file(2, "", TABLE));
-        check(&|m| m.files.swap(0, 1), file(0, ENCODER, DETECTOR));
+        check(&|m| drop(m.files.pop()), file(2, "", "table.lintel"));
+        check(&|m| m.files.swap(0, 1), file(0, "encoder.onnx", "detector.onnx"));
         check(&|m| m.files.push(FileEntry::of("x", b"x")), file(3, "x", ""));
         check(&|m| m.files.push(FileEntry::of("", b"x")), file(3, "", ""));
-        check(&|m| m.files[2].name = "../../table.lintel".into(), file(2, "../../table.lintel", TABLE));
-        check(&|m| m.files[2].bytes = 0, ManifestError::FileSize { name: TABLE, got: 0 });
-        check(&|m| m.files[0].bytes = u64::MAX, ManifestError::FileSize { name: DETECTOR, got: u64::MAX });
+        check(&|m| m.files[2].name = "../../table.lintel".into(), file(2, "../../table.lintel", "table.lintel"));
+        check(&|m| m.files.insert(1, m.files[0].clone()), file(1, "detector.onnx", "encoder.onnx"));
+        check(&|m| m.files[2].bytes = 0, ManifestError::FileSize { role: Role::Table, got: 0 });
+        check(&|m| m.files[0].bytes = u64::MAX, ManifestError::FileSize { role: Role::Detector, got: u64::MAX });
         let sides = "multiples of 32 from 32 to 8192";
         check(&|m| m.detector_input = [0, 480], shape("detector input", [0, 480], sides));
         check(&|m| m.detector_input = [640, 470], shape("detector input", [640, 470], sides));

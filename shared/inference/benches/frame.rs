@@ -12,6 +12,7 @@ use lintel_core::frame::Frame;
 use lintel_core::geometry::Point;
 use lintel_core::quality::{QualityLimits, sharpness};
 use lintel_core::time::Uptime;
+use lintel_formats::bundle::Role;
 use lintel_formats::recording::Recording;
 use lintel_inference::{Detector, Encoder, FaceAnalyzer, LoadedBundle, Options};
 
@@ -94,9 +95,9 @@ fn models(c: &mut Criterion) {
     let frame = frame(&pixels, size);
     let options = Options::default();
     let loaded = LoadedBundle::load(&folder).expect("a whole bundle");
-    let mut detector = Detector::open(&loaded.detector, &options).expect("a detector");
+    let mut detector = Detector::open(&loaded.files[Role::Detector], &options).expect("a detector");
     c.bench_function("detect", |b| b.iter(|| detector.detect(&frame).expect("sound outputs").len()));
-    let mut encoder = Encoder::open(&loaded.encoder, &options).expect("an encoder");
+    let mut encoder = Encoder::open(&loaded.files[Role::Encoder], &options).expect("an encoder");
     let crop = noise(CROP_BYTES);
     c.bench_function("embed", |b| b.iter(|| encoder.embed(&crop).expect("an embedding").dim()));
     let mut vision = FaceAnalyzer::new(loaded, &options, QualityLimits::default()).expect("models that fit");

@@ -19,7 +19,7 @@ use lintel_core::geometry::Rect;
 use lintel_core::quality::{self, QualityFlaw, QualityLimits};
 use lintel_core::table::Table;
 use lintel_core::track::MAX_SEEN;
-use lintel_formats::bundle::Manifest;
+use lintel_formats::bundle::{Manifest, Role};
 
 /// The whole way of a frame up to an opinion: detect → quality gate → align → embed → aggregate → score.
 ///
@@ -74,9 +74,9 @@ impl FaceAnalyzer {
 
     /// Opens the bundle's models, and checks that they have the promised shapes.
     pub fn new(bundle: LoadedBundle, options: &Options, limits: QualityLimits) -> Result<Self, BundleError> {
-        let LoadedBundle { manifest, detector, encoder, table } = bundle;
-        let detector = Detector::open(&detector, options)?;
-        let encoder = Encoder::open(&encoder, options)?;
+        let LoadedBundle { manifest, files, table } = bundle;
+        let detector = Detector::open(&files[Role::Detector], options)?;
+        let encoder = Encoder::open(&files[Role::Encoder], options)?;
         check_shapes(&manifest, &detector, &encoder)?;
         Ok(Self::from_parts(detector, encoder, table, limits)?)
     }
@@ -105,7 +105,7 @@ impl FaceAnalyzer {
         })
     }
 
-    /// The class table.
+    /// The identity table.
     pub fn table(&self) -> &Table {
         &self.table
     }

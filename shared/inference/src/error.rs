@@ -57,7 +57,7 @@ pub enum RuntimeError {
     /// The encoder's output is no embedding.
     #[error("encoder gave nonsense: {0}")]
     Embed(#[from] EmbedError),
-    /// The class table does not take the encoder's embeddings.
+    /// The identity table does not take the encoder's embeddings.
     #[error(transparent)]
     Table(#[from] TableError),
 }

@@ -9,9 +9,7 @@ use thiserror::Error;
 use super::error::RuntimeError;
 use lintel_core::embed::EncoderId;
 use lintel_core::table::Table;
-use lintel_formats::bundle::{
-    DETECTOR, ENCODER, FileEntry, MANIFEST, MAX_MANIFEST_BYTES, Manifest, ManifestError, TABLE,
-};
+use lintel_formats::bundle::{Contents, FileEntry, MANIFEST, MAX_MANIFEST_BYTES, Manifest, ManifestError, Role};
 use lintel_formats::table::TableFileError;
 
 /// Why a folder is not a bundle that can be used.
@@ -59,16 +57,16 @@ pub enum BundleError {
         /// Hash that the manifest promises, in hex.
         wanted: String,
     },
-    /// The class table is what the manifest promises, and still no class table.
+    /// The identity table is what the manifest promises, and still no identity table.
     #[error("{path}: {source}")]
     Table {
-        /// The class table.
+        /// The identity table.
         path: PathBuf,
         /// What is wrong with it.
         source: TableFileError,
     },
-    /// The class table was trained against another encoder: train and export again.
-    #[error("class table is for encoder {got}, the bundle has encoder {wanted}")]
+    /// The identity table was trained against another encoder: train and export again.
+    #[error("identity table is for encoder {got}, the bundle has encoder {wanted}")]
     Encoder {
         /// The encoder that the table was trained against.
         got: EncoderId,
@@ -91,15 +89,13 @@ pub enum BundleError {
 }
 
 /// A bundle in memory, checked: what was hashed is what will run, whatever happens to the files afterwards.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct LoadedBundle {
     /// What was promised.
     pub manifest: Manifest,
-    /// Content of `detector.onnx`.
-    pub detector: Vec<u8>,
-    /// Content of `encoder.onnx`.
-    pub encoder: Vec<u8>,
-    /// The class table.
+    /// The files.
+    pub files: Contents,
+    /// The identity table, read from its file.
     pub table: Table,
 }
 
@@ -111,38 +107,37 @@ impl LoadedBundle {
         let path = folder.join(MANIFEST);
         let bytes = read_at_most(&path, MAX_MANIFEST_BYTES as u64 + 1)?;
         let manifest = Manifest::from_bytes(&bytes).map_err(|source| BundleError::Manifest { path, source })?;
-        let [detector, encoder, table] =
-            [DETECTOR, ENCODER, TABLE].map(|name| checked(folder, manifest.file(name), name));
-        let (detector, encoder, table) = (detector?, encoder?, table?);
-        let path = folder.join(TABLE);
-        let table = lintel_formats::table::from_bytes(&table).map_err(|source| BundleError::Table { path, source })?;
+        let listed = Role::ALL.into_iter().filter_map(|role| Some((role, manifest.file(role)?)));
+        let read = listed.map(|(role, entry)| Ok((role, checked(folder, entry)?)));
+        let files = Contents::new(read.collect::<Result<Vec<_>, BundleError>>()?);
+        let path = folder.join(Role::Table.file_name());
+        let table = lintel_formats::table::from_bytes(&files[Role::Table])
+            .map_err(|source| BundleError::Table { path, source })?;
         if table.encoder() != manifest.encoder {
             return Err(BundleError::Encoder { got: table.encoder(), wanted: manifest.encoder });
         }
         let numbers = [
-            ("class table's embedding size", table.dim() as u64, u64::from(manifest.dim)),
-            ("class table's revision", table.revision(), manifest.revision),
+            ("identity table's embedding size", table.dim() as u64, u64::from(manifest.dim)),
+            ("identity table's revision", table.revision(), manifest.revision),
         ];
         for (what, got, wanted) in numbers {
             if got != wanted {
                 return Err(BundleError::Differs { what, got: got.to_string(), wanted: wanted.to_string() });
             }
         }
-        Ok(Self { manifest, detector, encoder, table })
+        Ok(Self { manifest, files, table })
     }
 }
 
 /// The content of one file, if it is what the manifest promises.
-fn checked(folder: &Path, entry: Option<&FileEntry>, name: &str) -> Result<Vec<u8>, BundleError> {
-    let path = folder.join(name);
-    // A manifest that was read lists every file.
-    let Some(entry) = entry else { return Err(BundleError::Missing { path }) };
+fn checked(folder: &Path, entry: &FileEntry) -> Result<Vec<u8>, BundleError> {
+    let path = folder.join(&entry.name);
     let content = read_at_most(&path, entry.bytes + 1)?;
     if content.len() as u64 != entry.bytes {
         let got = std::fs::metadata(&path).map_or(content.len() as u64, |metadata| metadata.len());
         return Err(BundleError::Size { path, got, wanted: entry.bytes });
     }
-    let got = FileEntry::of(name, &content);
+    let got = FileEntry::of(&entry.name, &content);
     if got.sha256 != entry.sha256 {
         let [got, wanted] = [got.sha256, entry.sha256].map(|hash| EncoderId(hash).to_string());
         return Err(BundleError::Hash { path, got, wanted });

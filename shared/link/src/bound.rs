@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Fingerprint;
 use lintel_core::table::Table;
-use lintel_formats::bundle::{Manifest, TABLE};
+use lintel_formats::bundle::{Manifest, Role};
 
 /// The custom metadata of the manifest among the targets of The Update Framework, under [`Bound::KEY`].
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -32,7 +32,7 @@ impl Bound {
             devices: devices.iter().map(|device| device.to_string()).collect(),
             revision: manifest.revision,
             encoder: hex::encode(manifest.encoder.0),
-            table: manifest.file(TABLE).map(|file| hex::encode(file.sha256)).unwrap_or_default(),
+            table: manifest.file(Role::Table).map(|file| hex::encode(file.sha256)).unwrap_or_default(),
             calibration: hex::encode(table.calibration_hash()),
         }
     }

@@ -13,6 +13,7 @@ use lintel::device::parcel::{Content, Parcel};
 use lintel::device::{Client, DeviceError};
 use lintel::site::keys::{SPECIFICATION, sign};
 use lintel_formats::bundle::FileEntry;
+use lintel_formats::bundle::Role;
 use lintel_link::Fingerprint;
 use lintel_tests::rigs::link::{TestDevice, TestWorkstation, offer};
 use lintel_wire::link::{Answer, Refusal, Request, Status};
@@ -40,8 +41,8 @@ fn scene() -> Scene {
     let mut table = content.table().clone().into_parts();
     table.revision += 1;
     let table = lintel_core::table::Table::new(table).expect("a table");
-    let Content::Bundle { models, .. } = content else { panic!("a bundle") };
-    let [_, encoder] = models;
+    let Content::Bundle(bundle) = content else { panic!("a bundle") };
+    let encoder = bundle.files[Role::Encoder].to_vec();
     let parcel = workstation.parcel(&Content::Table { table, encoder: Some(encoder) }, &status).expect("a parcel");
     Scene { rig, workstation, device, status, parcel }
 }

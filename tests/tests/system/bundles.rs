@@ -7,14 +7,14 @@ use lintel_core::embed::EncoderId;
 use lintel_edge::compose::bundle::install;
 use lintel_edge::io::disk::RealDisk;
 use lintel_edge::slots::Slots;
-use lintel_formats::bundle::{DETECTOR, ENCODER, FILES, FileEntry, MANIFEST, Manifest, TABLE};
+use lintel_formats::bundle::{FileEntry, MANIFEST, Manifest, Role, file_names};
 use lintel_inference::LoadedBundle;
 
 use crate::world;
 
 /// Copies the world's bundle to a folder that the test may spoil.
 fn copy(to: &Path) {
-    for name in [MANIFEST, DETECTOR, ENCODER, TABLE] {
+    for name in file_names() {
         fs::copy(world().bundle().join(name), to.join(name)).unwrap();
     }
 }
@@ -37,7 +37,7 @@ fn refused(spoil: impl FnOnce(&Path)) -> String {
 
 #[test]
 fn one_byte_flipped_in_any_file() {
-    for name in [MANIFEST, DETECTOR, ENCODER, TABLE] {
+    for name in file_names() {
         let length = fs::metadata(world().bundle().join(name)).unwrap().len() as usize;
         for at in [0, 9, length / 3, length / 2, length - 33, length - 1] {
             let error = refused(|bundle| {
@@ -53,7 +53,7 @@ fn one_byte_flipped_in_any_file() {
 
 #[test]
 fn a_file_that_is_missing_short_or_long() {
-    for name in [MANIFEST, DETECTOR, ENCODER, TABLE] {
+    for name in file_names() {
         let error = refused(|bundle| fs::remove_file(bundle.join(name)).unwrap());
         assert!(error.contains(name) && error.contains("missing"), "{error}");
         for change in [-1_i64, 1] {
@@ -74,16 +74,19 @@ fn a_file_that_is_missing_short_or_long() {
 fn a_table_for_another_encoder() {
     let error = refused(|bundle| {
         // Another encoder: the same model with a trailing field that ONNX readers skip.
-        let path = bundle.join(ENCODER);
+        let path = bundle.join(Role::Encoder.file_name());
         let mut encoder = fs::read(&path).unwrap();
         encoder.extend([0xa2, 0x06, 0x00]);
         fs::write(&path, &encoder).unwrap();
         let mut manifest = Manifest::from_bytes(&fs::read(bundle.join(MANIFEST)).unwrap()).unwrap();
         manifest.encoder = EncoderId::of(&encoder);
-        manifest.files = FILES.map(|name| FileEntry::of(name, &fs::read(bundle.join(name)).unwrap())).into();
+        manifest.files = Role::ALL
+            .map(Role::file_name)
+            .map(|name| FileEntry::of(name, &fs::read(bundle.join(name)).unwrap()))
+            .into();
         fs::write(bundle.join(MANIFEST), manifest.to_bytes().unwrap()).unwrap();
     });
-    assert!(error.contains("class table is for encoder"), "{error}");
+    assert!(error.contains("identity table is for encoder"), "{error}");
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use lintel::device::parcel::Content;
 use lintel_core::table::{PersonId, Table};
+use lintel_formats::bundle::Role;
 
 use crate::world;
 
@@ -13,7 +14,7 @@ pub fn bundle() -> Content {
 /// A bundle's table and encoder.
 pub fn parts(content: Content) -> (Table, Vec<u8>) {
     match content {
-        Content::Bundle { models: [_, encoder], table, .. } => (table, encoder),
+        Content::Bundle(bundle) => (bundle.table, bundle.files[Role::Encoder].to_vec()),
         Content::Table { .. } => panic!("a bundle"),
     }
 }

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use lintel_core::table::{Person, Rule, Table};
-use lintel_formats::bundle::TABLE;
+use lintel_formats::bundle::Role;
 use lintel_formats::table::MAX_FILE_BYTES;
 use serde_json::json;
 
@@ -32,7 +32,7 @@ pub(super) fn run(args: &TableShowArgs, console: &Console) -> Result<(), Failure
 
 /// The table of a trained folder, of a bundle, or the file itself.
 pub(in crate::commands) fn read_table(path: &Path) -> Result<Table, Failure> {
-    let file = &if path.is_dir() { path.join(TABLE) } else { path.to_owned() };
+    let file = &if path.is_dir() { path.join(Role::Table.file_name()) } else { path.to_owned() };
     let meta = std::fs::metadata(file).map_err(|error| Failure::reading(file, &error))?;
     if meta.len() > MAX_FILE_BYTES as u64 {
         return Err(Failure::input(format!("{} is too long for an identity table", file.display())));

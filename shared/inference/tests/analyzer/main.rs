@@ -12,7 +12,7 @@ use lintel_core::geometry::Rect;
 use lintel_core::quality::QualityLimits;
 use lintel_core::table::{Person, PersonId, Rule, Table, TableParts};
 use lintel_core::time::Uptime;
-use lintel_formats::bundle::{DETECTOR, ENCODER, FileEntry, MANIFEST, Manifest, TABLE};
+use lintel_formats::bundle::{Contents, MANIFEST, Manifest, Role, file_names};
 use lintel_inference::{
     BundleError, Detector, Encoder, FaceAnalyzer, Fallback, Library, LoadedBundle, Options, Provider, RuntimeError,
 };
@@ -200,20 +200,20 @@ fn write_bundle(folder: &Path, encoder_of_table: Option<EncoderId>, change: &dyn
     let (detector, encoder) = (detector(), mean_colour(1));
     let id = EncoderId::of(&encoder);
     let table = lintel_formats::table::to_bytes(&table(encoder_of_table.unwrap_or(id), 5));
-    let files = [(DETECTOR, &detector), (ENCODER, &encoder), (TABLE, &table)];
+    let files = Contents::new([(Role::Detector, detector), (Role::Encoder, encoder), (Role::Table, table)]);
     let mut manifest = Manifest {
         pack: "test".into(),
         revision: 5,
         created: 0,
-        files: files.iter().map(|(name, content)| FileEntry::of(name, content)).collect(),
+        files: files.entries(),
         detector_input: [64, 64],
         crop: 224,
         dim: 3,
         encoder: id,
     };
     change(&mut manifest);
-    for (name, content) in files {
-        std::fs::write(folder.join(name), content).expect("a writable folder");
+    for (role, content) in files.iter() {
+        std::fs::write(folder.join(role.file_name()), content).expect("a writable folder");
     }
     std::fs::write(folder.join(MANIFEST), manifest.to_bytes().expect("a valid manifest")).expect("a writable folder");
 }
@@ -269,7 +269,7 @@ fn a_damaged_bundle_is_not_used() {
         let error = opened(folder.path()).expect_err("a damaged bundle");
         assert!(expected(&error) && !error.to_string().contains('\n'), "{error:?}");
     };
-    for name in [MANIFEST, DETECTOR, ENCODER, TABLE] {
+    for name in file_names() {
         let change_bytes = |change: &dyn Fn(&mut Vec<u8>)| {
             let change = |folder: &Path| {
                 let mut bytes = std::fs::read(folder.join(name)).expect("a readable file");
@@ -306,8 +306,8 @@ fn parts_that_do_not_fit_together_are_refused() {
     };
     check(None, &|_| {}, "fine");
     let other = EncoderId([0x5a; 32]);
-    check(Some(other), &|_| {}, &format!("class table is for encoder {other}, the bundle has encoder"));
-    check(None, &|m| m.dim = 4, "class table's embedding size is 3, the bundle's manifest says 4");
-    check(None, &|m| m.revision = 6, "class table's revision is 5, the bundle's manifest says 6");
+    check(Some(other), &|_| {}, &format!("identity table is for encoder {other}, the bundle has encoder"));
+    check(None, &|m| m.dim = 4, "identity table's embedding size is 3, the bundle's manifest says 4");
+    check(None, &|m| m.revision = 6, "identity table's revision is 5, the bundle's manifest says 6");
     check(None, &|m| m.detector_input = [64, 96], "detector input is [64, 64], the bundle's manifest says [64, 96]");
 }

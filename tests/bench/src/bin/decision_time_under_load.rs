@@ -22,6 +22,7 @@ use lintel_edge::config::{CameraKind, Config, DisplayKind};
 use lintel_edge::events::memory::Memory;
 use lintel_edge::io::clock::{Clocks, Stop, WallClock};
 use lintel_edge::link::control::{self, Order, Reply};
+use lintel_formats::bundle::Role;
 use lintel_inference::Options;
 use lintel_tests::recordings::recording;
 use lintel_tests::rigs::link::{Blind, clock};
@@ -181,11 +182,11 @@ fn load_network(
 }
 
 fn one_push(site: &Site, device: &lintel::site::devices::KnownDevice, content: &Content, revision: u64) -> Result<()> {
-    let Content::Bundle { models: [_, encoder], table, .. } = content else { return Err(anyhow!("a bundle")) };
-    let mut parts = table.clone().into_parts();
+    let Content::Bundle(bundle) = content else { return Err(anyhow!("a bundle")) };
+    let mut parts = bundle.table.clone().into_parts();
     parts.revision = revision;
     let table = lintel_core::table::Table::new(parts)?;
-    let content = Content::Table { table, encoder: Some(encoder.clone()) };
+    let content = Content::Table { table, encoder: Some(bundle.files[Role::Encoder].to_vec()) };
     let running = push::running(&Client::to(site, device)?.status()?)?;
     let parcel = Parcel::make(&content, &running, site, &Options { threads: 1, ..Options::default() })?;
     push::push(site, device, (&parcel, &[]), 5, &Blind)?;

@@ -7,6 +7,7 @@ use clap::Parser;
 use lintel::device::parcel::Content;
 use lintel::device::push;
 use lintel_core::table::{Person, PersonId, Table};
+use lintel_formats::bundle::Role;
 use lintel_tests::rigs::link::{Blind, TestDevice, TestWorkstation};
 use lintel_tests::world::World;
 
@@ -28,10 +29,9 @@ fn main() -> Result<()> {
     let rig = TestDevice::new(&world.bundle())?;
     let workstation = TestWorkstation::new()?;
     let device = workstation.paired(&rig)?;
-    let Content::Bundle { models: [_, encoder], table, .. } = Content::open(&world.bundle())? else {
-        return Err(anyhow!("a bundle"));
-    };
-    let mut parts = table.into_parts();
+    let Content::Bundle(bundle) = Content::open(&world.bundle())? else { return Err(anyhow!("a bundle")) };
+    let encoder = bundle.files[Role::Encoder].to_vec();
+    let mut parts = bundle.table.into_parts();
     parts.revision = 2;
     parts.calibration = None;
     let mut random = 1_u64;

@@ -1,6 +1,6 @@
 //! Files that are longer than signed, damaged, incomplete, or that decide otherwise on the device: never installed.
 
-use lintel_formats::bundle::{DETECTOR, FileEntry, MANIFEST, TABLE};
+use lintel_formats::bundle::{FileEntry, MANIFEST, Role};
 use lintel_formats::reference::{REFERENCE, Reference};
 use lintel_tests::rigs::link::offer;
 use lintel_wire::link::{Answer, Refusal, Request};
@@ -11,7 +11,7 @@ use super::{is_refused, resigned, scene};
 fn endless_data() {
     let scene = scene();
     let huge = resigned(&scene, |targets| {
-        for (_, target) in targets.targets.iter_mut().filter(|(name, _)| name.raw() == DETECTOR) {
+        for (_, target) in targets.targets.iter_mut().filter(|(name, _)| name.raw() == Role::Detector.file_name()) {
             target.length = 1 << 40;
         }
     });
@@ -38,7 +38,7 @@ fn wrong_content() {
     let Answer::Wanted(wanted) = offer(&mut client, &scene.signed([1, 1, 1])).expect("sound") else {
         panic!("no list")
     };
-    let file = wanted.iter().find(|file| file.name == TABLE).expect("the table");
+    let file = wanted.iter().find(|file| file.name == Role::Table.file_name()).expect("the table");
     let mut bytes = scene.parcel.content(&file.file).expect("at hand").to_vec();
     bytes[100] ^= 1;
     is_refused(client.ask(&Request::Piece { file: file.file, offset: 0, bytes }), Refusal::Content);

@@ -41,7 +41,7 @@ fn rollback() {
     // An older table, signed anew.
     let older = Content::open(&world().bundle()).expect("a bundle");
     let manifest = match &older {
-        Content::Bundle { manifest, .. } => manifest.clone(),
+        Content::Bundle(bundle) => bundle.manifest.clone(),
         Content::Table { .. } => panic!("a bundle"),
     };
     let mut parcel = scene.workstation.parcel(&older, &scene.status).expect("a parcel");

@@ -12,6 +12,8 @@ use lintel::device::parcel::Content;
 use lintel::device::push;
 use lintel::site::devices::KnownDevice;
 use lintel_core::table::{PersonId, Table};
+use lintel_formats::bundle::Role;
+use lintel_inference::LoadedBundle;
 use lintel_tests::rigs::link::{Blind, TestDevice, TestWorkstation};
 use lintel_tests::world;
 use lintel_wire::audit::Entry;
@@ -150,18 +152,18 @@ fn a_push_goes_on_after_every_cut() {
     let workstation = TestWorkstation::new().expect("a workstation");
     let device = workstation.paired(&rig).expect("paired");
     // Another detector, so that there is a model to send: one byte of its name is changed.
-    let Content::Bundle { models: [mut detector, encoder], mut manifest, table } = bundle() else { panic!("a bundle") };
+    let Content::Bundle(LoadedBundle { manifest, mut files, table }) = bundle() else { panic!("a bundle") };
+    let mut detector = files[Role::Detector].to_vec();
     let producer = b"lintel";
     let at = detector.windows(producer.len()).position(|window| window == producer).expect("the producer's name");
     detector[at] = b'L';
-    for file in manifest.files.iter_mut().filter(|file| file.name == "detector.onnx") {
-        *file = lintel_formats::bundle::FileEntry::of("detector.onnx", &detector);
-    }
+    let manifest = manifest.with(Role::Detector, &detector);
     let size = detector.len() as u64;
+    files.put(Role::Detector, detector);
     let mut parts = table.into_parts();
     parts.revision = 9;
     let table = Table::new(parts).expect("a table");
-    let content = Content::Bundle { models: [detector, encoder], manifest, table };
+    let content = Content::Bundle(LoadedBundle { manifest, files, table });
     let status = workstation.client(&device).expect("connected").status().expect("a status");
     let parcel = workstation.parcel(&content, &status).expect("a parcel");
     // Fewer bytes than the file, more than one piece: several cuts, with progress in each try.
