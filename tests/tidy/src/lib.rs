@@ -9,6 +9,7 @@ pub mod docs;
 pub mod layout;
 pub mod length;
 pub mod machine;
+pub mod measurements;
 pub mod modules;
 pub mod references;
 pub mod tree;
@@ -26,5 +27,6 @@ pub const RULES: &[(&str, Rule)] = &[
     ("layout", layout::check),
     ("length", length::check),
     ("machine", machine::check),
+    ("measurements", measurements::check),
     ("references", references::check),
 ];

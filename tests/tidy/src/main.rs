@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use lintel_tidy::{RULES, Tree};
+use lintel_tidy::{RULES, Tree, measurements};
 
 #[derive(Parser)]
 #[command(about, version)]
@@ -19,11 +19,14 @@ enum Command {
         /// Check these rules only (default: all).
         rules: Vec<String>,
     },
+    /// Write docs/measurements.md from the records in docs/measurements.
+    Measurements,
 }
 
 fn main() -> anyhow::Result<ExitCode> {
     match Arguments::parse().command {
         Command::Check { rules } => check(&rules),
+        Command::Measurements => render_measurements(),
     }
 }
 
@@ -41,4 +44,17 @@ fn check(rules: &[String]) -> anyhow::Result<ExitCode> {
         }
     }
     Ok(if clean { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn render_measurements() -> anyhow::Result<ExitCode> {
+    let tree = Tree::of_this_repository()?;
+    let (topics, findings) = measurements::read(&tree);
+    for finding in &findings {
+        println!("{finding}");
+    }
+    if !findings.is_empty() {
+        return Ok(ExitCode::FAILURE);
+    }
+    std::fs::write(tree.root.join(measurements::PAGE), measurements::page(&topics))?;
+    Ok(ExitCode::SUCCESS)
 }
