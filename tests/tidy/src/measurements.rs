@@ -124,6 +124,7 @@ pub fn check(tree: &Tree) -> Vec<Finding> {
         Ok(packages) => packages,
         Err(error) => return vec![Finding::new("Cargo.toml", 0, one_line(&format!("{error:#}")))],
     };
+    let sources = arguments::Sources::read(tree);
     let mut claims = BTreeSet::new();
     for topic in &topics {
         if topic.records.is_empty() && topic.unmeasured.is_empty() {
@@ -134,7 +135,7 @@ pub fn check(tree: &Tree) -> Vec<Finding> {
                 findings.push(Finding::new(path, 0, format!("another record is called {:?} too", record.what)));
             }
             findings.extend(form(record).map(|what| Finding::new(path, 0, what)));
-            let wrong = commands::check(&record.command, tree, &packages);
+            let wrong = commands::check(&record.command, tree, &packages, &sources);
             findings.extend(wrong.into_iter().map(|what| Finding::new(path, 0, what)));
         }
     }

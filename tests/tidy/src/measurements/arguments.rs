@@ -25,91 +25,101 @@ enum Kind {
     Verbs(BTreeMap<String, Scope>),
 }
 
-/// The types of a tree by name, those of the files that come first before others.
-#[derive(Debug, Default)]
-struct Types(BTreeMap<String, Kind>, Option<String>);
-
-/// What a program refuses of `words`; nothing where it does not use clap.
-///
-/// `main` is the program's main file, `folder` that of its package.
-pub fn check(words: &[String], main: &str, folder: &str, tree: &Tree) -> Vec<String> {
-    let types = Types::of(main, folder, tree);
-    let Some(root) = &types.1 else { return Vec::new() };
-    let (mut flags, mut verbs) = types.scope(&Scope { parts: vec![root.clone()], ..Scope::default() });
-    let mut wrong = Vec::new();
-    let mut words = words.iter();
-    while let Some(word) = words.next() {
-        if let Some(flag) = word.strip_prefix("--") {
-            let (name, value) = flag.split_once('=').map_or((flag, None), |(name, value)| (name, Some(value)));
-            match flags.get(name) {
-                None => wrong.push(format!("{main} has no flag --{name}")),
-                Some(true) if value.is_none() && words.next().is_none() => {
-                    wrong.push(format!("--{name} takes a value"));
-                }
-                Some(_) => {}
-            }
-        } else if !verbs.is_empty() && !word.starts_with('-') {
-            let Some(scope) = verbs.get(word.as_str()) else {
-                wrong.push(format!("{main} has no verb {word}"));
-                return wrong;
-            };
-            let (more, next) = types.scope(scope);
-            flags.extend(more);
-            verbs = next;
-        }
-    }
-    if !verbs.is_empty() {
-        let known: Vec<&str> = verbs.keys().map(String::as_str).collect();
-        wrong.push(format!("{main} needs a verb: {}", known.join(", ")));
-    }
-    wrong
+/// A type of clap's with its name, and whether a program begins with it.
+#[derive(Debug)]
+struct Named {
+    name: String,
+    kind: Kind,
+    is_root: bool,
 }
 
-impl Types {
+/// Every type of clap's in a tree: (path, types).
+#[derive(Debug)]
+pub struct Sources(Vec<(String, Vec<Named>)>);
+
+/// What one program can name: its types, nearest first, and the one that it begins with.
+struct Types<'a> {
+    known: BTreeMap<&'a str, &'a Kind>,
+    root: Option<&'a str>,
+}
+
+impl Sources {
+    /// Reads the Rust files that mention clap.
+    pub fn read(tree: &Tree) -> Self {
+        let files = tree.texts(&[".rs"]).filter(|(_, text)| text.contains("clap"));
+        let parsed = files.filter_map(|(path, text)| {
+            let types = syn::parse_file(text).ok()?.items.iter().filter_map(Named::of).collect();
+            Some((path.to_owned(), types))
+        });
+        Self(parsed.collect())
+    }
+
+    /// What a program refuses of `words`; nothing where it does not use clap.
+    ///
+    /// `main` is the program's main file, `folder` that of its package.
+    pub fn refused(&self, words: &[&str], main: &str, folder: &str) -> Vec<String> {
+        let types = self.types(main, folder);
+        types.root.map_or_else(Vec::new, |root| types.refused(words, main, root))
+    }
+
     /// First the main file, then the package's sources, then everybody else's.
-    fn of(main: &str, folder: &str, tree: &Tree) -> Self {
-        let mut types = Self::default();
+    fn types(&self, main: &str, folder: &str) -> Types<'_> {
         let sources = format!("{folder}src/");
         // A program of one file has its arguments there; what stands in main.rs may have them in the package's library.
         let whole = main == format!("{sources}main.rs");
-        let near = |path: &str| if path == main { 0 } else { 2 - u8::from(path.starts_with(&sources)) };
-        let mut files: Vec<(&str, &str)> = tree.texts(&[".rs"]).filter(|(_, text)| text.contains("clap")).collect();
-        files.sort_by_key(|(path, _)| near(path));
-        for (path, text) in files {
-            let Ok(file) = syn::parse_file(text) else { continue };
-            for item in &file.items {
-                types.add(item, path == main || whole && near(path) < 2);
+        let distance = |path: &str| if path == main { 0 } else { 2 - u8::from(path.starts_with(&sources)) };
+        let mut files: Vec<_> = self.0.iter().map(|(path, types)| (distance(path), types)).collect();
+        files.sort_by_key(|(distance, _)| *distance);
+        let (mut known, mut root) = (BTreeMap::new(), None);
+        for (distance, Named { name, kind, is_root }) in
+            files.into_iter().flat_map(|(distance, types)| types.iter().map(move |named| (distance, named)))
+        {
+            if *is_root && root.is_none() && (distance == 0 || whole && distance == 1) {
+                root = Some(name.as_str());
+            }
+            known.entry(name.as_str()).or_insert(kind);
+        }
+        Types { known, root }
+    }
+}
+
+impl Types<'_> {
+    fn refused(&self, words: &[&str], main: &str, root: &str) -> Vec<String> {
+        let (mut flags, mut verbs) = self.scope(&Scope { parts: vec![root.to_owned()], ..Scope::default() });
+        let mut wrong = Vec::new();
+        let mut words = words.iter().copied();
+        while let Some(word) = words.next() {
+            if let Some(flag) = word.strip_prefix("--") {
+                let (name, value) = flag.split_once('=').map_or((flag, None), |(name, value)| (name, Some(value)));
+                match flags.get(name) {
+                    None => wrong.push(format!("{main} has no flag --{name}")),
+                    Some(true) if value.is_none() && words.next().is_none() => {
+                        wrong.push(format!("--{name} takes a value"));
+                    }
+                    Some(_) => {}
+                }
+            } else if !verbs.is_empty() && !word.starts_with('-') {
+                let Some(scope) = verbs.get(word) else {
+                    wrong.push(format!("{main} has no verb {word}"));
+                    return wrong;
+                };
+                let (more, next) = self.scope(scope);
+                flags.extend(more);
+                verbs = next;
             }
         }
-        types
-    }
-
-    fn add(&mut self, item: &Item, may_be_root: bool) {
-        let (name, kind) = match item {
-            Item::Struct(item) if derives(&item.attrs, &["Parser", "Args"]) => {
-                if may_be_root && self.1.is_none() && derives(&item.attrs, &["Parser"]) {
-                    self.1 = Some(item.ident.to_string());
-                }
-                (item.ident.to_string(), Kind::Struct(Scope::of(&item.fields)))
-            }
-            Item::Enum(item) if derives(&item.attrs, &["Subcommand"]) => {
-                let mut verbs = BTreeMap::new();
-                for variant in &item.variants {
-                    let name = setting(&variant.attrs, "name").flatten();
-                    verbs.insert(name.unwrap_or_else(|| kebab(&variant.ident.to_string())), Scope::of(&variant.fields));
-                }
-                (item.ident.to_string(), Kind::Verbs(verbs))
-            }
-            _ => return,
-        };
-        self.0.entry(name).or_insert(kind);
+        if !verbs.is_empty() {
+            let known: Vec<&str> = verbs.keys().map(String::as_str).collect();
+            wrong.push(format!("{main} needs a verb: {}", known.join(", ")));
+        }
+        wrong
     }
 
     /// A scope with everything that its parts bring: flags, and verbs that may follow.
     fn scope(&self, scope: &Scope) -> (BTreeMap<String, bool>, BTreeMap<String, Scope>) {
         let (mut flags, mut verbs) = (scope.flags.clone(), BTreeMap::new());
         for part in &scope.parts {
-            match self.0.get(part) {
+            match self.known.get(part.as_str()) {
                 Some(Kind::Struct(inner)) => {
                     let (more, next) = self.scope(inner);
                     flags.extend(more);
@@ -120,6 +130,27 @@ impl Types {
             }
         }
         (flags, verbs)
+    }
+}
+
+impl Named {
+    fn of(item: &Item) -> Option<Self> {
+        match item {
+            Item::Struct(item) if derives(&item.attrs, &["Parser", "Args"]) => Some(Self {
+                name: item.ident.to_string(),
+                kind: Kind::Struct(Scope::of(&item.fields)),
+                is_root: derives(&item.attrs, &["Parser"]),
+            }),
+            Item::Enum(item) if derives(&item.attrs, &["Subcommand"]) => {
+                let mut verbs = BTreeMap::new();
+                for variant in &item.variants {
+                    let name = setting(&variant.attrs, "name").flatten();
+                    verbs.insert(name.unwrap_or_else(|| kebab(&variant.ident.to_string())), Scope::of(&variant.fields));
+                }
+                Some(Self { name: item.ident.to_string(), kind: Kind::Verbs(verbs), is_root: false })
+            }
+            _ => None,
+        }
     }
 }
 
@@ -236,8 +267,8 @@ mod tests {
         fn refused(line: &str) -> Option<String> {
             let text = Some(SOURCE.to_owned());
             let tree = Tree { files: vec![File { path: "a/src/main.rs".into(), text }], ..Tree::default() };
-            let words: Vec<String> = line.split(' ').map(str::to_owned).collect();
-            check(&words, "a/src/main.rs", "a/", &tree).into_iter().next()
+            let words: Vec<&str> = line.split(' ').collect();
+            Sources::read(&tree).refused(&words, "a/src/main.rs", "a/").into_iter().next()
         }
         for fine in [
             "try-device",

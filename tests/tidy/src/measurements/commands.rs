@@ -1,6 +1,6 @@
 //! A record's shell commands → what they name and the repository does not have.
 
-use super::arguments;
+use super::arguments::Sources;
 use super::packages::{Kind, Package, Packages};
 use crate::tree::Tree;
 
@@ -13,7 +13,7 @@ const SWITCHES: [&str; 7] = ["--release", "--workspace", "--lib", "--bins", "--e
 const SETTINGS: [&str; 3] = ["--config", "--target", "--profile"];
 
 /// One line for each thing that is named and is not there.
-pub fn check(script: &str, tree: &Tree, packages: &Packages) -> Vec<String> {
+pub fn check(script: &str, tree: &Tree, packages: &Packages, sources: &Sources) -> Vec<String> {
     let mut wrong = Vec::new();
     let mut folder = String::new();
     for line in script.replace("\\\n", " ").lines() {
@@ -22,7 +22,7 @@ pub fn check(script: &str, tree: &Tree, packages: &Packages) -> Vec<String> {
             continue;
         };
         for words in words.split(|word| BETWEEN.contains(&word.as_str())) {
-            let command = Command { tree, packages, folder: &folder };
+            let command = Command { tree, packages, sources, folder: &folder };
             match command.check(words) {
                 Ok(Some(entered)) => folder = entered,
                 Ok(None) => {}
@@ -37,6 +37,7 @@ pub fn check(script: &str, tree: &Tree, packages: &Packages) -> Vec<String> {
 struct Command<'a> {
     tree: &'a Tree,
     packages: &'a Packages,
+    sources: &'a Sources,
     /// Below the root: empty, or with a `/` at its end.
     folder: &'a str,
 }
@@ -55,9 +56,9 @@ impl Command<'_> {
             name.is_some_and(|name| !name.is_empty() && name.chars().all(|c| c.is_ascii_uppercase() || c == '_'))
         };
         let words: Vec<&str> = words.iter().skip_while(|word| is_environment(word)).map(String::as_str).collect();
-        match words.as_slice() {
+        let words = words.strip_prefix(&["/usr/bin/time", "-v"]).unwrap_or(&words);
+        match words {
             [] => Ok(None),
-            ["/usr/bin/time", "-v", rest @ ..] => self.check(&owned(rest)),
             ["cd", folder] => self.enter(folder),
             ["cargo", rest @ ..] => self.cargo(rest).map(|()| None),
             ["bash" | "python" | "python3", script, rest @ ..] => {
@@ -88,7 +89,7 @@ impl Command<'_> {
     }
 
     fn arguments(&self, words: &[&str], main: &str, package: &Package) -> Checked {
-        let wrong = arguments::check(&owned(words), main, &package.folder, self.tree);
+        let wrong = self.sources.refused(words, main, &package.folder);
         if wrong.is_empty() { Ok(None) } else { Err(wrong) }
     }
 
@@ -217,10 +218,6 @@ fn functions(text: &str) -> impl Iterator<Item = &str> {
     text.split("fn ").skip(1).map(|rest| rest.split(|c: char| !c.is_alphanumeric() && c != '_').next().unwrap_or(rest))
 }
 
-fn owned(words: &[&str]) -> Vec<String> {
-    words.iter().map(|word| (*word).to_owned()).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -243,7 +240,7 @@ mod tests {
             ],
             ..Tree::default()
         };
-        check(script, &tree, &Packages::read(&tree).unwrap())
+        check(script, &tree, &Packages::read(&tree).unwrap(), &Sources::read(&tree))
     }
 
     #[test]

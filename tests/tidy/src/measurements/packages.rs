@@ -7,11 +7,11 @@ use toml::{Table, Value};
 
 use crate::tree::Tree;
 
-/// All packages, those outside of the workspace too.
+/// The packages of a tree, those outside of the workspace too.
 #[derive(Debug, Default)]
 pub struct Packages(Vec<Package>);
 
-/// One package.
+/// What cargo knows by one manifest.
 #[derive(Debug)]
 pub struct Package {
     /// As in its manifest.
@@ -26,13 +26,13 @@ pub struct Package {
 /// A kind of target, as cargo tells them apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Kind {
-    /// `--bin`
+    /// A program, chosen with `--bin`.
     Program,
-    /// `--example`
+    /// An example program, chosen with `--example`.
     Example,
-    /// `--test`
+    /// A file of integration tests, chosen with `--test`.
     Test,
-    /// `--bench`
+    /// A benchmark, chosen with `--bench`.
     Bench,
 }
 
@@ -70,7 +70,7 @@ impl Packages {
         self.0.iter().find(|package| package.folder == folder)
     }
 
-    /// All of them.
+    /// Every package, in the order of the manifests' paths.
     pub fn iter(&self) -> impl Iterator<Item = &Package> {
         self.0.iter()
     }
