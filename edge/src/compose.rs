@@ -1,9 +1,10 @@
 //! Options → a run of the daemon, put together as the program does it; each part beside the settings that choose it.
 
+use lintel_core::controller::{ControllerError, Names};
 use lintel_core::door::Fault;
-use lintel_core::lockout::Lockout;
 use lintel_core::screen::Screen;
 use lintel_core::time::Uptime;
+use lintel_core::track::Tracker;
 use lintel_wire::event::Started;
 
 use crate::events::fault_board::FaultBoard;
@@ -16,7 +17,7 @@ use crate::io::clock::{Clocks, Stop};
 use crate::io::display::Detached;
 use crate::link::Running;
 use crate::pipeline::exchange::Exchange;
-use crate::pipeline::keeper::{Keeper, KeeperError, KeeperParts, Names};
+use crate::pipeline::executor::{Executor, ExecutorParts};
 use crate::pipeline::threads::{self, Patience, Surroundings};
 use crate::pipeline::{End, Outcome, StageError, Stages, lockstep};
 
@@ -65,7 +66,7 @@ pub fn run(
     // by this, since the line is taken as an inactive output.
     let relay = door::open_relay(config).inspect_err(|_| drop(display.show(&Screen::Fault(Fault::Relay))))?;
     let inputs = door::open_inputs(config)?;
-    // The keeper says it again; but loading takes a moment, and the display would be dark meanwhile.
+    // The controller says it again; but loading takes a moment, and the display would be dark meanwhile.
     if let Err(e) = display.show(&Screen::Starting) {
         tracing::warn!("display: {e}");
     }
@@ -85,24 +86,23 @@ pub fn run(
         subscribers.push(Box::new(WireFile::create(path)?));
     }
     let everyone = Box::new(Everyone(subscribers));
-    let parts = |display, events| KeeperParts {
-        vote: config.vote_settings(),
-        door: config.door_settings(),
+    let parts = |refusals, display, events| ExecutorParts {
+        settings: config.controller_settings(),
+        refusals,
         relay,
         display,
         events,
         names,
     };
-    let begin = |parts: KeeperParts, lockout, now| {
-        let mut keeper = Keeper::new(parts)?;
-        keeper.slow_down(lockout);
-        keeper.start(started, now);
-        keeper.ready(now);
-        Ok::<_, RunError>(Stages { camera, watch: config.camera_watch(), analyzer, keeper })
+    let tracker = Tracker::new(config.track_settings()).map_err(|e| ControllerError::Decider(e.into()))?;
+    let begin = |parts: ExecutorParts, now| {
+        let mut executor = Executor::new(parts, now)?;
+        executor.start(started, now);
+        executor.ready(now);
+        Ok::<_, RunError>(Stages { camera, watch: config.camera_watch(), analyzer, tracker, executor })
     };
     if options.fast {
-        let lockout = Lockout::new(config.lockout_settings(), 0, Uptime::ZERO).map_err(KeeperError::Lockout)?;
-        return Ok(lockstep::run(begin(parts(display, everyone), lockout, Uptime::ZERO)?, stop));
+        return Ok(lockstep::run(begin(parts(0, display, everyone), Uptime::ZERO)?, stop));
     }
     // In real time nothing slow may stand between a deadline and the strike.
     let audit_log = audit_log::open(options, clocks);
@@ -110,8 +110,8 @@ pub fn run(
         .map_err(RunError::Thread)?;
     let display = Box::new(Detached::spawn(display).map_err(RunError::Thread)?);
     let now = clock.now();
-    let lockout = audit_log::lockout(options, &audit_log, now)?;
-    let stages = begin(parts(display, Box::new(stream.publisher())), lockout, now)?;
+    let refusals = audit_log::refusals(options, &audit_log);
+    let stages = begin(parts(refusals, display, Box::new(stream.publisher())), now)?;
     let patience = Patience {
         stage: config.pipeline.stage_timeout_s.duration(),
         max_frame_age: config.vote_settings().max_frame_age,

@@ -6,14 +6,16 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use lintel_core::camera_watch::CameraWatchSettings;
+use lintel_core::controller::ControllerSettings;
 use lintel_core::decision::{VoteSettings, VoteSettingsError};
 use lintel_core::door::{DoorSettings, DoorSettingsError, FailMode};
 use lintel_core::frame::MAX_SIDE;
 use lintel_core::lockout::{LockoutSettings, LockoutSettingsError};
+use lintel_core::track::{TrackSettings, TrackSettingsError};
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
-use crate::health::CameraWatchSettings;
 use crate::io::camera::v4l2::V4l2Settings;
 use crate::io::camera::v4l2::mode::Wanted;
 use crate::io::gpio::inputs::InputSettings;
@@ -77,6 +79,9 @@ pub enum ConfigError {
     /// `[vote]` and `[pipeline]` do not make sense together.
     #[error(transparent)]
     Vote(#[from] VoteSettingsError),
+    /// `[vote]` makes no sense for tracks.
+    #[error(transparent)]
+    Track(#[from] TrackSettingsError),
     /// `[door]` does not make sense.
     #[error(transparent)]
     Door(#[from] DoorSettingsError),
@@ -209,6 +214,7 @@ impl Config {
         )?;
         range("display.spi_mhz", (1..=80).contains(&spi_mhz), spi_mhz.into(), "1 to 80")?;
         self.vote_settings().check()?;
+        self.track_settings().check()?;
         self.door_settings().check()?;
         self.lockout_settings().check()?;
         let keep = self.journal.keep;
@@ -260,15 +266,32 @@ impl Config {
     /// `[vote]` and `[pipeline]` as the decider takes them.
     #[must_use]
     pub fn vote_settings(&self) -> VoteSettings {
-        let Vote { needed, window, refuse_after, lifetime_s, track_gap_s } = self.vote;
+        let Vote { needed, window, refuse_after, lifetime_s, track_gap_s: _ } = self.vote;
         VoteSettings {
             needed,
             window,
             refuse_after,
             max_frame_age: Duration::from_millis(self.pipeline.max_frame_age_ms.into()),
             vote_lifetime: lifetime_s.duration(),
-            track_gap: track_gap_s.duration(),
-            ..VoteSettings::default()
+        }
+    }
+
+    /// `[vote]` as the tracker takes it.
+    #[must_use]
+    pub fn track_settings(&self) -> TrackSettings {
+        TrackSettings { gap: self.vote.track_gap_s.duration(), ..TrackSettings::default() }
+    }
+
+    /// `[vote]`, `[pipeline]`, `[door]` and `[lockout]` as the door controller takes them; how long the relay moves, the
+    /// relay says.
+    #[must_use]
+    pub fn controller_settings(&self) -> ControllerSettings {
+        ControllerSettings {
+            vote: self.vote_settings(),
+            track: self.track_settings(),
+            door: self.door_settings(),
+            lockout: self.lockout_settings(),
+            relay_settle: Duration::ZERO,
         }
     }
 
@@ -331,6 +354,7 @@ mod tests {
         assert_eq!(parse(DEFAULT).unwrap(), Config::default());
         // And they are what the settings' own types call their defaults.
         assert_eq!(Config::default().vote_settings(), VoteSettings::default());
+        assert_eq!(Config::default().track_settings(), TrackSettings::default());
         assert_eq!(Config::default().door_settings(), DoorSettings::default());
         assert_eq!(Config::default().lockout_settings(), LockoutSettings::default());
         // Every key of the structure is in the file, and no other.

@@ -1,7 +1,7 @@
-//! Camera → vision → keeper, as stages that never act on an old frame.
+//! Camera → vision → decision, as stages that never act on an old frame.
 //!
 //! ```text
-//! capture ──mailbox──▶ vision ──mailbox──▶ keeper ─▶ strike, display, events
+//! capture ──mailbox──▶ vision ──mailbox──▶ executor ─▶ strike, display, audit log
 //!    └──────────────── faults ───────────────┘
 //! ```
 //!
@@ -10,34 +10,48 @@
 
 use std::time::Duration;
 
+use lintel_core::camera_watch::{CameraWatch, CameraWatchSettings, FlawChange};
 use lintel_core::decision::Sighting;
 use lintel_core::door::{CameraFault, Fault};
 use lintel_core::frame::{Frame, FrameError};
-use lintel_inference::FaceAnalyzer;
+use lintel_core::track::Tracker;
+use lintel_inference::{FaceAnalyzer, RuntimeError};
 
-use crate::health::{CameraWatch, CameraWatchSettings, FlawChange, Report};
+use crate::health::Report;
 use crate::io::camera::{Camera, CameraError, Trouble};
 
 pub mod exchange;
-pub mod keeper;
+pub mod executor;
 pub mod lockstep;
 pub mod recorded;
 pub mod threads;
 
-use keeper::Keeper;
+use executor::Executor;
+use recorded::UnknownFrame;
 
 /// The vision stage as the pipeline sees it: a frame in, what it shows out.
 pub trait Analyzer: Send {
-    /// Looks at one frame.
+    /// Looks at one frame; `tracker` says which faces go on from the frames before.
     ///
     /// # Errors
-    /// When the models cannot be used; the text says why.
-    fn look(&mut self, frame: &Frame<'_>) -> Result<Sighting, String>;
+    /// [`AnalyzerError`]: the door cannot recognise anybody.
+    fn look(&mut self, frame: &Frame<'_>, tracker: &mut Tracker) -> Result<Sighting, AnalyzerError>;
+}
+
+/// Why an analyzer cannot say what a frame shows.
+#[derive(Debug, thiserror::Error)]
+pub enum AnalyzerError {
+    /// The models cannot be used.
+    #[error(transparent)]
+    Models(#[from] RuntimeError),
+    /// What was recorded says nothing of this frame.
+    #[error(transparent)]
+    Recorded(#[from] UnknownFrame),
 }
 
 impl Analyzer for FaceAnalyzer {
-    fn look(&mut self, frame: &Frame<'_>) -> Result<Sighting, String> {
-        Self::look(self, frame).map_err(|e| e.to_string())
+    fn look(&mut self, frame: &Frame<'_>, tracker: &mut Tracker) -> Result<Sighting, AnalyzerError> {
+        Ok(Self::look(self, frame, tracker)?)
     }
 }
 
@@ -49,8 +63,10 @@ pub struct Stages {
     pub watch: CameraWatchSettings,
     /// Looks at them.
     pub analyzer: Box<dyn Analyzer>,
-    /// Decides. [`Keeper::start`] and [`Keeper::ready`] were called.
-    pub keeper: Keeper,
+    /// Follows the faces in them.
+    pub tracker: Tracker,
+    /// Decides and moves. [`Executor::start`] and [`Executor::ready`] were called.
+    pub executor: Executor,
 }
 
 /// How a run ended.
@@ -73,9 +89,9 @@ pub enum StageError {
     /// The camera gave a picture that is none.
     #[error("camera gave an impossible picture: {0}")]
     Picture(#[from] FrameError),
-    /// The models cannot be used.
+    /// What a frame shows cannot be said.
     #[error("vision: {0}")]
-    Analyzer(String),
+    Analyzer(#[from] AnalyzerError),
     /// A stage panicked.
     #[error("the {stage} stage died of a programming error; the door was locked")]
     Died {
@@ -122,19 +138,11 @@ pub const VISION: &str = "vision";
 /// Name of the stage that listens to the door's wires.
 pub const INPUTS: &str = "inputs";
 /// Name of the deciding stage.
-pub const KEEPER: &str = "decision";
-
-/// Tells the keeper about a flaw of the camera.
-fn tell_flaw(keeper: &mut Keeper, change: FlawChange, now: lintel_core::time::Uptime) {
-    match change {
-        FlawChange::Raised(flaw) => keeper.on_fault(Fault::Camera(flaw), now),
-        FlawChange::Cleared(flaw) => keeper.on_fault_cleared(Fault::Camera(flaw), now),
-    }
-}
+pub const DECISION: &str = "decision";
 
 /// Hears the camera's trouble, and logs its reason when it becomes a fault.
 fn hear(watch: &mut CameraWatch, trouble: &Trouble) -> Option<FlawChange> {
-    let change = watch.hear(trouble);
+    let change = watch.hear(trouble.fault, trouble.at);
     match change {
         Some(_) => tracing::warn!("camera {}", trouble.why),
         None => tracing::debug!("camera {}", trouble.why),

@@ -1,6 +1,6 @@
 //! Recordings → what the door would have done, and how often that was right.
 //!
-//! Frames go through the very code that runs at the door (`FaceAnalyzer`, `Decider`, `Door`) in virtual time: the clock is the
+//! Frames go through the very code that runs at the door (`CameraWatch`, `FaceAnalyzer`, `Controller`) in virtual time: the clock is the
 //! recording's own, so the same bundle and recordings give the same figures on every machine.
 //!
 //! One recording is one transaction of one participant. *Mated*: the person is in the table. A stranger, or someone
@@ -16,8 +16,8 @@ pub mod visit;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use lintel_core::decision::VoteSettings;
-use lintel_core::door::DoorSettings;
+use lintel_core::camera_watch::CameraWatchSettings;
+use lintel_core::controller::ControllerSettings;
 use lintel_core::quality::QualityLimits;
 use lintel_core::table::{Calibration, Rule, Table};
 use lintel_formats::recording::{Recording, RecordingError};
@@ -31,17 +31,17 @@ use slices::{Judged, Slice, slices};
 use visit::{Participant, Trial, Visit};
 
 /// Bumped when the meaning of `report.json` changes.
-pub const REPORT_FORMAT: u32 = 3;
+pub const REPORT_FORMAT: u32 = 4;
 
 /// How the door is set up.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Setup {
     /// The quality gate.
     pub quality: QualityLimits,
-    /// Votes to verdicts.
-    pub votes: VoteSettings,
-    /// Verdicts to the strike.
-    pub door: DoorSettings,
+    /// How the camera is watched.
+    pub camera: CameraWatchSettings,
+    /// How the door controller decides.
+    pub controller: ControllerSettings,
     /// How long the door takes over one frame; frames that come meanwhile are passed over.
     pub frame_time: Duration,
 }

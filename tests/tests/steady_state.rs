@@ -14,17 +14,21 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use lintel_core::align::CROP;
+use lintel_core::controller::{ControllerSettings, Names};
 use lintel_core::decision::Sighting;
 use lintel_core::frame::Frame;
+use lintel_core::lockout::UNLIMITED;
 use lintel_core::quality::QualityLimits;
+use lintel_core::time::Uptime;
+use lintel_core::track::Tracker;
 use lintel_edge::config::Config;
 use lintel_edge::events::wire_file::WireFile;
 use lintel_edge::io::camera::replay::{Pace, Replay};
 use lintel_edge::io::clock::Stop;
 use lintel_edge::io::display::NoDisplay;
 use lintel_edge::io::relay::sim::{SimRelay, SimSettings};
-use lintel_edge::pipeline::keeper::{Keeper, KeeperParts, Names};
-use lintel_edge::pipeline::{Analyzer, End, Stages, lockstep};
+use lintel_edge::pipeline::executor::{Executor, ExecutorParts};
+use lintel_edge::pipeline::{Analyzer, AnalyzerError, End, Stages, lockstep};
 use lintel_formats::bundle::Role;
 use lintel_formats::recording::Recording;
 use lintel_inference::{FaceAnalyzer, LoadedBundle, Options, session};
@@ -127,8 +131,8 @@ struct Noting {
 }
 
 impl Analyzer for Noting {
-    fn look(&mut self, frame: &Frame<'_>) -> Result<Sighting, String> {
-        let sighting = Analyzer::look(&mut self.vision, frame)?;
+    fn look(&mut self, frame: &Frame<'_>, tracker: &mut Tracker) -> Result<Sighting, AnalyzerError> {
+        let sighting = Analyzer::look(&mut self.vision, frame, tracker)?;
         let stats = HEAP.stats();
         let mark = Mark {
             compared: sighting.seen.iter().filter(|seen| seen.opinion.is_some()).count(),
@@ -151,22 +155,24 @@ fn main() {
     let vision = FaceAnalyzer::open(&world.bundle(), &options, QualityLimits::default()).expect("the bundle opens");
     let marks = Arc::new(Mutex::new(Vec::with_capacity(100_000)));
     let config = Config::default();
-    let keeper = Keeper::new(KeeperParts {
-        vote: config.vote_settings(),
-        door: config.door_settings(),
+    let parts = ExecutorParts {
+        // The same stranger comes six times.
+        settings: ControllerSettings { lockout: UNLIMITED, ..config.controller_settings() },
+        refusals: 0,
         relay: Box::new(SimRelay::new(SimSettings::default())),
         display: Box::new(NoDisplay),
         events: Box::new(WireFile::create(&folder.path().join("events")).expect("a file")),
         names: Names::default(),
-    })
-    .expect("default settings");
+    };
+    let executor = Executor::new(parts, Uptime::ZERO).expect("default settings");
     let repeats = vec![path; 6];
     let camera = Replay::new(&repeats, Duration::from_secs(2), Pace::Virtual).expect("recordings");
     let stages = Stages {
         camera: Box::new(camera),
         watch: config.camera_watch(),
         analyzer: Box::new(Noting { vision, marks: Arc::clone(&marks) }),
-        keeper,
+        tracker: Tracker::new(config.track_settings()).expect("default settings"),
+        executor,
     };
     let outcome = lockstep::run(stages, &Stop::new());
     assert!(matches!(outcome.end, End::Played), "{:?}", outcome.end);

@@ -10,6 +10,7 @@ use lintel_core::door::Strike;
 use lintel_core::geometry::Rect;
 use lintel_core::quality::QualityLimits;
 use lintel_core::screen::Screen;
+use lintel_core::track::Tracker;
 use lintel_inference::{FaceAnalyzer, LoadedBundle};
 
 use super::{Checks, Extra, Mark};
@@ -98,10 +99,11 @@ fn look(
     let looked =
         FaceAnalyzer::new(bundle, &inference(options), limits).map_err(|e| e.to_string()).and_then(|mut vision| {
             let frame = picture.frame().map_err(|e| e.to_string())?;
+            let mut tracker = Tracker::new(options.config.track_settings()).map_err(|e| e.to_string())?;
             // Once to warm up, once for the time.
-            vision.look(&frame).map_err(|e| e.to_string())?;
+            vision.look(&frame, &mut tracker).map_err(|e| e.to_string())?;
             let before = clock.now();
-            let sighting = vision.look(&frame).map_err(|e| e.to_string())?;
+            let sighting = vision.look(&frame, &mut tracker).map_err(|e| e.to_string())?;
             Ok((sighting, clock.now().since(before)))
         });
     let (sighting, took) = match looked {

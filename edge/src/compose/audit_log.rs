@@ -1,9 +1,5 @@
-//! `[journal]` and `[lockout]` → the audit log, and the refusals that it remembers.
+//! `[journal]` → the audit log, and the refusals that it remembers.
 
-use lintel_core::lockout::Lockout;
-use lintel_core::time::Uptime;
-
-use super::error::RunError;
 use super::options::RunOptions;
 use crate::audit_log::AuditLog;
 use crate::io::clock::Clocks;
@@ -13,12 +9,11 @@ pub(super) fn open(options: &RunOptions, clocks: &Clocks) -> AuditLog {
     AuditLog::patient(&options.state, options.config.journal.keep, clocks)
 }
 
-/// Refusals that were counted before the power went still count.
-pub(super) fn lockout(options: &RunOptions, audit_log: &AuditLog, now: Uptime) -> Result<Lockout, RunError> {
-    let settings = options.config.lockout_settings();
-    let before = audit_log.refusals(settings.forget_after).unwrap_or_else(|e| {
+/// Refusals in a row that were counted before the power went; they still count.
+pub(super) fn refusals(options: &RunOptions, audit_log: &AuditLog) -> u32 {
+    let within = options.config.lockout_settings().forget_after;
+    audit_log.refusals(within).unwrap_or_else(|e| {
         tracing::error!("{e}");
         0
-    });
-    Lockout::new(settings, before, now).map_err(|e| RunError::Keeper(e.into()))
+    })
 }

@@ -3,11 +3,11 @@
 use std::io;
 use std::path::PathBuf;
 
+use lintel_core::controller::ControllerError;
 use lintel_inference::BundleError;
 
 use crate::events::EventError;
 use crate::io::camera::CameraError;
-use crate::pipeline::keeper::KeeperError;
 use crate::pipeline::recorded::RecordedError;
 use crate::slots::SlotError;
 
@@ -42,7 +42,7 @@ pub enum RunError {
     Events(#[from] EventError),
     /// A setting is out of its range.
     #[error(transparent)]
-    Keeper(#[from] KeeperError),
+    Controller(#[from] ControllerError),
     /// The relay's line cannot be taken.
     #[error("relay: {0}")]
     Relay(String),
@@ -78,7 +78,7 @@ impl RunError {
             | Self::Bundle(_)
             | Self::Slot(_)
             | Self::Camera(_)
-            | Self::Keeper(_) => 2,
+            | Self::Controller(_) => 2,
         }
     }
 }

@@ -6,6 +6,7 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use lintel_core::controller::Names;
 use lintel_core::embed::Embedding;
 use lintel_core::quality::QualityLimits;
 use lintel_core::table::PersonId;
@@ -23,7 +24,6 @@ use crate::events::LinkEvent;
 use crate::events::text;
 use crate::io::disk::RealDisk;
 use crate::pipeline::exchange::Replacement;
-use crate::pipeline::keeper::Names;
 use crate::slots::{SlotError, Slots};
 
 /// How long the pipeline may take to reach its next frame.

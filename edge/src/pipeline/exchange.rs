@@ -1,7 +1,7 @@
 //! A proved bundle → the running pipeline, between two frames.
 //!
 //! Whoever installs offers a replacement; the vision stage takes it before it looks at its next frame, and tells the
-//! keeper. No frame waits, and none is looked at by two tables. Tracks and their votes go on.
+//! executor. No frame waits, and none is looked at by two tables. Tracks and their votes go on.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -12,7 +12,7 @@ use lintel_core::time::Uptime;
 use lintel_wire::event::Started;
 
 use super::Analyzer;
-use super::keeper::Names;
+use lintel_core::controller::{Names, PairingCode};
 
 /// What is to run from now on.
 pub struct Replacement {
@@ -37,9 +37,20 @@ struct Inner {
 #[derive(Default)]
 struct State {
     waiting: Option<Replacement>,
-    removed: BTreeSet<PersonId>,
-    code: Option<(String, Uptime)>,
-    expired: bool,
+    news: News,
+    /// Grows with every change of the news.
+    version: u64,
+}
+
+/// What whoever installs tells the door controller.
+#[derive(Clone, Debug, Default)]
+pub struct News {
+    /// These people, and only these, are strangers, whatever the table that runs says.
+    pub shut_out: BTreeSet<PersonId>,
+    /// Nobody is to be recognised, because nobody has vouched for the table for too long.
+    pub expired: bool,
+    /// The display shows this code until then.
+    pub pairing: Option<(PairingCode, Uptime)>,
 }
 
 impl Exchange {
@@ -70,34 +81,35 @@ impl Exchange {
 
     /// The display shows this code until then; `None`: no longer.
     pub fn show_code(&self, code: Option<(String, Uptime)>) {
-        self.state().code = code;
-    }
-
-    /// The code to be shown now.
-    #[must_use]
-    pub fn code(&self, now: Uptime) -> Option<String> {
-        self.state().code.as_ref().filter(|(_, until)| now < *until).map(|(code, _)| code.clone())
+        // A code that a display could not show is none.
+        let code = code.and_then(|(code, until)| Some((PairingCode::try_from(code.as_str()).ok()?, until)));
+        self.tell(|news| news.pairing = code);
     }
 
     /// Whether nobody is to be recognised, because nobody has vouched for the table for too long.
     pub fn set_expired(&self, expired: bool) {
-        self.state().expired = expired;
-    }
-
-    /// What was set by [`Self::set_expired`].
-    #[must_use]
-    pub fn is_expired(&self) -> bool {
-        self.state().expired
+        self.tell(|news| news.expired = expired);
     }
 
     /// From this moment on these people are strangers, whatever the table that runs says; and only these.
     pub fn shut_out(&self, people: impl IntoIterator<Item = PersonId>) {
-        self.state().removed = people.into_iter().collect();
+        let people = people.into_iter().collect();
+        self.tell(|news| news.shut_out = people);
     }
 
-    /// Whether somebody is a stranger by [`Self::shut_out`].
+    fn tell(&self, change: impl FnOnce(&mut News)) {
+        let mut state = self.state();
+        change(&mut state.news);
+        state.version += 1;
+    }
+
+    /// What was told since the version `heard`, which becomes today's; `None`: nothing.
     #[must_use]
-    pub fn is_shut_out(&self, person: PersonId) -> bool {
-        self.state().removed.contains(&person)
+    pub fn news(&self, heard: &mut u64) -> Option<News> {
+        let state = self.state();
+        (state.version != *heard).then(|| {
+            *heard = state.version;
+            state.news.clone()
+        })
     }
 }

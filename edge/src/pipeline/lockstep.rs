@@ -5,18 +5,18 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use lintel_core::camera_watch::CameraWatch;
 use lintel_core::door::CameraFault;
 use lintel_core::time::Uptime;
 
-use super::keeper::Keeper;
-use super::{CAPTURE, End, KEEPER, Outcome, StageError, Stages, VISION, hear, tell_flaw};
-use crate::health::{CameraWatch, Report};
+use super::{CAPTURE, DECISION, End, Outcome, StageError, Stages, VISION, hear};
+use crate::health::Report;
 use crate::io::camera::{Captured, Picture};
 use crate::io::clock::Stop;
 
 /// Runs the stages until the camera ends, a stage fails or somebody asks to stop.
 pub fn run(stages: Stages, stop: &Stop) -> Outcome {
-    let Stages { mut camera, watch, mut analyzer, mut keeper } = stages;
+    let Stages { mut camera, watch, mut analyzer, mut tracker, mut executor } = stages;
     let mut watch = CameraWatch::new(watch);
     let mut picture = Picture::default();
     let (mut captured, mut repeated, mut damaged) = (0, 0, 0);
@@ -29,15 +29,17 @@ pub fn run(stages: Stages, stop: &Stop) -> Outcome {
             Ok(Ok(Captured::Picture)) => {}
             Ok(Ok(Captured::Idle)) => continue,
             Ok(Ok(Captured::Visit(visit))) => {
-                pass_time(&mut keeper, &mut now, visit.begins);
-                keeper.on_visit(&visit, now);
+                now = now.max(visit.begins);
+                executor.pass_time(now);
+                executor.on_visit(&visit, now);
                 continue;
             }
             Ok(Ok(Captured::Trouble(trouble))) => {
                 damaged += u64::from(trouble.fault == CameraFault::Corrupt);
-                pass_time(&mut keeper, &mut now, trouble.at);
+                now = now.max(trouble.at);
+                executor.pass_time(now);
                 if let Some(change) = hear(&mut watch, &trouble) {
-                    tell_flaw(&mut keeper, change, now);
+                    executor.handle(change.input(), now);
                 }
                 continue;
             }
@@ -46,23 +48,27 @@ pub fn run(stages: Stages, stop: &Stop) -> Outcome {
             Err(died) => break End::Failed(died),
         }
         captured += 1;
-        pass_time(&mut keeper, &mut now, picture.captured);
-        let seen = watch.observe(&picture);
+        now = now.max(picture.captured);
+        executor.pass_time(now);
+        let frame = match picture.frame() {
+            Ok(frame) => frame,
+            Err(e) => break End::Failed(e.into()),
+        };
+        let seen = watch.observe(&frame);
         for change in seen.changes.into_iter().flatten() {
-            tell_flaw(&mut keeper, change, now);
+            executor.handle(change.input(), now);
         }
         if seen.repeat {
             repeated += 1;
             continue;
         }
-        let looked = picture.frame().map_err(StageError::from).and_then(|frame| {
-            guarded(VISION, || analyzer.look(&frame)).and_then(|looked| looked.map_err(StageError::Analyzer))
-        });
+        let looked = guarded(VISION, || analyzer.look(&frame, &mut tracker))
+            .and_then(|looked| looked.map_err(StageError::Analyzer));
         match looked {
-            Ok(sighting) => match guarded(KEEPER, || keeper.on_sighting(&sighting, now)) {
+            Ok(sighting) => match guarded(DECISION, || executor.on_sighting(&sighting, now)) {
                 Ok(()) => {}
                 Err(died) => {
-                    keeper.lock_after_panic(now);
+                    executor.lock_after_panic(now);
                     break End::Failed(died);
                 }
             },
@@ -70,37 +76,21 @@ pub fn run(stages: Stages, stop: &Stop) -> Outcome {
         }
     };
     match &end {
-        End::Failed(e) => keeper.on_fault(e.fault(), now),
+        End::Failed(e) => executor.on_fault(e.fault(), now),
         End::Stopped => {}
         End::Played => {
             // Nobody comes any more; the door runs out its time.
-            while !keeper.at_rest()
-                && let Some(wake) = keeper.next_wake()
+            while !executor.at_rest()
+                && let Some(wake) = executor.next_wake()
                 && !stop.asked()
             {
                 now = now.max(wake);
-                keeper.on_tick(now);
+                executor.on_tick(now);
             }
         }
     }
-    keeper.stop(now);
-    Outcome { end, report: Report { captured, repeated, damaged, ..keeper.report() } }
-}
-
-/// Time passes from `now` to `to`, with every deadline in between at its own instant.
-fn pass_time(keeper: &mut Keeper, now: &mut Uptime, to: Uptime) {
-    while let Some(wake) = keeper.next_wake()
-        && wake < to
-    {
-        // A deadline that is already past is kept now.
-        *now = (*now).max(wake);
-        keeper.on_tick(*now);
-        if keeper.next_wake() == Some(wake) {
-            break;
-        }
-    }
-    *now = (*now).max(to);
-    keeper.on_tick(*now);
+    executor.stop(now);
+    Outcome { end, report: Report { captured, repeated, damaged, ..executor.report() } }
 }
 
 /// Runs a stage; its panic is an error with its name.

@@ -8,13 +8,15 @@ use std::fs::File;
 use std::io::{self, BufRead as _, BufReader, Write};
 use std::path::{Path, PathBuf};
 
-use lintel_core::decision::Sighting;
+use lintel_core::decision::{Seen, Sighting};
 use lintel_core::frame::Frame;
+use lintel_core::geometry::Rect;
 use lintel_core::time::Uptime;
+use lintel_core::track::{TrackSettings, Tracker};
 use lintel_formats::recording::Recording;
 use serde::{Deserialize, Serialize};
 
-use super::Analyzer;
+use super::{Analyzer, AnalyzerError};
 
 /// Cells of a small picture, across and down.
 const CELLS: [u32; 2] = [32, 24];
@@ -55,6 +57,8 @@ impl Moment {
 /// A recording that cannot be played, models that cannot be used, a file that cannot be written.
 pub fn record(analyzer: &mut dyn Analyzer, recordings: &[PathBuf], out: &mut impl Write) -> Result<(), RecordedError> {
     let mut pixels = Vec::new();
+    // Whoever plays the moments follows the faces anew.
+    let mut tracker = Tracker::new(TrackSettings::default()).expect("the default settings are within their ranges");
     for path in recordings {
         let failed = |why: String| RecordedError { path: path.clone(), why };
         let recording = Recording::open(path).map_err(|e| failed(e.to_string()))?;
@@ -64,11 +68,25 @@ pub fn record(analyzer: &mut dyn Analyzer, recordings: &[PathBuf], out: &mut imp
             let Ok(info) = info else { continue };
             let frame =
                 Frame::rgb8(&pixels, info.width, info.height, Uptime::ZERO).map_err(|e| failed(e.to_string()))?;
-            let sighting = analyzer.look(&frame).map_err(failed)?;
+            let sighting = analyzer.look(&frame, &mut tracker).map_err(|e| failed(e.to_string()))?;
             Moment::new(&frame, sighting).write(out).map_err(|e| failed(e.to_string()))?;
         }
     }
     Ok(())
+}
+
+/// What was recorded says nothing of a frame.
+#[derive(Clone, Copy, PartialEq, Debug, thiserror::Error)]
+pub enum UnknownFrame {
+    /// No recorded frame is near enough.
+    #[error("the frame is none of the recorded ones, {off:.1} grey levels off the nearest")]
+    Unlike {
+        /// Mean difference to the nearest, in grey levels.
+        off: f32,
+    },
+    /// There are no moments.
+    #[error("nothing is recorded")]
+    Empty,
 }
 
 /// The moments cannot be used.
@@ -81,7 +99,7 @@ pub struct RecordedError {
     why: String,
 }
 
-/// Analyzer that remember.
+/// An analyzer that remembers.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Recorded {
     moments: Vec<Moment>,
@@ -118,19 +136,24 @@ fn read(line: &str) -> Result<Moment, String> {
 }
 
 impl Analyzer for Recorded {
-    fn look(&mut self, frame: &Frame<'_>) -> Result<Sighting, String> {
+    fn look(&mut self, frame: &Frame<'_>, tracker: &mut Tracker) -> Result<Sighting, AnalyzerError> {
         let seen = cells(frame);
         let nearest = self.moments.iter().map(|moment| (difference(&moment.cells, &seen), moment));
         match nearest.min_by(|(a, _), (b, _)| a.total_cmp(b)) {
-            Some((off, moment)) if off <= SAME => {
-                Ok(Sighting { captured: frame.captured(), ..moment.sighting.clone() })
-            }
-            Some((off, _)) => {
-                Err(format!("the frame is none of the recorded ones, {off:.1} grey levels off the nearest"))
-            }
-            None => Err("nothing is recorded".to_owned()),
+            Some((off, moment)) if off <= SAME => Ok(followed(&moment.sighting, frame.captured(), tracker)),
+            Some((off, _)) => Err(UnknownFrame::Unlike { off }.into()),
+            None => Err(UnknownFrame::Empty.into()),
         }
     }
+}
+
+/// The faces of a recorded moment as they are followed now.
+fn followed(recorded: &Sighting, captured: Uptime, tracker: &mut Tracker) -> Sighting {
+    let boxes: Vec<Rect> = recorded.seen.iter().map(|seen| seen.face.bbox).collect();
+    let tracks = tracker.on_faces(captured, &boxes);
+    let seen =
+        recorded.seen.iter().zip(tracks).filter_map(|(seen, track)| Some(Seen { track: track?, ..seen.clone() }));
+    Sighting { captured, seen: seen.collect() }
 }
 
 /// Mean brightness of each cell: the green of every other pixel.
@@ -182,11 +205,12 @@ mod tests {
             Moment::new(&frame(&picture(at, 0), 0), seen(at as u64)).write(&mut file).unwrap();
         }
         let mut analyzer = Recorded::open(&path).unwrap();
+        let mut tracker = Tracker::new(TrackSettings::default()).unwrap();
         for (at, noise) in [(0, 0), (20, 1), (40, 1)] {
-            let sighting = analyzer.look(&frame(&picture(at, noise), 777)).unwrap();
+            let sighting = analyzer.look(&frame(&picture(at, noise), 777), &mut tracker).unwrap();
             assert_eq!(sighting, Sighting { captured: Uptime::from_millis(777), ..seen(at as u64) });
         }
-        let error = analyzer.look(&frame(&picture(10, 60), 0)).unwrap_err();
+        let error = analyzer.look(&frame(&picture(10, 60), 0), &mut tracker).unwrap_err().to_string();
         assert!(error.starts_with("the frame is none of the recorded ones"), "{error}");
     }
 
@@ -203,6 +227,8 @@ mod tests {
         check(r#"{"cells":[1,2],"sighting":{"captured":0,"seen":[]}}"#, "line 1: 2 cells, wanted 768");
         assert!(Recorded::open(&folder.path().join("none")).is_err());
         std::fs::write(&path, "").unwrap();
-        assert_eq!(Recorded::open(&path).unwrap().look(&frame(&picture(0, 0), 0)).unwrap_err(), "nothing is recorded");
+        let mut tracker = Tracker::new(TrackSettings::default()).unwrap();
+        let error = Recorded::open(&path).unwrap().look(&frame(&picture(0, 0), 0), &mut tracker).unwrap_err();
+        assert_eq!(error.to_string(), "nothing is recorded");
     }
 }

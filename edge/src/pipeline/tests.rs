@@ -170,7 +170,12 @@ fn a_stage_that_fails_or_panics_locks_and_ends_the_run() {
     };
     let died = |stage: &str| format!("the {stage} stage died of a programming error; the door was locked");
     for real in [false, true] {
-        check(real, &|rig| rig.analyzer.fails_at = Some(6), "vision: out of memory", Fault::Model);
+        check(
+            real,
+            &|rig| rig.analyzer.fails_at = Some(6),
+            "vision: onnx runtime could not run: out of memory",
+            Fault::Model,
+        );
         check(real, &|rig| rig.analyzer.panics_at = Some(6), &died("vision"), Fault::Model);
         check(real, &|rig| rig.camera_panics_at = Some(6), &died("capture"), Fault::Camera(CameraFault::Gone));
     }
@@ -283,8 +288,8 @@ fn another_bundle_between_two_frames() {
             people: 1,
             provider: "CPU".try_into().unwrap(),
         };
-        let analyzer = rig::FakeEyes { clock: Some(clock), ..rig::FakeEyes::default() };
-        let names = keeper::Names::new([(lintel_core::table::PersonId(1), "Ada B.")]);
+        let analyzer = rig::FakeAnalyzer { clock: Some(clock), ..rig::FakeAnalyzer::default() };
+        let names = lintel_core::controller::Names::new([(lintel_core::table::PersonId(1), "Ada B.")]);
         exchange.offer(exchange::Replacement { analyzer: Box::new(analyzer), names, started }, Duration::from_secs(2))
     });
     let run = rig.run();

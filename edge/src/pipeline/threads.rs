@@ -1,7 +1,7 @@
 //! The stages side by side in real time.
 //!
-//! Capture and vision have a thread each, the keeper runs on the caller's. Frames and sightings go through mailboxes in
-//! which only the latest counts; faults go straight to the keeper. The keeper wakes for its deadlines by itself, so a
+//! Capture and vision have a thread each, decisions are made on the caller's. Frames and sightings go through mailboxes in
+//! which only the latest counts; faults go straight to the executor. The keeper wakes for its deadlines by itself, so a
 //! slow or dead stage never keeps a door released.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -10,15 +10,18 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use lintel_core::camera_watch::{CameraWatch, FlawChange};
+use lintel_core::controller::Names;
 use lintel_core::decision::Sighting;
 use lintel_core::door::CameraFault;
 use lintel_core::time::Uptime;
+use lintel_core::track::Tracker;
 use lintel_wire::event::Started;
 
 use super::exchange::Exchange;
-use super::keeper::{Keeper, Names};
-use super::{Analyzer, CAPTURE, End, INPUTS, KEEPER, Outcome, StageError, Stages, VISION, hear, tell_flaw};
-use crate::health::{CameraWatch, FlawChange, Report};
+use super::executor::Executor;
+use super::{Analyzer, CAPTURE, DECISION, End, INPUTS, Outcome, StageError, Stages, VISION, hear};
+use crate::health::Report;
 use crate::io::camera::{Camera, Captured, Picture, Visit};
 use crate::io::clock::{Clock, Stop};
 use crate::io::gpio::inputs::{Input, Inputs};
@@ -29,7 +32,7 @@ const PATIENCE: Duration = Duration::from_millis(50);
 /// A stage that does not end within this after everything else has is left behind.
 const FAREWELL: Duration = Duration::from_secs(2);
 
-/// What the stages tell the keeper beside sightings.
+/// What the stages tell the executor beside sightings.
 enum Notice {
     Visit(Visit),
     Flaw(FlawChange),
@@ -105,16 +108,16 @@ pub fn run(
     patience: Patience,
 ) -> std::io::Result<Outcome> {
     let Surroundings { inputs, mut alive, exchange } = surroundings;
-    let Stages { camera, watch, analyzer, mut keeper } = stages;
-    keeper.heed(exchange.clone());
-    // The stages stop when the keeper does, whoever asked for it.
+    let Stages { camera, watch, analyzer, tracker, mut executor } = stages;
+    executor.hear(exchange.clone());
+    // The stages stop when the executor does, whoever asked for it.
     let context = Context { clock: clock.clone(), stop: Stop::new(), signs: Arc::default() };
     context.alive(&context.signs.capture_alive);
     context.alive(&context.signs.vision_alive);
     let (to_vision, pictures) = mailbox::<Picture, ()>(Picture::default(), CAPTURE);
-    let (to_keeper, inbox) = mailbox::<Sighting, Notice>(Sighting::default(), VISION);
-    let from_capture = to_keeper.another(CAPTURE);
-    let wires = inputs.map(|inputs| (inputs, to_keeper.another(INPUTS)));
+    let (to_decision, inbox) = mailbox::<Sighting, Notice>(Sighting::default(), VISION);
+    let from_capture = to_decision.another(CAPTURE);
+    let wires = inputs.map(|inputs| (inputs, to_decision.another(INPUTS)));
     let mut threads = vec![
         spawn(CAPTURE, {
             let context = context.clone();
@@ -122,23 +125,24 @@ pub fn run(
         })?,
         spawn(VISION, {
             let context = context.clone();
-            move || look(analyzer, &exchange, &pictures, to_keeper, patience.max_frame_age, &context)
+            move || look((analyzer, tracker), &exchange, &pictures, to_decision, patience.max_frame_age, &context)
         })?,
     ];
-    if let Some((inputs, to_keeper)) = wires {
+    if let Some((inputs, to_decision)) = wires {
         let context = context.clone();
-        threads.push(spawn(INPUTS, move || listen(inputs, to_keeper, &context))?);
+        threads.push(spawn(INPUTS, move || listen(inputs, to_decision, &context))?);
     }
     // Whatever this stage does wrong, the strike is locked before anything else happens.
-    let kept = catch_unwind(AssertUnwindSafe(|| keep(&mut keeper, &inbox, &context, stop, patience.stage, &mut alive)));
-    let end = kept.unwrap_or_else(|_| {
-        keeper.lock_after_panic(clock.now());
-        End::Failed(StageError::Died { stage: KEEPER })
+    let decided =
+        catch_unwind(AssertUnwindSafe(|| decide(&mut executor, &inbox, &context, stop, patience.stage, &mut alive)));
+    let end = decided.unwrap_or_else(|_| {
+        executor.lock_after_panic(clock.now());
+        End::Failed(StageError::Died { stage: DECISION })
     });
     if let End::Failed(e) = &end {
-        keeper.on_fault(e.fault(), clock.now());
+        executor.on_fault(e.fault(), clock.now());
     }
-    keeper.stop(clock.now());
+    executor.stop(clock.now());
     context.stop.ask();
     drop(inbox);
     for thread in threads {
@@ -146,7 +150,7 @@ pub fn run(
     }
     let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
     let signs = &context.signs;
-    let report = keeper.report();
+    let report = executor.report();
     let report = Report {
         captured: count(&signs.captured),
         repeated: count(&signs.repeated),
@@ -181,7 +185,7 @@ fn capture(
     mut camera: Box<dyn Camera>,
     mut watch: CameraWatch,
     to_vision: Sender<Picture, ()>,
-    to_keeper: Sender<Sighting, Notice>,
+    to_decision: Sender<Sighting, Notice>,
     context: &Context,
 ) {
     let mut picture = Picture::default();
@@ -191,9 +195,15 @@ fn capture(
         match camera.capture(&mut picture) {
             Ok(Captured::Picture) => {
                 signs.captured.fetch_add(1, Ordering::Relaxed);
-                let seen = watch.observe(&picture);
+                let seen = match picture.frame() {
+                    Ok(frame) => watch.observe(&frame),
+                    Err(e) => {
+                        to_decision.notify(Notice::Failed(e.into()));
+                        break;
+                    }
+                };
                 for change in seen.changes.into_iter().flatten() {
-                    to_keeper.notify(Notice::Flaw(change));
+                    to_decision.notify(Notice::Flaw(change));
                 }
                 if seen.repeat {
                     signs.repeated.fetch_add(1, Ordering::Relaxed);
@@ -206,31 +216,31 @@ fn capture(
                 }
             }
             Ok(Captured::Idle) => {}
-            Ok(Captured::Visit(visit)) => drop(to_keeper.notify(Notice::Visit(visit))),
+            Ok(Captured::Visit(visit)) => drop(to_decision.notify(Notice::Visit(visit))),
             Ok(Captured::Trouble(trouble)) => {
                 let damaged = trouble.fault == CameraFault::Corrupt;
                 signs.damaged.fetch_add(damaged.into(), Ordering::Relaxed);
                 if let Some(change) = hear(&mut watch, &trouble) {
-                    to_keeper.notify(Notice::Flaw(change));
+                    to_decision.notify(Notice::Flaw(change));
                 }
             }
             Ok(Captured::End) => break,
             Err(e) => {
-                to_keeper.notify(Notice::Failed(e.into()));
+                to_decision.notify(Notice::Failed(e.into()));
                 break;
             }
         }
     }
     to_vision.finish();
-    to_keeper.finish();
+    to_decision.finish();
 }
 
 /// The vision stage: the pictures' mailbox → the sightings' mailbox.
 fn look(
-    mut analyzer: Box<dyn Analyzer>,
+    (mut analyzer, mut tracker): (Box<dyn Analyzer>, Tracker),
     exchange: &Exchange,
     pictures: &Receiver<Picture, ()>,
-    to_keeper: Sender<Sighting, Notice>,
+    to_decision: Sender<Sighting, Notice>,
     max_age: Duration,
     context: &Context,
 ) {
@@ -238,7 +248,7 @@ fn look(
     let take_over = |analyzer: &mut Box<dyn Analyzer>| {
         if let Some(replacement) = exchange.take() {
             *analyzer = replacement.analyzer;
-            to_keeper.notify(Notice::Replaced(Box::new((replacement.names, replacement.started))));
+            to_decision.notify(Notice::Replaced(Box::new((replacement.names, replacement.started))));
         }
     };
     while !context.stop.asked() {
@@ -248,10 +258,10 @@ fn look(
         match pictures.take(&mut picture, PATIENCE) {
             Taken::Fresh => {}
             Taken::Nothing | Taken::Notice(()) => continue,
-            // Its death was told to the keeper by its other sender.
+            // Its death was told to the executor by its other sender.
             Taken::Died(_) => break,
             Taken::Finished => {
-                to_keeper.notify(Notice::Played);
+                to_decision.notify(Notice::Played);
                 break;
             }
         }
@@ -264,25 +274,25 @@ fn look(
         let looked = picture
             .frame()
             .map_err(StageError::from)
-            .and_then(|frame| analyzer.look(&frame).map_err(StageError::Analyzer));
+            .and_then(|frame| analyzer.look(&frame, &mut tracker).map_err(StageError::Analyzer));
         match looked {
             Ok(mut sighting) => {
-                if to_keeper.put(&mut sighting) == Put::NobodyReads {
+                if to_decision.put(&mut sighting) == Put::NobodyReads {
                     break;
                 }
             }
             Err(e) => {
-                to_keeper.notify(Notice::Failed(e));
+                to_decision.notify(Notice::Failed(e));
                 break;
             }
         }
     }
-    to_keeper.finish();
+    to_decision.finish();
 }
 
-/// The keeper's loop: sightings, notices and deadlines, until an end.
-fn keep(
-    keeper: &mut Keeper,
+/// The executor's loop: sightings, notices and deadlines, until an end.
+fn decide(
+    executor: &mut Executor,
     inbox: &Receiver<Sighting, Notice>,
     context: &Context,
     stop: &Stop,
@@ -294,22 +304,22 @@ fn keep(
     let mut played = false;
     loop {
         let before = clock.now();
-        let until_wake = keeper.next_wake().map_or(PATIENCE, |wake| wake.since(before).min(PATIENCE));
+        let until_wake = executor.next_wake().map_or(PATIENCE, |wake| wake.since(before).min(PATIENCE));
         let patience = if played { Duration::ZERO } else { until_wake };
         let taken = inbox.take(&mut sighting, patience);
         let now = clock.now();
-        keeper.on_tick(now);
+        executor.on_tick(now);
         match taken {
-            Taken::Fresh => keeper.on_sighting(&sighting, now),
-            Taken::Notice(Notice::Visit(visit)) => keeper.on_visit(&visit, now),
-            Taken::Notice(Notice::Input(input)) => keeper.on_input(input, now),
-            Taken::Notice(Notice::Replaced(what)) => keeper.on_replaced(what.0, what.1, now),
-            Taken::Notice(Notice::Flaw(change)) => tell_flaw(keeper, change, now),
+            Taken::Fresh => executor.on_sighting(&sighting, now),
+            Taken::Notice(Notice::Visit(visit)) => executor.on_visit(&visit, now),
+            Taken::Notice(Notice::Input(input)) => executor.on_input(input, now),
+            Taken::Notice(Notice::Replaced(what)) => executor.on_replaced(what.0, what.1, now),
+            Taken::Notice(Notice::Flaw(change)) => executor.handle(change.input(), now),
             Taken::Notice(Notice::Failed(e)) => return End::Failed(e),
             Taken::Notice(Notice::Played) => played = true,
             Taken::Died(stage) => return End::Failed(StageError::Died { stage }),
             Taken::Nothing | Taken::Finished if played => {
-                if keeper.at_rest() {
+                if executor.at_rest() {
                     return End::Played;
                 }
                 thread::sleep(until_wake);
@@ -328,8 +338,8 @@ fn keep(
     }
 }
 
-/// The wires' thread: exit button and door contact → the keeper.
-fn listen(mut inputs: Box<dyn Inputs>, to_keeper: Sender<Sighting, Notice>, context: &Context) {
+/// The wires' thread: exit button and door contact → the executor.
+fn listen(mut inputs: Box<dyn Inputs>, to_decision: Sender<Sighting, Notice>, context: &Context) {
     let mut failing = false;
     while !context.stop.asked() {
         let heard = inputs.next(PATIENCE);
@@ -338,12 +348,12 @@ fn listen(mut inputs: Box<dyn Inputs>, to_keeper: Sender<Sighting, Notice>, cont
         }
         failing = heard.is_err();
         match heard {
-            Ok(Some(input)) if !to_keeper.notify(Notice::Input(input)) => break,
+            Ok(Some(input)) if !to_decision.notify(Notice::Input(input)) => break,
             Ok(_) => {}
             Err(_) => thread::sleep(PATIENCE),
         }
     }
-    to_keeper.finish();
+    to_decision.finish();
 }
 
 fn hanging(signs: &Signs, now: Uptime, patience: Duration) -> Option<StageError> {

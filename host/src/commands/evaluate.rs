@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use lintel_core::decision::VoteSettings;
-use lintel_core::door::DoorSettings;
+use lintel_core::camera_watch::CameraWatchSettings;
+use lintel_core::controller::ControllerSettings;
 use lintel_core::embed::Embedding;
 use lintel_core::quality::QualityLimits;
+use lintel_core::track::Tracker;
 use lintel_formats::bundle::Role;
 use lintel_inference::{FaceAnalyzer, LoadedBundle, Options};
 use serde_json::json;
@@ -49,8 +50,8 @@ pub fn run(args: &EvaluateArgs, runtime: &Options, console: &Console) -> Result<
 
     let setup = Setup {
         quality: QualityLimits::default(),
-        votes: VoteSettings::default(),
-        door: DoorSettings::default(),
+        camera: CameraWatchSettings::default(),
+        controller: ControllerSettings::default(),
         frame_time: Duration::from_millis(args.frame_ms.into()),
     };
     let (pack, table) = (bundle.manifest.pack.clone(), bundle.table.clone());
@@ -65,7 +66,8 @@ pub fn run(args: &EvaluateArgs, runtime: &Options, console: &Console) -> Result<
                 progress.step();
                 interrupt::check()
             };
-            Visit::of(path, &recording, &table, &setup, |frame| vision.look(frame), on_frame)
+            let mut tracker = Tracker::new(setup.controller.track).map_err(|e| EvaluateError::Setup(e.to_string()))?;
+            Visit::of(path, &recording, &table, &setup, |frame| vision.look(frame, &mut tracker), on_frame)
         })
         .collect::<Result<_, EvaluateError>>()?;
     drop(progress);

@@ -3,11 +3,12 @@
 use super::pictures::confusion;
 use super::visit::{Frames, Outcome, judge, row_of};
 use super::*;
-use lintel_core::decision::{Decision, TrackId, Verdict};
+use lintel_core::decision::{Decision, Verdict};
 use lintel_core::embed::{EncoderId, Similarity};
 use lintel_core::geometry::Rect;
 use lintel_core::table::{Person, PersonId, Scores, TableParts};
 use lintel_core::time::Uptime;
+use lintel_core::track::TrackId;
 use lintel_formats::recording::About;
 
 fn table() -> Table {

@@ -2,10 +2,13 @@
 
 use std::path::Path;
 
-use lintel_core::decision::{Decider, Decision, Sighting, Verdict};
-use lintel_core::door::{Door, Strike};
+use lintel_core::camera_watch::{CameraWatch, FlawChange};
+use lintel_core::controller::{self, Controller, ControllerError, Event, Input, Names, Peripherals, RelayReading};
+use lintel_core::decision::{Decision, Sighting, Verdict};
+use lintel_core::door::Strike;
 use lintel_core::frame::Frame;
 use lintel_core::geometry::Rect;
+use lintel_core::screen::Screen;
 use lintel_core::table::Opinion;
 use lintel_core::table::{PersonId, Scores, Table};
 use lintel_core::time::Uptime;
@@ -82,6 +85,8 @@ pub struct Frames {
     pub looked_at: u32,
     /// Passed over because the door was still busy.
     pub passed_over: u32,
+    /// Not looked at because they repeat the picture before.
+    pub repeated: u32,
     /// With a face.
     pub with_face: u32,
     /// With a face that passed the quality gate; the largest counts.
@@ -102,16 +107,22 @@ pub struct Visit {
     pub enrolled: Option<PersonId>,
     moments: Vec<Moment>,
     passed_over: u32,
+    repeated: u32,
 }
 
-/// One frame that was looked at.
+/// Something that the door was told.
 #[derive(Debug, Clone)]
-struct Moment {
-    sighting: Sighting,
-    /// When the look at it was done.
-    now: Uptime,
-    /// Mean luma of the largest face, 0..=1.
-    light: f32,
+enum Moment {
+    /// A frame was looked at.
+    Look {
+        sighting: Sighting,
+        /// When the look at it was done.
+        done: Uptime,
+        /// Mean luma of the largest face, 0..=1.
+        light: f32,
+    },
+    /// A flaw of the camera came or went.
+    Flaw { change: FlawChange, at: Uptime },
 }
 
 /// One comparison with the table: the largest face of a frame, where it passed the gate.
@@ -181,23 +192,38 @@ impl Visit {
     ) -> Result<Self, EvaluateError> {
         let about = recording.about().clone();
         let enrolled = row_of(table, &about);
-        let mut visit =
-            Self { about, name: recording.name().to_owned(), enrolled, moments: Vec::new(), passed_over: 0 };
+        let mut visit = Self {
+            about,
+            name: recording.name().to_owned(),
+            enrolled,
+            moments: Vec::new(),
+            passed_over: 0,
+            repeated: 0,
+        };
         let mut free_at = Uptime::ZERO;
+        let mut watch = CameraWatch::new(setup.camera);
         for decoded in recording.frames() {
             let decoded: Decoded = decoded.map_err(|source| EvaluateError::Recording { path: path.into(), source })?;
             let captured = decoded.info.captured;
+            let vision = |reason: String| EvaluateError::Analyzer { recording: recording.name().to_owned(), reason };
+            let frame = decoded.frame().map_err(|error| vision(error.to_string()))?;
+            let observed = watch.observe(&frame);
+            let changes = observed.changes.into_iter().flatten();
+            visit.moments.extend(changes.map(|change| Moment::Flaw { change, at: captured }));
+            if observed.repeat {
+                visit.repeated += 1;
+                on_frame().map_err(EvaluateError::Interrupted)?;
+                continue;
+            }
             if captured < free_at {
                 visit.passed_over += 1;
                 continue;
             }
-            let vision = |reason: String| EvaluateError::Analyzer { recording: recording.name().to_owned(), reason };
-            let frame = decoded.frame().map_err(|error| vision(error.to_string()))?;
             let sighting = look(&frame).map_err(|error| vision(error.to_string()))?;
             let light =
                 sighting.seen.first().map_or(0.0, |seen| mean_luma(&decoded.pixels, decoded.info, seen.face.bbox));
             free_at = captured.saturating_add(setup.frame_time);
-            visit.moments.push(Moment { sighting, now: free_at, light });
+            visit.moments.push(Moment::Look { sighting, done: free_at, light });
             on_frame().map_err(EvaluateError::Interrupted)?;
         }
         Ok(visit)
@@ -208,24 +234,10 @@ impl Visit {
     /// # Errors
     /// [`EvaluateError::Setup`].
     pub fn judged(&self, table: &Table, setup: &Setup) -> Result<Participant, EvaluateError> {
-        let mut door = Door::new(setup.door).map_err(|error| EvaluateError::Setup(error.to_string()))?;
-        let mut released = None;
-        let mut decisions: Vec<Decision> = Vec::new();
-        self.decide(
-            setup,
-            |_| None,
-            |now, decided| {
-                let mut commands = vec![door.on_tick(now)];
-                commands.extend(decided.iter().map(|decision| door.on_decision(decision, now)));
-                if commands.into_iter().flatten().any(|command| command.0 == Strike::Released) && released.is_none() {
-                    released = Some(now);
-                }
-                decisions.extend_from_slice(decided);
-            },
-        )?;
-        let mut frames = Frames { passed_over: self.passed_over, ..Frames::default() };
-        self.moments.iter().for_each(|moment| count(&mut frames, &moment.sighting, self.enrolled));
-        Ok(judge(&self.name, &self.about, table, self.enrolled, &decisions, released, frames))
+        let watched = self.stand_at_the_door(setup, |_| None)?;
+        let mut frames = Frames { passed_over: self.passed_over, repeated: self.repeated, ..Frames::default() };
+        self.sightings().for_each(|(sighting, _)| count(&mut frames, sighting, self.enrolled));
+        Ok(judge(&self.name, &self.about, table, self.enrolled, &watched.decisions, watched.released, frames))
     }
 
     /// What becomes of the visit where `passes` decides whether what is asked of scores is a name.
@@ -245,15 +257,13 @@ impl Visit {
                 scores: *scores,
             }))
         };
-        let mut decisions: Vec<Decision> = Vec::new();
-        self.decide(setup, opinion, |_, decided| decisions.extend_from_slice(decided))?;
-        Ok(outcome(self.enrolled, &decisions))
+        Ok(outcome(self.enrolled, &self.stand_at_the_door(setup, opinion)?.decisions))
     }
 
     /// Every comparison, in order.
     pub fn trials<'a>(&'a self, table: &'a Table) -> impl Iterator<Item = Trial> + 'a {
-        self.moments.iter().filter_map(|moment| {
-            let seen = moment.sighting.seen.first()?;
+        self.sightings().filter_map(|(sighting, light)| {
+            let seen = sighting.seen.first()?;
             let scores = *seen.opinion.as_ref()?.scores();
             let best = table.people().get(scores.best as usize).map(|person| person.id);
             let mated = match self.enrolled {
@@ -261,33 +271,86 @@ impl Visit {
                 enrolled if enrolled == best => Mated::First,
                 Some(_) => Mated::Behind,
             };
-            let conditions = Conditions {
-                yaw: seen.quality.turn * 90.0,
-                inter_ocular_px: seen.quality.inter_ocular_px,
-                light: moment.light,
-            };
+            let conditions =
+                Conditions { yaw: seen.quality.turn * 90.0, inter_ocular_px: seen.quality.inter_ocular_px, light };
             Some(Trial { mated, asked: Asked::of(&scores, table), conditions })
         })
     }
 
-    /// Lets the votes be counted, with another opinion on each face where `opinion` has one.
-    fn decide(
+    /// What was seen in each frame that was looked at, and the light on the largest face.
+    fn sightings(&self) -> impl Iterator<Item = (&Sighting, f32)> {
+        self.moments.iter().filter_map(|moment| match moment {
+            Moment::Look { sighting, light, .. } => Some((sighting, *light)),
+            Moment::Flaw { .. } => None,
+        })
+    }
+
+    /// Lets the door controller decide as at a door at rest whose hardware is well, with another opinion on each face
+    /// where `opinion` has one.
+    fn stand_at_the_door(
         &self,
         setup: &Setup,
         opinion: impl Fn(&Scores) -> Option<Opinion>,
-        mut on_decided: impl FnMut(Uptime, &[Decision]),
-    ) -> Result<(), EvaluateError> {
-        let mut decider = Decider::new(setup.votes).map_err(|error| EvaluateError::Setup(error.to_string()))?;
+    ) -> Result<Watched, EvaluateError> {
+        let refused = |error: ControllerError| EvaluateError::Setup(error.to_string());
+        let mut door = Controller::new(&setup.controller, Names::default(), 0, Uptime::ZERO).map_err(refused)?;
+        let mut watched = Watched::default();
+        controller::carry_out(&mut door, Input::Start(RelayReading::NoFeedback), Uptime::ZERO, &mut watched);
+        controller::carry_out(&mut door, Input::Ready, Uptime::ZERO, &mut watched);
+        let mut now = Uptime::ZERO;
         for moment in &self.moments {
-            let mut sighting = moment.sighting.clone();
-            for held in sighting.seen.iter_mut().filter_map(|seen| seen.opinion.as_mut()) {
-                if let Some(other) = opinion(held.scores()) {
-                    *held = other;
+            let at = match moment {
+                Moment::Look { done, .. } => *done,
+                Moment::Flaw { at, .. } => *at,
+            };
+            controller::pass_time(&mut door, now, at, &mut watched);
+            now = now.max(at);
+            match moment {
+                Moment::Flaw { change, .. } => controller::carry_out(&mut door, change.input(), now, &mut watched),
+                Moment::Look { sighting, .. } => {
+                    let mut sighting = sighting.clone();
+                    for held in sighting.seen.iter_mut().filter_map(|seen| seen.opinion.as_mut()) {
+                        if let Some(other) = opinion(held.scores()) {
+                            *held = other;
+                        }
+                    }
+                    controller::carry_out(&mut door, Input::Sighting(&sighting), now, &mut watched);
                 }
             }
-            on_decided(moment.now, &decider.on_sighting(&sighting, moment.now));
         }
-        Ok(())
+        Ok(watched)
+    }
+}
+
+/// A door whose hardware does what it is told, and what happened at it.
+#[derive(Debug, Default)]
+struct Watched {
+    decisions: Vec<Decision>,
+    /// When the strike was released first.
+    released: Option<Uptime>,
+}
+
+impl Peripherals for Watched {
+    fn set_strike(&mut self, strike: Strike, now: Uptime) -> bool {
+        if strike == Strike::Released {
+            self.released.get_or_insert(now);
+        }
+        true
+    }
+
+    fn read_relay(&mut self, _: Uptime) -> RelayReading {
+        RelayReading::NoFeedback
+    }
+
+    fn show(&mut self, _: &Screen, _: Uptime) -> bool {
+        true
+    }
+
+    fn log(&mut self, event: &Event, _: Uptime) -> bool {
+        if let Event::Decision(decision) = event {
+            self.decisions.push(*decision);
+        }
+        true
     }
 }
 

@@ -1,8 +1,8 @@
 //! Embeddings of one face over frames → their mean, which tells people apart better than any of them.
 //!
 //! A single look may be blurred, dark or turned aside; the mean of several is not, and neither is a stranger's any nearer to
-//! somebody else for it. What is taken together must be one person's: looks at a face that was followed without a gap, and
-//! that does not suddenly become another's. Where somebody else steps into the same place, the gathering begins anew.
+//! somebody else for it. What is taken together must be one person's: looks at one track whose face does not suddenly
+//! become another's. Where somebody else steps into the same place, the aggregate begins anew.
 
 use alloc::vec::Vec;
 use core::time::Duration;
@@ -10,36 +10,28 @@ use core::time::Duration;
 use heapless::Deque;
 
 use crate::embed::Embedding;
-use crate::geometry::Rect;
 use crate::table::Table;
 use crate::time::Uptime;
-use crate::track::{MAX_SEEN, Nearness, follow};
+use crate::track::{MAX_SEEN, TrackId};
 
 /// Most looks that are taken together; older ones go.
 pub const LOOKS: usize = 8;
 /// Older looks go too.
 const LIFETIME: Duration = Duration::from_secs(2);
-/// A face that was not seen for longer may be another one.
-const GAP: Duration = Duration::from_millis(500);
-/// Boxes of neighbouring frames that are one face.
-const NEARNESS: Nearness = Nearness { min_iou: 0.3, max_shift: 0.5 };
 
-/// Follows faces and gathers what the encoder makes of them. Its memory is taken once.
+/// Aggregates what the encoder makes of each track. Its memory is taken once.
 #[derive(Clone, Debug)]
 pub struct Aggregator {
-    /// Looks that are less like the mean than this begin anew.
+    /// A look that is less similar to the mean begins anew.
     least: f32,
-    faces: Vec<Gathered>,
-    newest: Uptime,
-    /// Where the faces of the frame are kept, in its order.
-    places: heapless::Vec<usize, MAX_SEEN>,
+    tracks: Vec<Aggregate>,
 }
 
-/// One face through time.
+/// The looks at one track.
 #[derive(Clone, Debug, Default)]
-struct Gathered {
-    /// `None`: nobody.
-    followed: Option<(Rect, Uptime)>,
+struct Aggregate {
+    /// `None`: free.
+    track: Option<TrackId>,
     /// Oldest first.
     looks: Deque<(Uptime, Embedding), LOOKS>,
 }
@@ -48,77 +40,45 @@ impl Aggregator {
     /// For faces that are compared with this table.
     #[must_use]
     pub fn new(table: &Table) -> Self {
-        Self {
-            least: least_similarity(table),
-            // One more than are seen at once, so that there is always one to begin anew with.
-            faces: (0..=MAX_SEEN).map(|_| Gathered::default()).collect(),
-            newest: Uptime::ZERO,
-            places: heapless::Vec::new(),
+        Self { least: least_similarity(table), tracks: (0..MAX_SEEN).map(|_| Aggregate::default()).collect() }
+    }
+
+    /// Forgets the looks at every track that does not go on. To be called for each frame.
+    pub fn keep(&mut self, tracks: impl Iterator<Item = TrackId> + Clone) {
+        for aggregate in &mut self.tracks {
+            if aggregate.track.is_some_and(|track| !tracks.clone().any(|on| on == track)) {
+                aggregate.end();
+            }
         }
     }
 
-    /// The faces of the next frame: at most [`MAX_SEEN`] boxes. A clock that steps back ends all that was followed.
-    pub fn on_faces(&mut self, captured: Uptime, boxes: &[Rect]) {
-        if captured < self.newest {
-            self.faces.iter_mut().for_each(Gathered::end);
-        }
-        self.newest = captured;
-        for face in &mut self.faces {
-            if face.followed.is_some_and(|(_, last)| captured.since(last) > GAP) {
-                face.end();
-            }
-        }
-        let mut before: heapless::Vec<Rect, { MAX_SEEN + 1 }> = heapless::Vec::new();
-        let mut kept: heapless::Vec<usize, { MAX_SEEN + 1 }> = heapless::Vec::new();
-        for (place, face) in self.faces.iter().enumerate() {
-            if let Some((bbox, _)) = face.followed {
-                // As many as there are faces, so there is room.
-                let _ = (before.push(bbox), kept.push(place));
-            }
-        }
-        let followed = follow::<MAX_SEEN>(&before, boxes, NEARNESS);
-        self.places.clear();
-        for from in &followed {
-            let taken = |place: &usize| followed.iter().flatten().any(|from| kept[*from] == *place);
-            let place = from.map(|from| kept[from]).or_else(|| {
-                let free = (0..self.faces.len()).filter(|place| !taken(place) && !self.places.contains(place));
-                let place = free.min_by_key(|place| self.faces[*place].followed.map(|(_, last)| last))?;
-                self.faces[place].end();
-                Some(place)
-            });
-            // There is one more place than faces.
-            let _ = self.places.push(place.unwrap_or_default());
-        }
-        for (bbox, place) in boxes.iter().zip(&self.places) {
-            self.faces[*place].followed = Some((*bbox, captured));
-        }
-    }
-
-    /// One more look at face `index` of the frame → the mean of its looks, this one included.
+    /// One more look at a track → the mean of its looks, this one included.
     ///
-    /// A look at a face that was not announced is returned as it is.
-    pub fn add(&mut self, index: usize, look: &Embedding) -> Embedding {
-        let captured = self.newest;
-        let Some(face) = self.places.get(index).and_then(|place| self.faces.get_mut(*place)) else {
-            return look.clone();
-        };
-        while face.looks.front().is_some_and(|(at, _)| face.looks.is_full() || captured.since(*at) > LIFETIME) {
-            face.looks.pop_front();
+    /// A look at one track more than [`MAX_SEEN`] is returned as it is.
+    pub fn add(&mut self, track: TrackId, captured: Uptime, look: &Embedding) -> Embedding {
+        let place = self.tracks.iter().position(|one| one.track == Some(track));
+        let place = place.or_else(|| self.tracks.iter().position(|one| one.track.is_none()));
+        let Some(aggregate) = place.and_then(|place| self.tracks.get_mut(place)) else { return look.clone() };
+        aggregate.track = Some(track);
+        let looks = &mut aggregate.looks;
+        while looks.front().is_some_and(|(at, _)| looks.is_full() || captured.since(*at) > LIFETIME) {
+            looks.pop_front();
         }
-        // Similarity is none where the encoder is another one: a bundle was changed.
-        let alike = mean(face.looks.iter().map(|(_, look)| look))
+        // There is no similarity where the encoder is another one: a bundle was changed.
+        let alike = mean(looks.iter().map(|(_, look)| look))
             .is_some_and(|mean| mean.similarity(look).is_some_and(|similarity| similarity.get() >= self.least));
         if !alike {
-            face.looks.clear();
+            looks.clear();
         }
-        let _ = face.looks.push_back((captured, look.clone()));
-        mean(face.looks.iter().map(|(_, look)| look)).unwrap_or_else(|| look.clone())
+        // There is room: the oldest went.
+        let _ = looks.push_back((captured, look.clone()));
+        mean(looks.iter().map(|(_, look)| look)).unwrap_or_else(|| look.clone())
     }
 }
 
-impl Gathered {
+impl Aggregate {
     fn end(&mut self) {
-        self.followed = None;
+        self.track = None;
         self.looks.clear();
     }
 }
@@ -161,7 +121,9 @@ fn least_similarity(table: &Table) -> f32 {
 mod tests {
     use super::*;
     use crate::embed::EncoderId;
+    use crate::geometry::Rect;
     use crate::table::{Person, PersonId, Rule, TableParts};
+    use crate::track::{TrackSettings, Tracker};
     use alloc::string::ToString;
     use proptest::prelude::*;
 
@@ -192,21 +154,41 @@ mod tests {
         Rect::new(x, 0.0, x + 100.0, 100.0)
     }
 
-    /// Steps of one face: milliseconds, where, what the encoder makes of it.
-    fn gathered(steps: &[(u64, f32, (f32, f32))]) -> Embedding {
-        let mut aggregator = Aggregator::new(&table(&[[1.0, 0.0], [0.0, 1.0]]));
-        let mut last = look(1.0, 0.0);
-        for &(ms, x, (a, b)) in steps {
-            aggregator.on_faces(Uptime::from_millis(ms), &[at(x)]);
-            last = aggregator.add(0, &look(a, b));
+    /// Tracks faces and aggregates looks, as the face analyzer does.
+    struct Rig {
+        tracker: Tracker,
+        aggregator: Aggregator,
+    }
+
+    impl Rig {
+        fn new() -> Self {
+            let tracker = Tracker::new(TrackSettings::default()).expect("settings within their ranges");
+            Self { tracker, aggregator: Aggregator::new(&table(&[[1.0, 0.0], [0.0, 1.0]])) }
         }
-        last
+
+        fn look(&mut self, ms: u64, faces: &[(f32, Embedding)]) -> alloc::vec::Vec<Embedding> {
+            let captured = Uptime::from_millis(ms);
+            let boxes: alloc::vec::Vec<Rect> = faces.iter().map(|(x, _)| at(*x)).collect();
+            let tracks = self.tracker.on_faces(captured, &boxes);
+            self.aggregator.keep(self.tracker.tracks());
+            let add = |(track, (_, look)): (&Option<TrackId>, &(f32, Embedding))| {
+                self.aggregator.add(track.expect("finite boxes"), captured, look)
+            };
+            tracks.iter().zip(faces).map(add).collect()
+        }
+    }
+
+    /// Steps of one face: milliseconds, where, what the encoder makes of it.
+    fn aggregated(steps: &[(u64, f32, (f32, f32))]) -> Embedding {
+        let mut rig = Rig::new();
+        let looks = steps.iter().map(|&(ms, x, (a, b))| rig.look(ms, &[(x, look(a, b))]).remove(0));
+        looks.last().expect("one step at least")
     }
 
     #[test]
     fn looks_are_taken_together_while_it_is_one_face() {
         let check = |steps: &[(u64, f32, (f32, f32))], expected: (f32, f32)| {
-            let (got, expected) = (gathered(steps), look(expected.0, expected.1));
+            let (got, expected) = (aggregated(steps), look(expected.0, expected.1));
             let cosine = got.similarity(&expected).expect("one encoder").get();
             assert!(cosine > 0.9999, "{steps:?}: {:?} {:?}", got.vector(), expected.vector());
         };
@@ -230,15 +212,13 @@ mod tests {
 
     #[test]
     fn faces_of_one_frame_are_kept_apart() {
-        let mut aggregator = Aggregator::new(&table(&[[1.0, 0.0], [0.0, 1.0]]));
+        let mut rig = Rig::new();
         for frame in 0..4_u64 {
             // They change places in the list, not in the picture.
-            let (left, right) = (at(0.0), at(300.0));
-            let boxes = if frame % 2 == 0 { [left, right] } else { [right, left] };
-            aggregator.on_faces(Uptime::from_millis(frame * 100), &boxes);
-            for (index, bbox) in boxes.iter().enumerate() {
-                let own = if bbox.x1 == 0.0 { look(1.0, 0.2) } else { look(0.2, 1.0) };
-                assert!(aggregator.add(index, &own).similarity(&own).expect("one encoder").get() > 0.9999);
+            let (left, right) = ((0.0, look(1.0, 0.2)), (300.0, look(0.2, 1.0)));
+            let faces = if frame % 2 == 0 { [left, right] } else { [right, left] };
+            for (mean, (_, own)) in rig.look(frame * 100, &faces).iter().zip(&faces) {
+                assert!(mean.similarity(own).expect("one encoder").get() > 0.9999);
             }
         }
     }
@@ -263,17 +243,14 @@ mod tests {
                 (0_u64..3000, prop::collection::vec((-50.0_f32..500.0, -1.0_f32..1.0, 0.1_f32..1.0), 0..=MAX_SEEN)), 0..40
             ),
         ) {
-            let mut aggregator = Aggregator::new(&table(&[[1.0, 0.0], [0.0, 1.0]]));
+            let mut rig = Rig::new();
             for (ms, faces) in frames {
-                let boxes: alloc::vec::Vec<Rect> = faces.iter().map(|face| at(face.0)).collect();
-                aggregator.on_faces(Uptime::from_millis(ms), &boxes);
-                for (index, face) in faces.iter().enumerate() {
-                    let own = look(face.1, face.2);
-                    let mean = aggregator.add(index, &own);
+                let faces: alloc::vec::Vec<_> = faces.iter().map(|face| (face.0, look(face.1, face.2))).collect();
+                for (mean, (_, own)) in rig.look(ms, &faces).iter().zip(&faces) {
                     // Never so far from what is to be seen now that it could be somebody else's.
-                    prop_assert!(mean.similarity(&own).expect("one encoder").get() > 0.4);
+                    prop_assert!(mean.similarity(own).expect("one encoder").get() > 0.4);
                 }
-                prop_assert!(aggregator.faces.iter().all(|face| face.looks.len() <= LOOKS));
+                prop_assert!(rig.aggregator.tracks.iter().all(|track| track.looks.len() <= LOOKS));
             }
         }
     }

@@ -1,10 +1,10 @@
 //! Sightings (what each frame shows) → decisions (who stands there, said once per track).
 //!
-//! Faces are followed from frame to frame as tracks. An opinion of one frame is a vote; a verdict needs
+//! Each face comes with the track that it belongs to. An opinion of one frame is a vote; a verdict needs
 //! [`VoteSettings::needed`] of the last [`VoteSettings::window`] votes of one track. Only fresh sightings count, each
 //! capture time once.
 
-mod track;
+mod ballot;
 
 use core::time::Duration;
 
@@ -16,9 +16,9 @@ use crate::geometry::Rect;
 use crate::quality::{Quality, QualityFlaw};
 use crate::table::{Opinion, PersonId, Scores};
 use crate::time::Uptime;
-use crate::track::{MAX_SEEN, Nearness, follow};
+use crate::track::{MAX_SEEN, TrackId, TrackSettings, TrackSettingsError};
 
-use track::Track;
+use ballot::Ballot;
 
 /// Largest vote window.
 pub const MAX_WINDOW: usize = 16;
@@ -26,6 +26,8 @@ pub const MAX_WINDOW: usize = 16;
 /// One face of one frame.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Seen {
+    /// Which face it is over time.
+    pub track: TrackId,
     /// Where it is, in frame pixels.
     pub face: Face,
     /// How good the picture of it is.
@@ -58,16 +60,10 @@ pub struct VoteSettings {
     pub max_frame_age: Duration,
     /// Older votes no longer count: ≥ `max_frame_age`.
     pub vote_lifetime: Duration,
-    /// A face that was not seen for longer is gone: > 0.
-    pub track_gap: Duration,
-    /// Overlap from one frame to the next that makes two boxes one track: 0 < `min_iou` ≤ 1.
-    pub min_iou: f32,
-    /// Boxes that overlap less are one track if their centres are nearer than this many box sizes: ≥ 0.
-    pub max_shift: f32,
 }
 
 impl Default for VoteSettings {
-    /// 4 of 6, a stranger after 12; frames up to 0.5 s old, votes up to 5 s, gaps up to 1 s.
+    /// 4 of 6, a stranger after 12; frames up to 0.5 s old, votes up to 5 s.
     fn default() -> Self {
         Self {
             needed: 4,
@@ -75,9 +71,6 @@ impl Default for VoteSettings {
             refuse_after: 12,
             max_frame_age: Duration::from_millis(500),
             vote_lifetime: Duration::from_secs(5),
-            track_gap: Duration::from_secs(1),
-            min_iou: 0.3,
-            max_shift: 0.5,
         }
     }
 }
@@ -93,12 +86,6 @@ pub struct VoteSettingsError {
 }
 
 impl VoteSettings {
-    /// When two boxes of neighbouring frames are one track.
-    #[must_use]
-    pub fn nearness(&self) -> Nearness {
-        Nearness { min_iou: self.min_iou, max_shift: self.max_shift }
-    }
-
     /// # Errors
     /// The first setting that is out of its range.
     pub fn check(&self) -> Result<(), VoteSettingsError> {
@@ -108,9 +95,6 @@ impl VoteSettings {
             (self.refuse_after >= self.window, "refuse_after", "window to 255"),
             (!self.max_frame_age.is_zero(), "max_frame_age", "more than 0"),
             (self.vote_lifetime >= self.max_frame_age, "vote_lifetime", "max_frame_age or more"),
-            (!self.track_gap.is_zero(), "track_gap", "more than 0"),
-            (self.min_iou > 0.0 && self.min_iou <= 1.0, "min_iou", "more than 0, at most 1"),
-            (self.max_shift >= 0.0 && self.max_shift.is_finite(), "max_shift", "0 or more"),
         ];
         match rules.into_iter().find(|(holds, ..)| !holds) {
             Some((_, setting, wanted)) => Err(VoteSettingsError { setting, wanted }),
@@ -118,11 +102,6 @@ impl VoteSettings {
         }
     }
 }
-
-/// A face that is followed from frame to frame; a number is never given twice by one [`Decider`].
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct TrackId(pub u32);
 
 /// Who stands there.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -169,26 +148,42 @@ pub struct Progress {
     pub verdict: Option<Verdict>,
 }
 
-/// Follows faces, counts votes, decides.
+/// A setting of the decision outside its range.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum DeciderError {
+    /// Of the votes.
+    #[error(transparent)]
+    Vote(#[from] VoteSettingsError),
+    /// Of the tracks.
+    #[error(transparent)]
+    Track(#[from] TrackSettingsError),
+}
+
+/// Counts the votes of each track, and decides.
 #[derive(Clone, Debug)]
 pub struct Decider {
     settings: VoteSettings,
-    tracks: Vec<Track, MAX_SEEN>,
-    /// Number of the next track; `None` after the last number was given: then nobody is followed any more.
-    next: Option<u32>,
+    /// How long after a face was captured another frame of its track may still be decided on: the tracker's gap, and
+    /// the greatest age of a frame.
+    lasts: Duration,
+    ballots: Vec<Ballot, MAX_SEEN>,
     newest: Option<Uptime>,
     now: Uptime,
 }
 
 impl Decider {
+    /// Nobody was seen yet. `tracks` are the settings of the tracker whose tracks the sightings name.
+    ///
     /// # Errors
     /// The first setting that is out of its range.
-    pub fn new(settings: VoteSettings) -> Result<Self, VoteSettingsError> {
+    pub fn new(settings: VoteSettings, tracks: TrackSettings) -> Result<Self, DeciderError> {
         settings.check()?;
-        Ok(Self { settings, tracks: Vec::new(), next: Some(0), newest: None, now: Uptime::ZERO })
+        tracks.check()?;
+        let lasts = tracks.gap.saturating_add(settings.max_frame_age);
+        Ok(Self { settings, lasts, ballots: Vec::new(), newest: None, now: Uptime::ZERO })
     }
 
-    /// The settings.
+    /// The settings of the votes.
     #[must_use]
     pub fn settings(&self) -> &VoteSettings {
         &self.settings
@@ -206,15 +201,9 @@ impl Decider {
         }
         self.newest = Some(captured);
         let settings = self.settings;
-        let before: Vec<(TrackId, Rect), MAX_SEEN> =
-            self.tracks.iter().map(|track| (track.id(), track.bbox())).collect();
-        let boxes: Vec<Rect, MAX_SEEN> = before.iter().map(|(_, bbox)| *bbox).collect();
-        let after: Vec<Rect, MAX_SEEN> = sighting.seen.iter().map(|seen| seen.face.bbox).collect();
-        let followed = follow::<MAX_SEEN>(&boxes, &after, settings.nearness());
-        for (seen, from) in sighting.seen.iter().zip(followed) {
-            let track = from.map(|from| before[from].0);
-            let Some(track) = self.track_for(seen, track, captured) else { continue };
-            if let Some(decision) = track.observe(seen, captured, now, &settings) {
+        for seen in sighting.seen.iter().filter(|seen| seen.face.bbox.is_finite()) {
+            let Some(ballot) = self.ballot_for(seen, sighting) else { continue };
+            if let Some(decision) = ballot.observe(seen, captured, now, &settings) {
                 // As many decisions as faces at most, so there is room.
                 decisions.push(decision).ok();
             }
@@ -225,39 +214,36 @@ impl Decider {
     /// Every face that is followed at `now`, the largest (so the nearest) first.
     #[must_use]
     pub fn progress(&self, now: Uptime) -> Vec<Progress, MAX_SEEN> {
-        let alive = self.tracks.iter().filter(|track| !track.gone(now, &self.settings));
-        let mut progress: Vec<Progress, MAX_SEEN> = alive.map(|track| track.progress(now, &self.settings)).collect();
+        let alive = self.ballots.iter().filter(|ballot| !ballot.gone(now, self.lasts));
+        let mut progress: Vec<Progress, MAX_SEEN> = alive.map(|ballot| ballot.progress(now, &self.settings)).collect();
         progress.sort_unstable_by(|a, b| b.bbox.area().total_cmp(&a.bbox.area()).then(a.track.cmp(&b.track)));
         progress
     }
 
-    /// Ends the tracks that were not seen for too long. A clock that steps back ends them all: what their times mean
-    /// is no longer known.
+    /// Drops the votes of faces that were not seen for too long. A clock that steps back drops them all: what their
+    /// times mean is no longer known.
     fn expire(&mut self, now: Uptime) {
         if now < self.now {
-            self.tracks.clear();
+            self.ballots.clear();
             self.newest = None;
         }
         self.now = now;
-        let settings = self.settings;
-        self.tracks.retain(|track| !track.gone(now, &settings));
+        let lasts = self.lasts;
+        self.ballots.retain(|ballot| !ballot.gone(now, lasts));
     }
 
-    /// The track of a face: the one it was assigned to, or a new one in place of the longest unseen.
-    fn track_for(&mut self, seen: &Seen, assigned: Option<TrackId>, captured: Uptime) -> Option<&mut Track> {
-        if let Some(id) = assigned {
-            return self.tracks.iter_mut().find(|track| track.id() == id);
+    /// The votes of a face's track; where there is no room, in place of the track that was unseen the longest.
+    fn ballot_for(&mut self, seen: &Seen, sighting: &Sighting) -> Option<&mut Ballot> {
+        if let Some(at) = self.ballots.iter().position(|ballot| ballot.track() == seen.track) {
+            return self.ballots.get_mut(at);
         }
-        if !seen.face.bbox.is_finite() {
-            return None;
+        if self.ballots.is_full() {
+            let here = |at: &usize| sighting.seen.iter().any(|seen| seen.track == self.ballots[*at].track());
+            let elsewhere = (0..self.ballots.len()).filter(|at| !here(at));
+            let unseen = elsewhere.min_by_key(|&at| self.ballots[at].last_seen())?;
+            self.ballots.swap_remove(unseen);
         }
-        let id = self.next?;
-        if self.tracks.is_full() {
-            let unseen = (0..self.tracks.len()).min_by_key(|&t| self.tracks[t].last_seen())?;
-            self.tracks.swap_remove(unseen);
-        }
-        self.next = id.checked_add(1);
-        self.tracks.push(Track::new(TrackId(id), captured, seen.face.bbox)).ok()?;
-        self.tracks.last_mut()
+        self.ballots.push(Ballot::new(seen.track, sighting.captured, seen.face.bbox)).ok()?;
+        self.ballots.last_mut()
     }
 }

@@ -8,10 +8,12 @@
 
 use core::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::time::Uptime;
 
 /// How tries are slowed down.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct LockoutSettings {
     /// Refusals in a row that are free, 1 to 100; 0: nobody is ever locked out.
     pub tries: u32,
@@ -25,17 +27,25 @@ pub struct LockoutSettings {
     pub forget_after: Duration,
 }
 
+impl LockoutSettings {
+    /// NIST's for a biometric without detection of presentation attacks (SP 800-63B, revision 3, §5.2.3).
+    pub const NIST: Self = Self {
+        tries: 5,
+        delay: Duration::from_secs(30),
+        growth: 2,
+        max_delay: Duration::from_secs(900),
+        forget_after: Duration::from_secs(900),
+    };
+}
+
 impl Default for LockoutSettings {
     fn default() -> Self {
-        Self {
-            tries: 5,
-            delay: Duration::from_secs(30),
-            growth: 2,
-            max_delay: Duration::from_secs(900),
-            forget_after: Duration::from_secs(900),
-        }
+        Self::NIST
     }
 }
+
+/// Nobody is ever slowed down.
+pub const UNLIMITED: LockoutSettings = LockoutSettings { tries: 0, ..LockoutSettings::NIST };
 
 /// A setting out of its range.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]

@@ -3,15 +3,14 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use lintel_core::decision::{Decider, Decision, Seen, Sighting, TrackId, Verdict, VoteSettings, VoteSettingsError};
+use lintel_core::decision::{Decider, DeciderError, Decision, Seen, Sighting, Verdict, VoteSettings};
 use lintel_core::detect::Face;
 use lintel_core::embed::Similarity;
 use lintel_core::geometry::{Point, Rect};
 use lintel_core::quality::{Quality, QualityFlaw};
-use lintel_core::table::Opinion;
-use lintel_core::table::{PersonId, Scores};
+use lintel_core::table::{Opinion, PersonId, Scores};
 use lintel_core::time::Uptime;
-use lintel_core::track::MAX_SEEN;
+use lintel_core::track::{MAX_SEEN, TrackId, TrackSettings, Tracker};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
@@ -40,7 +39,7 @@ fn seen(what: char, face: Face) -> Option<Seen> {
         '~' => (None, Some(QualityFlaw::TooSmall { got: 1.0, wanted: 20.0 })),
         person => (Some(Opinion::Known { person: id(person), scores: scores(0.8) }), None),
     };
-    Some(Seen { face, quality, opinion, flaw })
+    Some(Seen { track: TrackId(0), face, quality, opinion, flaw })
 }
 
 fn id(person: char) -> PersonId {
@@ -54,14 +53,43 @@ fn name(verdict: Verdict) -> char {
     }
 }
 
-/// The frame's faces, far from each other.
+/// The frame's faces, far from each other; the place of each is its track.
 fn sighting(frame: &str, captured: Uptime) -> Sighting {
     let places = frame.chars().zip((0u8..).map(|place| face(f32::from(place) * 300.0, 100.0, 100.0)));
-    Sighting { captured, seen: places.filter_map(|(what, face)| seen(what, face)).collect() }
+    let tracks = (0..).map(TrackId);
+    let seen = places.zip(tracks).filter_map(|((what, face), track)| Some(Seen { track, ..seen(what, face)? }));
+    Sighting { captured, seen: seen.collect() }
 }
 
 fn decider(settings: VoteSettings) -> Decider {
-    Decider::new(settings).expect("valid settings")
+    Decider::new(settings, TrackSettings::default()).expect("valid settings")
+}
+
+/// A decider with the tracker before it, as at the door.
+struct Door {
+    tracker: Tracker,
+    decider: Decider,
+}
+
+impl Door {
+    fn new(settings: VoteSettings) -> Self {
+        let tracker = Tracker::new(TrackSettings::default()).expect("valid settings");
+        Self { tracker, decider: decider(settings) }
+    }
+
+    fn track(&mut self, mut sighting: Sighting) -> Sighting {
+        let boxes: Vec<Rect> = sighting.seen.iter().map(|seen| seen.face.bbox).collect();
+        let tracks = self.tracker.on_faces(sighting.captured, &boxes);
+        let followed =
+            sighting.seen.into_iter().zip(tracks).filter_map(|(seen, track)| Some(Seen { track: track?, ..seen }));
+        sighting.seen = followed.collect();
+        sighting
+    }
+
+    fn on_sighting(&mut self, sighting: Sighting, now: Uptime) -> heapless::Vec<Decision, MAX_SEEN> {
+        let sighting = self.track(sighting);
+        self.decider.on_sighting(&sighting, now)
+    }
 }
 
 /// 3 of 4, a stranger after 5.
@@ -70,14 +98,11 @@ fn small() -> VoteSettings {
 }
 
 fn run(settings: VoteSettings, frames: Frames) -> Vec<(usize, Decision)> {
-    let mut decider = decider(settings);
+    let mut door = Door::new(settings);
     let at = |frame: usize| Uptime::from_millis(1000 + frame as u64 * FRAME);
     let decide = |(n, frame): (usize, &&str)| {
-        decider
-            .on_sighting(&sighting(frame, at(n)), at(n))
-            .into_iter()
-            .map(move |decision| (n, decision))
-            .collect::<Vec<_>>()
+        let decisions = door.on_sighting(sighting(frame, at(n)), at(n));
+        decisions.into_iter().map(move |decision| (n, decision)).collect::<Vec<_>>()
     };
     frames.iter().enumerate().flat_map(decide).collect()
 }
@@ -181,12 +206,12 @@ fn a_track_that_was_many_people_is_not_believed() {
 
 #[test]
 fn a_track_ends_after_a_gap_and_its_number_with_it() {
-    // 1.0 s between two sightings is still one track, 1.1 s is not.
+    // 0.5 s between two sightings is still one track, 0.6 s is not.
     let with_gap = |gap: usize| [&["A", "A"][..], &vec![" "; gap][..], &["A", "A", "A"][..]].concat();
-    check(&with_gap(9), &[(11, 0, 'A')]);
-    check(&with_gap(10), &[(14, 1, 'A')]);
-    let twice = [&["A"; 3][..], &[" "; 10][..], &["A"; 3][..]].concat();
-    check(&twice, &[(2, 0, 'A'), (15, 1, 'A')]);
+    check(&with_gap(4), &[(6, 0, 'A')]);
+    check(&with_gap(5), &[(9, 1, 'A')]);
+    let twice = [&["A"; 3][..], &[" "; 5][..], &["A"; 3][..]].concat();
+    check(&twice, &[(2, 0, 'A'), (10, 1, 'A')]);
 }
 
 #[test]
@@ -201,40 +226,18 @@ fn several_faces_have_votes_of_their_own() {
 }
 
 #[test]
-fn a_moving_face_stays_one_track() {
-    let check = |boxes: &[(f32, f32)], expected: &[u32]| {
-        let mut decider = decider(small());
-        let mut tracks = Vec::new();
-        for (n, (x, side)) in boxes.iter().enumerate() {
-            let at = Uptime::from_millis(n as u64 * FRAME);
-            let seen = seen('A', face(*x, 0.0, *side)).into_iter().collect();
-            let _ = decider.on_sighting(&Sighting { captured: at, seen }, at);
-            let newest = decider.progress(at).iter().map(|p| p.track.0).max().expect("somebody is there");
-            tracks.push(newest);
-        }
-        assert_eq!(tracks, expected, "{boxes:?}");
-    };
-    // By overlap; without overlap but near; too far; at once half as large; at once much smaller.
-    check(&[(0.0, 100.0), (30.0, 100.0), (60.0, 110.0)], &[0, 0, 0]);
-    check(&[(0.0, 100.0), (50.0, 100.0)], &[0, 0]);
-    check(&[(0.0, 100.0), (51.0, 100.0), (1000.0, 100.0)], &[0, 0, 1]);
-    check(&[(0.0, 100.0), (0.0, 48.0)], &[0, 1]);
-    check(&[(0.0, 100.0), (f32::NAN, 100.0)], &[0, 0]);
-}
-
-#[test]
-fn the_best_pair_goes_first() {
+fn votes_follow_the_track_and_not_the_place_in_the_list() {
     // Both old boxes overlap the left new one; the nearer old one gets it, the other takes what is left.
-    let mut decider = decider(small());
-    let look = |decider: &mut Decider, at: u64, faces: &[(char, f32)]| {
+    let mut door = Door::new(small());
+    let mut look = |at: u64, faces: &[(char, f32)]| {
         let at = Uptime::from_millis(at);
         let seen = faces.iter().filter_map(|(what, x)| seen(*what, face(*x, 0.0, 100.0))).collect();
-        decider.on_sighting(&Sighting { captured: at, seen }, at)
+        door.on_sighting(Sighting { captured: at, seen }, at)
     };
     for at in [0, 100] {
-        assert!(look(&mut decider, at, &[('A', 0.0), ('B', 60.0)]).is_empty());
+        assert!(look(at, &[('A', 0.0), ('B', 60.0)]).is_empty());
     }
-    let decisions = look(&mut decider, 200, &[('B', 52.0), ('A', -8.0)]);
+    let decisions = look(200, &[('B', 52.0), ('A', -8.0)]);
     let got: BTreeSet<_> = decisions.iter().map(|d| (d.track.0, name(d.verdict))).collect();
     assert_eq!(got, BTreeSet::from([(0, 'A'), (1, 'B')]));
 }
@@ -265,8 +268,7 @@ fn only_fresh_frames_count_and_each_of_them_once() {
 
 #[test]
 fn votes_grow_old() {
-    let settings =
-        VoteSettings { vote_lifetime: Duration::from_secs(2), track_gap: Duration::from_secs(60), ..small() };
+    let settings = VoteSettings { vote_lifetime: Duration::from_secs(2), ..small() };
     let at = |gap: usize| [&["A", "A"][..], &vec!["~"; gap][..], &["A"][..]].concat();
     check_with(settings, &at(18), &[(20, 0, 'A')]);
     check_with(settings, &at(19), &[]);
@@ -303,11 +305,11 @@ fn a_decision_says_where_when_and_how_sure() {
 
 #[test]
 fn progress_tells_the_display_how_far_it_is() {
-    let mut decider = decider(small());
+    let mut door = Door::new(small());
     let mut look = |frame: &str, at: u64| {
         let at = Uptime::from_millis(at);
-        let _ = decider.on_sighting(&sighting(frame, at), at);
-        decider
+        let _ = door.on_sighting(sighting(frame, at), at);
+        door.decider
             .progress(at)
             .iter()
             .map(|p| (p.track.0, p.votes, p.verdict.map(name), p.flaw.is_some()))
@@ -323,9 +325,9 @@ fn progress_tells_the_display_how_far_it_is() {
     let at = Uptime::from_millis(600);
     let near_and_far = [('A', face(0.0, 0.0, 50.0)), ('B', face(400.0, 0.0, 200.0))];
     let seen = near_and_far.into_iter().filter_map(|(what, face)| seen(what, face)).collect();
-    let mut fresh = Decider::new(small()).expect("valid settings");
-    let _ = fresh.on_sighting(&Sighting { captured: at, seen }, at);
-    let nearest_first: Vec<_> = fresh.progress(at).iter().map(|p| p.track.0).collect();
+    let mut fresh = Door::new(small());
+    let _ = fresh.on_sighting(Sighting { captured: at, seen }, at);
+    let nearest_first: Vec<_> = fresh.decider.progress(at).iter().map(|p| p.track.0).collect();
     assert_eq!(nearest_first, [1, 0]);
 }
 
@@ -335,7 +337,9 @@ fn a_ninth_face_takes_the_place_of_the_longest_unseen() {
     let at = Uptime::from_millis;
     let _ = decider.on_sighting(&sighting("ABCDEFGH", at(0)), at(0));
     let _ = decider.on_sighting(&sighting("ABCDEFG", at(100)), at(100));
-    let _ = decider.on_sighting(&sighting("        I", at(200)), at(200));
+    let ninth = sighting("        I", at(200));
+    assert_eq!(ninth.seen[0].track, TrackId(8));
+    let _ = decider.on_sighting(&ninth, at(200));
     let tracks: BTreeSet<_> = decider.progress(at(200)).iter().map(|p| p.track.0).collect();
     assert_eq!(tracks, BTreeSet::from([0, 1, 2, 3, 4, 5, 6, 8]));
 }
@@ -344,7 +348,10 @@ fn a_ninth_face_takes_the_place_of_the_longest_unseen() {
 fn refuses_settings_that_cannot_work() {
     let sound = VoteSettings::default();
     let check = |settings: VoteSettings, expected: Result<(), &str>| {
-        let got = Decider::new(settings).map(drop).map_err(|VoteSettingsError { setting, .. }| setting);
+        let got = Decider::new(settings, TrackSettings::default()).map(drop).map_err(|error| match error {
+            DeciderError::Vote(error) => error.setting,
+            DeciderError::Track(error) => error.setting,
+        });
         assert_eq!(got, expected, "{settings:?}");
     };
     check(sound, Ok(()));
@@ -357,11 +364,8 @@ fn refuses_settings_that_cannot_work() {
     check(VoteSettings { refuse_after: 5, ..sound }, Err("refuse_after"));
     check(VoteSettings { max_frame_age: Duration::ZERO, ..sound }, Err("max_frame_age"));
     check(VoteSettings { vote_lifetime: Duration::from_millis(499), ..sound }, Err("vote_lifetime"));
-    check(VoteSettings { track_gap: Duration::ZERO, ..sound }, Err("track_gap"));
-    check(VoteSettings { min_iou: 0.0, ..sound }, Err("min_iou"));
-    check(VoteSettings { min_iou: f32::NAN, ..sound }, Err("min_iou"));
-    check(VoteSettings { max_shift: -0.1, ..sound }, Err("max_shift"));
-    check(VoteSettings { max_shift: f32::INFINITY, ..sound }, Err("max_shift"));
+    let gap = TrackSettings { gap: Duration::ZERO, ..TrackSettings::default() };
+    assert!(matches!(Decider::new(sound, gap), Err(DeciderError::Track(_))));
 }
 
 #[derive(Clone, Debug)]
@@ -389,7 +393,7 @@ proptest! {
     #[test]
     fn a_verdict_always_rests_on_enough_fresh_votes(glances in glances()) {
         let settings = small();
-        let mut decider = decider(settings);
+        let mut door = Door::new(settings);
         let mut now = 10_000_000u64;
         let mut newest_track = None;
         let mut known = BTreeSet::new();
@@ -403,7 +407,8 @@ proptest! {
             let captured = now.saturating_add_signed(-glance.age);
             let faces = glance.faces.iter().filter_map(|(what, x, y, side)| seen(*what, face(*x, *y, *side)));
             let sighting = Sighting { captured: Uptime::from_micros(captured), seen: faces.collect() };
-            let decisions = decider.on_sighting(&sighting, Uptime::from_micros(now));
+            let sighting = door.track(sighting);
+            let decisions = door.decider.on_sighting(&sighting, Uptime::from_micros(now));
             let fresh = captured <= now && now - captured <= 500_000;
             prop_assert!(fresh || decisions.is_empty());
             if fresh {
@@ -420,7 +425,7 @@ proptest! {
                 prop_assert!(times.contains(&captured));
                 prop_assert!(times.len() >= usize::from(settings.needed), "{times:?}");
             }
-            let progress = decider.progress(Uptime::from_micros(now));
+            let progress = door.decider.progress(Uptime::from_micros(now));
             let tracks: BTreeSet<TrackId> = progress.iter().map(|p| p.track).collect();
             prop_assert_eq!(tracks.len(), progress.len(), "two tracks of one number");
             for track in tracks {

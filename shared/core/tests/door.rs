@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use lintel_core::decision::{Decision, TrackId, Verdict};
+use lintel_core::decision::{Decision, Verdict};
 use lintel_core::door::{
     CameraFault, Command, Contact, Door, DoorSettings, DoorSettingsError, DoorState, FailMode, Fault, FaultSet,
     MAX_RELEASE, Position, Strike,
@@ -11,6 +11,7 @@ use lintel_core::embed::Similarity;
 use lintel_core::geometry::Rect;
 use lintel_core::table::{PersonId, Scores};
 use lintel_core::time::Uptime;
+use lintel_core::track::TrackId;
 
 use Do::{Clear, Close, Exit, Fail, Known, KnownAt, Open, Stranger, Tick};
 

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use lintel_core::decision::{Decision, TrackId, Verdict};
+use lintel_core::decision::{Decision, Verdict};
 use lintel_core::door::{
     CameraFault, Command, Contact, Door, DoorSettings, DoorState, FailMode, Fault, FaultSet, LOCK_RETRY, MAX_RELEASE,
     Position, Strike,
@@ -14,6 +14,7 @@ use lintel_core::embed::Similarity;
 use lintel_core::geometry::Rect;
 use lintel_core::table::{PersonId, Scores};
 use lintel_core::time::Uptime;
+use lintel_core::track::TrackId;
 use proptest::collection::vec;
 use proptest::prelude::*;
 

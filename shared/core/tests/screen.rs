@@ -1,12 +1,13 @@
 //! What the display says in each situation.
 
-use lintel_core::decision::{Progress, TrackId, Verdict};
+use lintel_core::decision::{Progress, Verdict};
 use lintel_core::door::{CameraFault, DoorState, Fault, FaultSet};
 use lintel_core::geometry::Rect;
 use lintel_core::quality::QualityFlaw;
 use lintel_core::screen::{MAX_NAME_BYTES, Screen, Service, Situation, shown_name};
 use lintel_core::table::PersonId;
 use lintel_core::time::Uptime;
+use lintel_core::track::TrackId;
 use proptest::prelude::*;
 
 const NOW: Uptime = Uptime::from_micros(10_000_000);

@@ -1,7 +1,7 @@
 //! The files that both ends read and write. Every reader meets hostile bytes.
 //!
 //! Without features this crate needs no standard library. The feature `recording` adds recordings on a file system.
-#![cfg_attr(not(feature = "std"), no_std)]
+#![cfg_attr(not(any(test, feature = "std")), no_std)]
 
 extern crate alloc;
 

@@ -18,7 +18,7 @@ use lintel_core::frame::Frame;
 use lintel_core::geometry::Rect;
 use lintel_core::quality::{self, QualityFlaw, QualityLimits};
 use lintel_core::table::Table;
-use lintel_core::track::MAX_SEEN;
+use lintel_core::track::{MAX_SEEN, TrackId, Tracker};
 use lintel_formats::bundle::{Manifest, Role};
 
 /// The whole way of a frame up to an opinion: detect → quality gate → align → embed → aggregate → score.
@@ -126,9 +126,10 @@ impl FaceAnalyzer {
     }
 
     /// The largest faces of the frame, up to [`MAX_SEEN`], the largest first: whoever stands closest to the door.
-    pub fn look(&mut self, frame: &Frame<'_>) -> Result<Sighting, RuntimeError> {
+    /// `tracker` says which faces go on from the frames before; it outlives an analyzer that is replaced.
+    pub fn look(&mut self, frame: &Frame<'_>, tracker: &mut Tracker) -> Result<Sighting, RuntimeError> {
         let mut total = self.total;
-        let sighting = timed(&mut total, || self.sight(frame));
+        let sighting = timed(&mut total, || self.sight(frame, tracker));
         self.total = total;
         self.frames += 1;
         sighting
@@ -145,7 +146,7 @@ impl FaceAnalyzer {
         Timings { total: self.total, onnx_runtime, frames: self.frames, twice: self.twice }
     }
 
-    fn sight(&mut self, frame: &Frame<'_>) -> Result<Sighting, RuntimeError> {
+    fn sight(&mut self, frame: &Frame<'_>, tracker: &mut Tracker) -> Result<Sighting, RuntimeError> {
         let mut faces = self.detector.detect(frame)?;
         if self.nearby.is_due(&faces, frame.size()) {
             self.detector.detect_near(frame, &mut faces)?;
@@ -155,17 +156,21 @@ impl FaceAnalyzer {
         let mut sighting = Sighting { captured: frame.captured(), ..Sighting::default() };
         let faces = largest(&mut faces);
         let boxes: heapless::Vec<Rect, MAX_SEEN> = faces.iter().map(|face| face.bbox).collect();
-        self.aggregator.on_faces(frame.captured(), &boxes);
-        for (index, face) in faces.iter().enumerate() {
-            let seen = self.judge(frame, index, face)?;
+        let tracks = tracker.on_faces(frame.captured(), &boxes);
+        self.aggregator.keep(tracker.tracks());
+        for (face, track) in faces.iter().zip(tracks) {
+            // A box without a track is no place in the picture.
+            let Some(track) = track else { continue };
+            let seen = self.judge(frame, track, face)?;
             // `largest` gives no more than fit.
             let _ = sighting.seen.push(seen);
         }
         Ok(sighting)
     }
 
-    fn judge(&mut self, frame: &Frame<'_>, index: usize, face: &Face) -> Result<Seen, RuntimeError> {
-        let mut seen = Seen { face: *face, quality: quality::measure_landmarks(face), opinion: None, flaw: None };
+    fn judge(&mut self, frame: &Frame<'_>, track: TrackId, face: &Face) -> Result<Seen, RuntimeError> {
+        let mut seen =
+            Seen { track, face: *face, quality: quality::measure_landmarks(face), opinion: None, flaw: None };
         if let Err(flaw) = self.limits.check_landmarks(&seen.quality) {
             return Ok(Seen { flaw: Some(flaw), ..seen });
         }
@@ -179,7 +184,7 @@ impl FaceAnalyzer {
         if let Err(flaw) = self.limits.check(&seen.quality) {
             return Ok(Seen { flaw: Some(flaw), ..seen });
         }
-        let embedding = self.aggregator.add(index, &self.encoder.embed(&self.crop)?);
+        let embedding = self.aggregator.add(track, frame.captured(), &self.encoder.embed(&self.crop)?);
         seen.opinion = Some(self.table.opinion(&self.table.score(&embedding)?));
         Ok(seen)
     }

@@ -4,7 +4,7 @@
 //! `From` converts the two into each other; the private module `domain` holds all of it.
 //!
 //! Without the feature `std` this crate needs no standard library.
-#![cfg_attr(not(feature = "std"), no_std)]
+#![cfg_attr(not(any(test, feature = "std")), no_std)]
 
 extern crate alloc;
 

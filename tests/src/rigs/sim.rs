@@ -5,12 +5,13 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
+use lintel_core::controller::Names;
 use lintel_core::door::CameraFault;
-use lintel_core::lockout::Lockout;
 use lintel_core::quality::QualityLimits;
 use lintel_core::screen::Screen;
 use lintel_core::table::PersonId;
 use lintel_core::time::Uptime;
+use lintel_core::track::Tracker;
 use lintel_edge::compose::bundle::install;
 use lintel_edge::config::{Config, Size};
 use lintel_edge::events::memory::Memory;
@@ -22,7 +23,7 @@ use lintel_edge::io::display::card::slug;
 use lintel_edge::io::display::png::PngDisplay;
 use lintel_edge::io::display::{Display, DisplayError};
 use lintel_edge::io::relay::sim::{SimRelay, SimSettings};
-use lintel_edge::pipeline::keeper::{Keeper, KeeperParts, Names};
+use lintel_edge::pipeline::executor::{Executor, ExecutorParts};
 use lintel_edge::pipeline::{Analyzer, End, Stages, lockstep};
 use lintel_inference::{FaceAnalyzer, Options};
 use lintel_wire::event::{Event, EventKind, Started, Verdict};
@@ -115,19 +116,20 @@ fn power_on(story: &Story, world: &World, state: &Path, from: usize) -> Result<R
         subscribers.push(Box::new(FullDisk));
     }
     let config = Config::default();
-    let mut keeper = Keeper::new(KeeperParts {
-        vote: config.vote_settings(),
-        door: config.door_settings(),
+    let parts = ExecutorParts {
+        settings: config.controller_settings(),
+        refusals: 0,
         relay: Box::new(relay),
         display,
         events: Box::new(Everyone(subscribers)),
         names: Names::new(vision.table().people().iter().map(|person| (person.id, person.name.as_str()))),
-    })?;
-    keeper.slow_down(Lockout::new(config.lockout_settings(), 0, Uptime::ZERO)?);
-    keeper.start(started, Uptime::ZERO);
-    keeper.ready(Uptime::ZERO);
+    };
+    let mut executor = Executor::new(parts, Uptime::ZERO)?;
+    executor.start(started, Uptime::ZERO);
+    executor.ready(Uptime::ZERO);
+    let tracker = Tracker::new(config.track_settings())?;
     let analyzer: Box<dyn Analyzer> = Box::new(vision);
-    let stages = Stages { camera: Box::new(camera), watch: config.camera_watch(), analyzer, keeper };
+    let stages = Stages { camera: Box::new(camera), watch: config.camera_watch(), analyzer, tracker, executor };
     let outcome = lockstep::run(stages, &Stop::new());
     let error = match outcome.end {
         End::Played => None,

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use lintel_core::controller::{ControllerSettings, Names};
 use lintel_core::decision::{Seen, VoteSettings};
 use lintel_core::detect::Face;
 use lintel_core::door::{DoorSettings, Fault, Strike};
@@ -16,6 +17,7 @@ use lintel_core::screen::Screen;
 use lintel_core::table::Opinion;
 use lintel_core::table::{PersonId, Scores};
 use lintel_core::time::Uptime;
+use lintel_core::track::{TrackId, TrackSettings, Tracker};
 use lintel_wire::event::{Event, EventKind, Started};
 
 use crate::events::memory::Memory;
@@ -25,7 +27,7 @@ use crate::io::display::{Display, DisplayError, NoDisplay};
 use crate::io::gpio::inputs::{Input, Inputs};
 use crate::io::relay::sim::{Edge, EdgeLog, SimRelay, SimSettings};
 use crate::pipeline::exchange::Exchange;
-use crate::pipeline::keeper::{KeeperParts, Names};
+use crate::pipeline::executor::ExecutorParts;
 use crate::pipeline::threads::{Patience, Surroundings};
 use crate::pipeline::*;
 
@@ -96,9 +98,9 @@ impl Camera for FakeCamera {
     }
 }
 
-/// Analyzer that see what the picture says, and can be slow, fail or panic.
+/// Sees what the picture says, and can be slow, fail or panic.
 #[derive(Default)]
-pub struct FakeEyes {
+pub struct FakeAnalyzer {
     pub takes: Duration,
     pub looks: u64,
     pub fails_at: Option<u64>,
@@ -117,11 +119,11 @@ pub fn seen(who: u8) -> Seen {
         STRANGER => Opinion::Stranger { scores },
         person => Opinion::Known { person: PersonId(person.into()), scores },
     };
-    Seen { face, quality: Quality::default(), opinion: Some(opinion), flaw: None }
+    Seen { track: TrackId(0), face, quality: Quality::default(), opinion: Some(opinion), flaw: None }
 }
 
-impl Analyzer for FakeEyes {
-    fn look(&mut self, frame: &Frame<'_>) -> Result<Sighting, String> {
+impl Analyzer for FakeAnalyzer {
+    fn look(&mut self, frame: &Frame<'_>, tracker: &mut Tracker) -> Result<Sighting, AnalyzerError> {
         let look = self.looks;
         self.looks += 1;
         if let Some(clock) = &self.clock {
@@ -134,11 +136,15 @@ impl Analyzer for FakeEyes {
             thread::sleep(Duration::from_secs(4));
         }
         if self.fails_at == Some(look) {
-            return Err("out of memory".to_owned());
+            let reason = "out of memory".to_owned();
+            return Err(RuntimeError::OnnxRuntime { doing: "run", reason }.into());
         }
         let mut sighting = Sighting { captured: frame.captured(), ..Sighting::default() };
-        if frame.pixels()[0] != NOBODY {
-            sighting.seen.push(seen(frame.pixels()[0])).unwrap();
+        let there = (frame.pixels()[0] != NOBODY).then(|| seen(frame.pixels()[0]));
+        let boxes: Vec<Rect> = there.iter().map(|seen| seen.face.bbox).collect();
+        let tracks = tracker.on_faces(frame.captured(), &boxes);
+        for (seen, track) in there.into_iter().zip(tracks) {
+            sighting.seen.push(Seen { track: track.unwrap(), ..seen }).unwrap();
         }
         Ok(sighting)
     }
@@ -176,7 +182,7 @@ impl Display for NoCable {
 
 pub struct Rig {
     pub scene: Vec<Option<u8>>,
-    pub analyzer: FakeEyes,
+    pub analyzer: FakeAnalyzer,
     pub breaks_at: Option<usize>,
     pub camera_panics_at: Option<usize>,
     pub troubles: Vec<(Range<usize>, CameraFault)>,
@@ -200,7 +206,7 @@ impl Rig {
     pub fn new(scene: impl IntoIterator<Item = u8>) -> Self {
         Self {
             scene: scene.into_iter().map(Some).collect(),
-            analyzer: FakeEyes::default(),
+            analyzer: FakeAnalyzer::default(),
             breaks_at: None,
             camera_panics_at: None,
             troubles: Vec::new(),
@@ -227,15 +233,16 @@ impl Rig {
         let relay = SimRelay::new(self.relay);
         let (log, memory) = (relay.log(), Memory::default());
         let door = DoorSettings { release: Duration::from_secs(1), ..DoorSettings::default() };
-        let mut keeper = Keeper::new(KeeperParts {
-            vote: VoteSettings::default(),
-            door,
+        let now = self.real.as_ref().map_or(Uptime::ZERO, Clock::now);
+        let parts = ExecutorParts {
+            settings: ControllerSettings { door, ..ControllerSettings::default() },
+            refusals: 0,
             relay: Box::new(relay),
             display: self.display,
             events: Box::new(memory.clone()),
             names: Names::new([(PersonId(1), "Ada"), (PersonId(2), "Grace")]),
-        })
-        .unwrap();
+        };
+        let mut executor = Executor::new(parts, now).unwrap();
         let started = Started {
             software: "0".try_into().unwrap(),
             pack: "none".try_into().unwrap(),
@@ -244,9 +251,8 @@ impl Rig {
             people: 2,
             provider: "CPU".try_into().unwrap(),
         };
-        let now = self.real.as_ref().map_or(Uptime::ZERO, Clock::now);
-        keeper.start(started, now);
-        keeper.ready(now);
+        executor.start(started, now);
+        executor.ready(now);
         let camera = FakeCamera {
             scene: self.scene,
             next: 0,
@@ -257,7 +263,8 @@ impl Rig {
             last: Picture::default(),
         };
         let watch = CameraWatchSettings { fault_after: Duration::from_secs(2), dark_below: 6.0 };
-        let stages = Stages { camera: Box::new(camera), watch, analyzer: Box::new(self.analyzer), keeper };
+        let tracker = Tracker::new(TrackSettings::default()).unwrap();
+        let stages = Stages { camera: Box::new(camera), watch, analyzer: Box::new(self.analyzer), tracker, executor };
         let outcome = match &self.real {
             None => lockstep::run(stages, &self.stop),
             Some(clock) => {

@@ -12,6 +12,7 @@ use lintel_core::geometry::Rect;
 use lintel_core::quality::QualityLimits;
 use lintel_core::table::{Person, PersonId, Rule, Table, TableParts};
 use lintel_core::time::Uptime;
+use lintel_core::track::{TrackSettings, Tracker};
 use lintel_formats::bundle::{Contents, MANIFEST, Manifest, Role, file_names};
 use lintel_inference::{
     BundleError, Detector, Encoder, FaceAnalyzer, Fallback, Library, LoadedBundle, Options, Provider, RuntimeError,
@@ -230,9 +231,10 @@ fn a_frame_becomes_a_sighting() {
     write_bundle(folder.path(), None, &|_| {});
     let look = |limits: QualityLimits| {
         let mut vision = FaceAnalyzer::open(folder.path(), &Options::default(), limits).expect("a whole bundle");
+        let mut tracker = Tracker::new(TrackSettings::default()).expect("valid settings");
         let pixels = picture(128, 128);
         let frame = Frame::rgb8(&pixels, 128, 128, Uptime::from_micros(7)).expect("a valid frame");
-        let sighting = vision.look(&frame).expect("sound models");
+        let sighting = vision.look(&frame, &mut tracker).expect("sound models");
         assert_eq!((sighting.captured, sighting.seen.len()), (Uptime::from_micros(7), 1));
         let timings = vision.timings();
         assert!(timings.frames == 1 && timings.onnx_runtime < timings.total && timings.share_outside() > 0.0);

@@ -15,10 +15,13 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 use clap::Parser;
+use lintel_core::controller::{ControllerSettings, Names};
 use lintel_core::decision::Sighting;
 use lintel_core::frame::Frame;
+use lintel_core::lockout::UNLIMITED;
 use lintel_core::quality::QualityLimits;
 use lintel_core::time::Uptime;
+use lintel_core::track::Tracker;
 use lintel_edge::config::Config;
 use lintel_edge::events::memory::Memory;
 use lintel_edge::events::{Nobody, Subscriber};
@@ -27,9 +30,9 @@ use lintel_edge::io::camera::{Camera, CameraError, Captured, Picture};
 use lintel_edge::io::clock::{Clock, Stop};
 use lintel_edge::io::display::NoDisplay;
 use lintel_edge::io::relay::sim::{SimRelay, SimSettings};
-use lintel_edge::pipeline::keeper::{Keeper, KeeperParts, Names};
+use lintel_edge::pipeline::executor::{Executor, ExecutorParts};
 use lintel_edge::pipeline::threads::{self, Patience, Surroundings};
-use lintel_edge::pipeline::{Analyzer, End, Stages, lockstep};
+use lintel_edge::pipeline::{Analyzer, AnalyzerError, End, Stages, lockstep};
 use lintel_inference::{FaceAnalyzer, Options, Timings};
 use lintel_tests::recordings::recording;
 use lintel_tests::rigs::link::clock;
@@ -100,8 +103,8 @@ struct Mark {
 }
 
 impl Analyzer for Timed {
-    fn look(&mut self, frame: &Frame<'_>) -> Result<Sighting, String> {
-        let seen = Analyzer::look(&mut self.vision, frame)?;
+    fn look(&mut self, frame: &Frame<'_>, tracker: &mut Tracker) -> Result<Sighting, AnalyzerError> {
+        let seen = Analyzer::look(&mut self.vision, frame, tracker)?;
         *self.timings.lock().unwrap_or_else(PoisonError::into_inner) = self.vision.timings();
         let mut looks = self.looks.lock().unwrap_or_else(PoisonError::into_inner);
         looks.done += 1;
@@ -138,16 +141,18 @@ fn resident() -> u64 {
     line.and_then(|line| line.split_whitespace().next()?.parse().ok()).unwrap_or_default()
 }
 
-fn keeper(vision: &FaceAnalyzer, config: &Config, events: Box<dyn Subscriber>) -> Result<Keeper> {
+fn executor(vision: &FaceAnalyzer, config: &Config, events: Box<dyn Subscriber>) -> Result<Executor> {
     let names = vision.table().people().iter().map(|person| (person.id, person.name.as_str()));
-    Ok(Keeper::new(KeeperParts {
-        vote: config.vote_settings(),
-        door: config.door_settings(),
+    let parts = ExecutorParts {
+        // The same few people come again and again.
+        settings: ControllerSettings { lockout: UNLIMITED, ..config.controller_settings() },
+        refusals: 0,
         relay: Box::new(SimRelay::new(SimSettings::default())),
         display: Box::new(NoDisplay),
         events,
         names: Names::new(names),
-    })?)
+    };
+    Ok(Executor::new(parts, Uptime::ZERO)?)
 }
 
 /// Time per frame, one frame after the other.
@@ -190,7 +195,7 @@ fn replayed(frames: usize, world: &World, options: &Options, played: &[PathBuf])
     let repeats: Vec<PathBuf> = played.iter().cycle().take(frames.div_ceil(each).max(2)).cloned().collect();
     let vision = FaceAnalyzer::open(&world.bundle(), options, QualityLimits::default())?;
     let config = Config::default();
-    let keeper = keeper(&vision, &config, Box::new(Nobody))?;
+    let executor = executor(&vision, &config, Box::new(Nobody))?;
     let timings = Arc::new(Mutex::new(vision.timings()));
     let every = (repeats.len() * each / 10).max(1);
     let looks = Arc::new(Mutex::new(Looks { every, marks: Vec::with_capacity(16), ..Looks::default() }));
@@ -199,7 +204,8 @@ fn replayed(frames: usize, world: &World, options: &Options, played: &[PathBuf])
         camera: Box::new(Replay::new(&repeats, Duration::from_secs(2), Pace::Virtual)?),
         watch: config.camera_watch(),
         analyzer: Box::new(analyzer),
-        keeper,
+        tracker: Tracker::new(config.track_settings())?,
+        executor,
     };
     let begun = now();
     let outcome = lockstep::run(stages, &Stop::new());
@@ -293,9 +299,9 @@ struct Asking {
 }
 
 impl Analyzer for Asking {
-    fn look(&mut self, frame: &Frame<'_>) -> Result<Sighting, String> {
+    fn look(&mut self, frame: &Frame<'_>, tracker: &mut Tracker) -> Result<Sighting, AnalyzerError> {
         self.looking.open();
-        let seen = Analyzer::look(&mut self.vision, frame)?;
+        let seen = Analyzer::look(&mut self.vision, frame, tracker)?;
         let mut marks = self.marks.lock().unwrap_or_else(PoisonError::into_inner);
         let looks = marks.map_or(1, |[_, last]| last.looks + 1);
         let mark = mark(looks, 0);
@@ -311,8 +317,8 @@ fn flat_out(frames: usize, world: &World, options: &Options, played: &[PathBuf])
     let vision = FaceAnalyzer::open(&world.bundle(), options, QualityLimits::default())?;
     let config = Config::default();
     let clock = clock();
-    let mut keeper = keeper(&vision, &config, Box::new(Nobody))?;
-    keeper.ready(clock.now());
+    let mut executor = executor(&vision, &config, Box::new(Nobody))?;
+    executor.ready(clock.now());
     let (looking, marks) = (Arc::new(Gate::default()), Arc::new(Mutex::new(None)));
     looking.open();
     let camera = Replay::new(&repeats, Duration::ZERO, Pace::Virtual)?;
@@ -320,7 +326,8 @@ fn flat_out(frames: usize, world: &World, options: &Options, played: &[PathBuf])
         camera: Box::new(OnDemand { camera, clock: clock.clone(), looking: Arc::clone(&looking) }),
         watch: config.camera_watch(),
         analyzer: Box::new(Asking { vision, looking, marks: Arc::clone(&marks) }),
-        keeper,
+        tracker: Tracker::new(config.track_settings())?,
+        executor,
     };
     let outcome = threads::run(stages, Surroundings::default(), &clock, &Stop::new(), patience(&config))?;
     let End::Played = outcome.end else { bail!("the run ended with {:?}", outcome.end) };
@@ -339,15 +346,16 @@ fn live(args: &Args, world: &World, options: &Options, played: &[PathBuf]) -> Re
     let vision = FaceAnalyzer::open(&world.bundle(), options, QualityLimits::default())?;
     let config = Config::default();
     let memory = Memory::default();
-    let mut keeper = keeper(&vision, &config, Box::new(memory.clone()))?;
+    let mut executor = executor(&vision, &config, Box::new(memory.clone()))?;
     let clock = clock();
-    keeper.ready(clock.now());
+    executor.ready(clock.now());
     let repeats: Vec<PathBuf> = played.iter().cycle().take(args.visits).cloned().collect();
     let stages = Stages {
         camera: Box::new(Replay::new(&repeats, Duration::from_secs(2), Pace::RealTime(clock.clone()))?),
         watch: config.camera_watch(),
         analyzer: Box::new(vision),
-        keeper,
+        tracker: Tracker::new(config.track_settings())?,
+        executor,
     };
     let outcome = threads::run(stages, Surroundings::default(), &clock, &Stop::new(), patience(&config))?;
     let report = outcome.report;

@@ -1,12 +1,15 @@
-//! One face through time: where it was, how its votes stand, what was already said of it.
+//! The votes of one track: where its face was, how the votes stand, what was already said of it.
+
+use core::time::Duration;
 
 use heapless::Vec;
 
-use super::{Decision, MAX_WINDOW, Opinion, Progress, Seen, TrackId, Verdict, VoteSettings};
+use super::{Decision, MAX_WINDOW, Progress, Seen, Verdict, VoteSettings};
 use crate::geometry::Rect;
 use crate::quality::QualityFlaw;
-use crate::table::PersonId;
+use crate::table::{Opinion, PersonId};
 use crate::time::Uptime;
+use crate::track::TrackId;
 
 /// Most people that one track can turn out to be; after that it is not believed any more.
 const MAX_IDENTITIES: usize = 4;
@@ -17,10 +20,10 @@ struct Vote {
     captured: Uptime,
 }
 
-/// A face that is followed.
+/// The votes of one track.
 #[derive(Clone, Debug)]
-pub(super) struct Track {
-    id: TrackId,
+pub(super) struct Ballot {
+    track: TrackId,
     bbox: Rect,
     last_seen: Uptime,
     first_sharp: Option<Uptime>,
@@ -34,10 +37,10 @@ pub(super) struct Track {
     named: Vec<PersonId, MAX_IDENTITIES>,
 }
 
-impl Track {
-    pub(super) fn new(id: TrackId, captured: Uptime, bbox: Rect) -> Self {
+impl Ballot {
+    pub(super) fn new(track: TrackId, captured: Uptime, bbox: Rect) -> Self {
         Self {
-            id,
+            track,
             bbox,
             last_seen: captured,
             first_sharp: None,
@@ -49,20 +52,16 @@ impl Track {
         }
     }
 
-    pub(super) fn id(&self) -> TrackId {
-        self.id
-    }
-
-    pub(super) fn bbox(&self) -> Rect {
-        self.bbox
+    pub(super) fn track(&self) -> TrackId {
+        self.track
     }
 
     pub(super) fn last_seen(&self) -> Uptime {
         self.last_seen
     }
 
-    pub(super) fn gone(&self, now: Uptime, settings: &VoteSettings) -> bool {
-        now.since(self.last_seen) > settings.track_gap
+    pub(super) fn gone(&self, now: Uptime, lasts: Duration) -> bool {
+        now.since(self.last_seen) > lasts
     }
 
     pub(super) fn progress(&self, now: Uptime, settings: &VoteSettings) -> Progress {
@@ -70,7 +69,7 @@ impl Track {
         let votes_for = |person| self.votes.iter().filter(alive).filter(|v| v.person == Some(person)).count();
         let most = self.votes.iter().filter_map(|v| v.person).map(votes_for).max().unwrap_or(0);
         Progress {
-            track: self.id,
+            track: self.track,
             bbox: self.bbox,
             votes: u8::try_from(most).unwrap_or(u8::MAX).min(settings.needed),
             needed: settings.needed,
@@ -95,7 +94,7 @@ impl Track {
         self.vote(Vote { person: opinion.person(), captured }, now, settings);
         let verdict = self.conclude(&opinion, settings)?;
         Some(Decision {
-            track: self.id,
+            track: self.track,
             verdict,
             bbox: self.bbox,
             first_sharp: self.first_sharp.unwrap_or(captured),
