@@ -182,7 +182,7 @@ impl Command<'_> {
             }
             ("test", _) => {
                 filters.extend(behind.iter().filter(|word| !word.starts_with('-')));
-                self.filters(&filters, &within)
+                self.filters(&filters, &within, main.filter(|_| target.is_some()).map(|(file, _)| file))
             }
             _ => Ok(()),
         }
@@ -201,21 +201,30 @@ impl Command<'_> {
         Ok(())
     }
 
-    /// A filter of tests is a part of a test's path: each of its names must be a part of a file's or function's.
-    fn filters(&self, filters: &[&str], within: &[&Package]) -> Result<(), Vec<String>> {
-        let names = filters.iter().flat_map(|filter| filter.split("::")).filter(|name| !name.is_empty());
-        let has = |name: &str| {
-            let files = self.tree.texts(&[".rs"]);
-            let mut files = files.filter(|(path, _)| within.iter().any(|package| path.starts_with(&package.folder)));
-            files.any(|(path, text)| path.contains(name) || functions(text).any(|function| function.contains(name)))
-        };
-        let missing: Vec<String> = names.filter(|name| !has(name)).map(|name| format!("no test {name}")).collect();
+    /// A filter of tests is a part of a test's path: of its modules and its function, with `::` between them.
+    fn filters(&self, filters: &[&str], within: &[&Package], file: Option<&str>) -> Result<(), Vec<String>> {
+        let place = file.map(|file| file.strip_suffix("/main.rs").or(file.strip_suffix(".rs")).unwrap_or(file));
+        let files = self.tree.texts(&[".rs"]).filter(|(path, _)| place.is_none_or(|place| path.starts_with(place)));
+        let paths: Vec<String> = files
+            .filter_map(|(path, text)| {
+                let owner = within.iter().find_map(|package| path.strip_prefix(package.folder.as_str()))?;
+                Some(tests(owner, text))
+            })
+            .flatten()
+            .collect();
+        let missing = filters.iter().filter(|filter| !paths.iter().any(|path| path.contains(**filter)));
+        let missing: Vec<String> = missing.map(|filter| format!("no test {filter}")).collect();
         if missing.is_empty() { Ok(()) } else { Err(missing) }
     }
 }
 
-fn functions(text: &str) -> impl Iterator<Item = &str> {
-    text.split("fn ").skip(1).map(|rest| rest.split(|c: char| !c.is_alphanumeric() && c != '_').next().unwrap_or(rest))
+/// The paths that the functions of a file may have as tests; `path` is relative to the package.
+fn tests<'a>(path: &str, text: &'a str) -> impl Iterator<Item = String> + use<'a> {
+    let modules: Vec<&str> = path.trim_end_matches(".rs").split('/').skip(1).collect();
+    let modules: Vec<&str> = modules.into_iter().filter(|name| !["lib", "main", "bin"].contains(name)).collect();
+    let module = modules.join("::");
+    let functions = text.split("fn ").skip(1).filter_map(|rest| rest.split(['(', '<', ' ']).next());
+    functions.flat_map(move |name| [format!("{module}::{name}"), format!("{module}::tests::{name}")])
 }
 
 #[cfg(test)]
@@ -272,6 +281,7 @@ mod tests {
             ("cargo run -p lintel-a -- --rounds 3", "--rounds"),
             ("cargo test --test links", "links"),
             ("cargo test -p lintel-a nowhere", "nowhere"),
+            ("cargo test -p lintel-a --lib link::", "link::"),
             ("cargo test --features lintel-a/cuda", "lintel-a/cuda"),
             ("cargo bench -p lintel-a --bench other", "other"),
             ("cargo publish", "publish"),
