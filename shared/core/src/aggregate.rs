@@ -1,8 +1,8 @@
 //! Embeddings of one face over frames → their mean, which tells people apart better than any of them.
 //!
-//! A single look may be blurred, dark or turned aside; the mean of several is not, and neither is a stranger's any nearer to
-//! somebody else for it. What is taken together must be one person's: looks at one track whose face does not suddenly
-//! become another's. Where somebody else steps into the same place, the aggregate begins anew.
+//! A single look may be blurred, dark or turned aside; the mean of several is not, and neither is a stranger's any
+//! nearer to somebody else for it. What is taken together must be one person's: looks at one track whose face does not
+//! suddenly become another's. Where somebody else steps into the same place, the aggregate begins anew.
 
 use alloc::vec::Vec;
 use core::time::Duration;
@@ -96,7 +96,8 @@ pub fn mean<'a>(looks: impl Iterator<Item = &'a Embedding>) -> Option<Embedding>
     Embedding::new(&sum, first.encoder()).ok()
 }
 
-/// The mean cosine of two of some unit vectors of one length, −1..=1 but for rounding; `None` of fewer than two vectors.
+/// The mean cosine of two of some unit vectors of one length, −1..=1 but for rounding; `None` of fewer than two
+/// vectors.
 pub fn mean_cosine<'a>(vectors: impl IntoIterator<Item = &'a [f32]>) -> Option<f32> {
     let mut sum: Vec<f32> = Vec::new();
     let mut count = 0.0_f32;
@@ -110,8 +111,8 @@ pub fn mean_cosine<'a>(vectors: impl IntoIterator<Item = &'a [f32]>) -> Option<f
     (count >= 2.0).then(|| (squared - count) / (count * (count - 1.0)))
 }
 
-/// How unlike the mean of its looks a face may be and still be the same: half way between two people of the table, as they
-/// are on average, and one person.
+/// How unlike the mean of its looks a face may be and still be the same: half way between two people of the table, as
+/// they are on average, and one person.
 fn least_similarity(table: &Table) -> f32 {
     mean_cosine(table.classes().chunks_exact(table.dim()))
         .map_or(0.5, |cosine| f32::midpoint(cosine.clamp(0.0, 0.9), 1.0))
@@ -240,7 +241,8 @@ mod tests {
         #[test]
         fn nothing_that_comes_is_too_much(
             frames in prop::collection::vec(
-                (0_u64..3000, prop::collection::vec((-50.0_f32..500.0, -1.0_f32..1.0, 0.1_f32..1.0), 0..=MAX_SEEN)), 0..40
+                (0_u64..3000, prop::collection::vec((-50.0_f32..500.0, -1.0_f32..1.0, 0.1_f32..1.0), 0..=MAX_SEEN)),
+                0..40,
             ),
         ) {
             let mut rig = Rig::new();

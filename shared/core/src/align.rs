@@ -121,8 +121,8 @@ pub fn crop_transform(landmarks: &[Point; 5]) -> Result<SimilarityTransform, Ali
     Ok(SimilarityTransform { a: a as f32, b: b as f32, tx: tx as f32, ty: ty as f32 })
 }
 
-/// Cuts `crop` (RGB8, [`CROP`]²) out of the frame. Bilinear, which looks at two frame pixels in each direction; where a crop
-/// pixel covers more than one and a half, it averages k×k samples over them. What lies outside the frame is black.
+/// Cuts `crop` (RGB8, [`CROP`]²) out of the frame. Bilinear, which looks at two frame pixels in each direction; where a
+/// crop pixel covers more than one and a half, it averages k×k samples over them. What lies outside the frame is black.
 ///
 /// All sampling is in fixed point: the same frame and transform give the same bytes on every machine.
 ///

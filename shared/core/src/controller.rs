@@ -70,13 +70,13 @@ pub struct ControllerSettings {
 /// A setting that a controller refuses.
 #[derive(Clone, PartialEq, Debug, thiserror::Error)]
 pub enum ControllerError {
-    /// Of votes or tracks.
+    /// A setting of the votes or the tracks is out of range.
     #[error(transparent)]
     Decider(#[from] DeciderError),
-    /// Of the door.
+    /// A setting of the door is out of range.
     #[error(transparent)]
     Door(#[from] DoorSettingsError),
-    /// Of the lockout.
+    /// A setting of the lockout is out of range.
     #[error(transparent)]
     Lockout(#[from] LockoutSettingsError),
 }
@@ -112,7 +112,8 @@ pub enum Input<'a> {
     Fault(Fault),
     /// It works again.
     FaultCleared(Fault),
-    /// From now on sightings are of a table with these people. Tracks and votes go on: a number stays the same person's.
+    /// From now on sightings are of a table with these people. Tracks and votes go on: a number stays the same
+    /// person's.
     Identities(Names),
     /// From now on these people, and only these, are strangers, whatever the table that runs says.
     ShutOut(BTreeSet<PersonId>),
@@ -317,7 +318,7 @@ impl Controller {
         self.screen.as_ref()
     }
 
-    /// Every fault that is there.
+    /// Every fault that is present.
     #[must_use]
     pub fn faults(&self) -> FaultSet {
         self.door.faults()
@@ -556,8 +557,8 @@ pub fn pass_time(controller: &mut Controller, from: Uptime, to: Uptime, peripher
 }
 
 /// Carries out outputs, each with all that follows from it before the next. `heeded`: whether it matters that an event
-/// was logged. It does not for the events that tell of the audit log's own fault: a log that takes every other event would
-/// keep this busy without end.
+/// was logged. It does not for the events that tell of the audit log's own fault: a log that takes every other event
+/// would keep this busy without end.
 fn follow(
     controller: &mut Controller,
     outputs: &Outputs,

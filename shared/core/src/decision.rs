@@ -79,9 +79,9 @@ impl Default for VoteSettings {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("vote setting {setting} is out of range, wanted {wanted}")]
 pub struct VoteSettingsError {
-    /// Which one.
+    /// Name of the setting that is out of range.
     pub setting: &'static str,
-    /// Its range.
+    /// The allowed range, in words.
     pub wanted: &'static str,
 }
 
@@ -115,9 +115,9 @@ pub enum Verdict {
 /// A verdict over a track.
 #[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Decision {
-    /// The track.
+    /// The track that the verdict is about.
     pub track: TrackId,
-    /// Who it is.
+    /// A person of the table, or a stranger.
     pub verdict: Verdict,
     /// Where the face was last, in frame pixels.
     pub bbox: Rect,
@@ -125,7 +125,7 @@ pub struct Decision {
     pub first_sharp: Uptime,
     /// Capture time of the frame whose vote decided.
     pub captured: Uptime,
-    /// When it was decided.
+    /// When the last vote was counted.
     pub decided: Uptime,
     /// Scores of the vote that decided.
     pub scores: Scores,
@@ -134,7 +134,7 @@ pub struct Decision {
 /// How far a track has come; for the display.
 #[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Progress {
-    /// The track.
+    /// The track that the verdict is about.
     pub track: TrackId,
     /// Where the face was last, in frame pixels.
     pub bbox: Rect,
@@ -151,10 +151,10 @@ pub struct Progress {
 /// A setting of the decision outside its range.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum DeciderError {
-    /// Of the votes.
+    /// A setting of the votes is out of range.
     #[error(transparent)]
     Vote(#[from] VoteSettingsError),
-    /// Of the tracks.
+    /// A setting of the tracks is out of range.
     #[error(transparent)]
     Track(#[from] TrackSettingsError),
 }

@@ -111,9 +111,9 @@ pub enum DetectError {
     /// An output has another length than its level's grid asks for.
     #[error("stride {stride} has {got} {output}, wanted {wanted}")]
     Length {
-        /// Which level.
+        /// Stride of the output's level, in pixels.
         stride: u32,
-        /// Which of its outputs.
+        /// Name of the output: scores, boxes or landmarks.
         output: &'static str,
         /// Numbers that were given.
         got: usize,
@@ -123,11 +123,11 @@ pub enum DetectError {
     /// A number that matters is NaN, infinite, or beyond any picture.
     #[error("stride {stride} row {row}: {output} are not finite numbers")]
     NotFinite {
-        /// Which level.
+        /// Stride of the output's level, in pixels.
         stride: u32,
-        /// Which row of it.
+        /// Index of the anchor's row in the output.
         row: usize,
-        /// Which of its outputs.
+        /// Name of the output: scores, boxes or landmarks.
         output: &'static str,
     },
 }

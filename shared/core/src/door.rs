@@ -109,9 +109,9 @@ impl Default for DoorSettings {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("door setting {setting} is {got:?}, wanted {min:?} to {max:?}")]
 pub struct DoorSettingsError {
-    /// Which one.
+    /// Name of the setting that is out of range.
     pub setting: &'static str,
-    /// Its value.
+    /// The value that was refused.
     pub got: Duration,
     /// Its least value.
     pub min: Duration,
@@ -162,7 +162,7 @@ pub enum DoorState {
     Fault(Fault),
 }
 
-/// The door.
+/// Decides when the strike is released and locked.
 #[derive(Clone, Debug)]
 pub struct Door {
     settings: DoorSettings,
@@ -242,7 +242,7 @@ impl Door {
         })
     }
 
-    /// The settings.
+    /// The settings that the door was made with.
     #[must_use]
     pub fn settings(&self) -> &DoorSettings {
         &self.settings

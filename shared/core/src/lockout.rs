@@ -3,8 +3,8 @@
 //! After a few refusals every further try waits, and each wait is longer than the one before: a picture of somebody
 //! enrolled can't be improved try by try. The defaults are NIST's for a biometric without detection of presentation
 //! attacks (SP 800-63B, revision 3, §5.2.3: after 5 failures in a row at least 30 seconds, growing exponentially).
-//! NIST's ceiling of 100 failures, after which another way in is needed, is not built: at a door a stranger who walks by
-//! a hundred times would shut everybody out. The longest wait takes its place.
+//! NIST's ceiling of 100 failures, after which another way in is needed, is not built: at a door a stranger who walks
+//! by a hundred times would shut everybody out. The longest wait takes its place.
 
 use core::time::Duration;
 
@@ -51,9 +51,9 @@ pub const UNLIMITED: LockoutSettings = LockoutSettings { tries: 0, ..LockoutSett
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("lockout setting {what} is out of range, wanted {wanted}")]
 pub struct LockoutSettingsError {
-    /// Which.
+    /// Name of the setting that is out of range.
     pub what: &'static str,
-    /// Its range.
+    /// The allowed range, in words.
     pub wanted: &'static str,
 }
 

@@ -86,7 +86,7 @@ pub struct Situation<'a> {
     pub service: Service,
     /// What the door is doing.
     pub door: DoorState,
-    /// Every fault that is there.
+    /// Every fault that is present.
     pub faults: FaultSet,
     /// Name of the person whom the last [`crate::decision::Verdict::Known`] named; `None` before the first.
     pub known: Option<&'a str>,

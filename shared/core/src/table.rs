@@ -55,7 +55,8 @@ pub enum Rule {
     },
     /// Similarity to the best person, and margin over the next.
     Calibrated {
-        /// Cosine, −1..=1, for somebody whose photos are all alike; lower for others, see [`Table::normalized_similarity`].
+        /// Cosine, −1..=1, for somebody whose photos are all alike; lower for others, see
+        /// [`Table::normalized_similarity`].
         similarity: f32,
         /// Difference of cosines, 0..=2.
         margin: f32,
@@ -99,8 +100,8 @@ pub struct TableParts {
     pub classes: Vec<f32>,
     /// Components per row, 1..=[`MAX_DIM`].
     pub dim: usize,
-    /// `[N]`, 0..=1: how like each person's own photos are to each other, as the cosine that one of them may be expected to
-    /// have with their true mean; 1 where it isn't known. See [`Table::normalized_similarity`].
+    /// `[N]`, 0..=1: how like each person's own photos are to each other, as the cosine that one of them may be
+    /// expected to have with their true mean; 1 where it isn't known. See [`Table::normalized_similarity`].
     pub intra_class_similarity: Vec<f32>,
     /// When a face counts as a person's.
     pub rule: Rule,
@@ -117,7 +118,7 @@ pub enum TableError {
         /// Components per row.
         got: usize,
     },
-    /// Too many people.
+    /// More people than a table may hold.
     #[error("identity table has {got} people, at most {MAX_PEOPLE} are allowed")]
     TooManyPeople {
         /// People in the table.
@@ -129,7 +130,7 @@ pub enum TableError {
         if *.control { " with control characters" } else { "" }
     )]
     Name {
-        /// Whose name it is.
+        /// The person whose name is refused.
         id: PersonId,
         /// Unicode scalar values in it.
         chars: usize,
@@ -179,21 +180,21 @@ pub enum TableError {
     IntraClassSimilarity {
         /// Index of the row.
         row: usize,
-        /// The value.
+        /// The value that was refused.
         got: f32,
     },
     /// Not a scale.
     #[error("logit scale is {got}, wanted a positive number")]
     LogitScale {
-        /// The value.
+        /// The value that was refused.
         got: f32,
     },
     /// A threshold of the rule lies outside its range.
     #[error("the rule's threshold on {threshold} is {got}, wanted {wanted}")]
     Rule {
-        /// Which threshold.
+        /// Name of the threshold: confidence, similarity or margin.
         threshold: &'static str,
-        /// Its value.
+        /// The value that was refused.
         got: f32,
         /// Its range.
         wanted: &'static str,
@@ -203,7 +204,7 @@ pub enum TableError {
     Calibration {
         /// Which rate.
         what: &'static str,
-        /// Its value.
+        /// The value that was refused.
         got: f32,
         /// Its range.
         wanted: &'static str,
@@ -228,8 +229,8 @@ pub enum TableError {
 
 /// The identity table: checked, immutable.
 ///
-/// It may be empty or hold one person, since the last but one may be removed at any time. With fewer than two
-/// people there is no next person to compare with: margin and confidence are 0, so that only a rule without a threshold on the
+/// It may be empty or hold one person, since the last but one may be removed at any time. With fewer than two people
+/// there is no next person to compare with: margin and confidence are 0, so that only a rule without a threshold on the
 /// margin can then recognise somebody.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Table {
@@ -276,7 +277,7 @@ impl Table {
         &self.parts.people
     }
 
-    /// The person with this number.
+    /// The person with this id; `None` if the table has none.
     #[must_use]
     pub fn person(&self, id: PersonId) -> Option<&Person> {
         self.parts.people.iter().find(|person| person.id == id)

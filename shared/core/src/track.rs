@@ -38,9 +38,9 @@ impl Default for TrackSettings {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("track setting {setting} is out of range, wanted {wanted}")]
 pub struct TrackSettingsError {
-    /// Which one.
+    /// Name of the setting that is out of range.
     pub setting: &'static str,
-    /// Its range.
+    /// The allowed range, in words.
     pub wanted: &'static str,
 }
 
@@ -96,8 +96,8 @@ impl Tracker {
 
     /// Takes the boxes of the next frame, in frame pixels, at most [`MAX_SEEN`] → the track of each, in their order.
     ///
-    /// `None`: the box is not finite, or there are no numbers left. A clock that steps back ends every track: what their
-    /// times mean is no longer known.
+    /// `None`: the box is not finite, or there are no numbers left. A clock that steps back ends every track: what
+    /// their times mean is no longer known.
     pub fn on_faces(&mut self, captured: Uptime, boxes: &[Rect]) -> Vec<Option<TrackId>, MAX_SEEN> {
         if captured < self.newest {
             self.tracks.clear();

@@ -321,7 +321,8 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 300, ..ProptestConfig::default() })]
 
     /// Whatever happens, and whatever fails: what one input leads to has an end; who is shut out opens nothing; while a
-    /// fault stops the door nobody's face releases the strike; and with working hardware the strike is where it is wanted.
+    /// fault stops the door nobody's face releases the strike; and with working hardware the strike is where it is
+    /// wanted.
     #[test]
     fn nothing_releases_but_an_enrolled_person_or_the_button(steps in vec(step(), 1..120)) {
         let mut rig = Rig::new();
@@ -371,14 +372,16 @@ proptest! {
     #[test]
     fn outputs_have_room(inputs in vec(step(), 1..60)) {
         let names = Names::default();
-        let mut controller = Controller::new(&ControllerSettings::default(), names, 0, ms(0)).expect("default settings");
+        let settings = ControllerSettings::default();
+        let mut controller = Controller::new(&settings, names, 0, ms(0)).expect("default settings");
         let mut now = ms(0);
         for step in inputs {
             now = now + Duration::from_millis(100);
             let faces = (0..8).map(|track| seen(Some(ADA), track)).collect();
             let sighting = Sighting { captured: now, seen: faces };
             let input = match step {
-                Step::Fault(there) => if there { Input::Fault(Fault::Relay) } else { Input::FaultCleared(Fault::Relay) },
+                Step::Fault(true) => Input::Fault(Fault::Relay),
+                Step::Fault(false) => Input::FaultCleared(Fault::Relay),
                 Step::Exit => Input::Exit,
                 Step::Wait(_) => Input::Tick,
                 _ => Input::Sighting(&sighting),

@@ -64,7 +64,8 @@ fn steps() -> impl Strategy<Value = Step> {
 }
 
 fn faults() -> impl Strategy<Value = Fault> {
-    prop_oneof![Just(Fault::Relay), Just(Fault::Camera(CameraFault::Frozen)), prop::sample::select(Fault::ALL.to_vec()),]
+    let any = prop::sample::select(Fault::ALL.to_vec());
+    prop_oneof![Just(Fault::Relay), Just(Fault::Camera(CameraFault::Frozen)), any]
 }
 
 fn calls() -> impl Strategy<Value = Call> {
@@ -356,8 +357,8 @@ proptest! {
         prop_assert_eq!(door.position(), Position::Commanded(Strike::Locked));
     }
 
-    /// Whoever presses the exit button, and when: the bounds hold, a relay fault keeps the strike locked, and a press at
-    /// any other time releases it or finds it released.
+    /// Whoever presses the exit button, and when: the bounds hold, a relay fault keeps the strike locked, and a press
+    /// at any other time releases it or finds it released.
     #[test]
     fn the_exit_button_keeps_the_bounds(
         settings in settings(),

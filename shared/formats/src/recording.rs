@@ -81,7 +81,7 @@ pub enum RecordingError {
         path: PathBuf,
         /// How much is read.
         limit: u64,
-        /// Of what.
+        /// What the limit counts: bytes or pictures.
         unit: &'static str,
     },
     /// There is no picture in it.
@@ -222,7 +222,7 @@ impl Recording {
     }
 }
 
-/// Which frame it is.
+/// A frame's place in its recording, its size and its time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FrameInfo {
     /// Place in the recording, from 0.
@@ -238,7 +238,7 @@ pub struct FrameInfo {
 /// A decoded frame, with its own pixels.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Decoded {
-    /// Which frame it is.
+    /// A frame's place in its recording, its size and its time.
     pub info: FrameInfo,
     /// RGB8, row-major.
     pub pixels: Vec<u8>,

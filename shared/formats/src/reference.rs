@@ -1,7 +1,8 @@
 //! Pictures with the decisions that they must lead to: what a bundle must do on a device before it may run there.
 //!
-//! Encoder, provider and table are proved together: each picture is embedded by the device's own provider, compared with
-//! the new table, and must come out as it did where the bundle was made. The pictures are of people who do not exist.
+//! Encoder, provider and table are proved together: each picture is embedded by the device's own provider, compared
+//! with the new table, and must come out as it did where the bundle was made. The pictures are of people who do not
+//! exist.
 
 use alloc::vec::Vec;
 
@@ -56,13 +57,13 @@ pub enum ReferenceError {
     /// Too few or too many pictures.
     #[error("{got} pictures, wanted 1 to {MAX_PICTURES}")]
     Pictures {
-        /// How many there are.
+        /// Number of pictures in the file.
         got: usize,
     },
     /// A picture has another size.
     #[error("picture {index} has {got} bytes, wanted {CROP_BYTES}")]
     Crop {
-        /// Which.
+        /// Index of the picture, from 0.
         index: usize,
         /// Its bytes.
         got: usize,
@@ -70,9 +71,9 @@ pub enum ReferenceError {
     /// A number that is none, or a tolerance that would let everything pass.
     #[error("the {what} is {got}, wanted {wanted}")]
     Number {
-        /// Which.
+        /// Name of the number in words.
         what: &'static str,
-        /// Its value.
+        /// The value that was refused.
         got: f32,
         /// Its range.
         wanted: &'static str,
@@ -174,8 +175,8 @@ impl Reference {
         Ok(Self { tolerance, pictures })
     }
 
-    /// Whether the pictures lead to the same decisions here. A decision that hangs by less than the tolerance may differ
-    /// with the scores; then only these are compared.
+    /// Whether the pictures lead to the same decisions here. A decision that hangs by less than the tolerance may
+    /// differ with the scores; then only these are compared.
     ///
     /// # Errors
     /// The first picture that comes out otherwise.

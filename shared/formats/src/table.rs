@@ -1,9 +1,10 @@
 //! Table ⇄ the bytes of `table.lintel`: a sealed envelope around a postcard body.
 //!
 //! Body, version 2, in this order: encoder id, revision, template, logit scale, dimension, rule, calibration, people
-//! (number, name), class matrix as little-endian f32 in one byte string, intra-class similarities likewise. Version 1 ends with the matrix;
-//! nobody's intra-class similarity is known there, which leaves its thresholds what they were. Nothing is allocated for the matrix before
-//! its length is known to fit the people, nor for more people than a table may have.
+//! (number, name), class matrix as little-endian f32 in one byte string, intra-class similarities likewise. Version 1
+//! ends with the matrix; nobody's intra-class similarity is known there, which leaves its thresholds what they were.
+//! Nothing is allocated for the matrix before its length is known to fit the people, nor for more people than a table
+//! may have.
 
 use alloc::string::String;
 use alloc::vec;

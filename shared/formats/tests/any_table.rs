@@ -114,10 +114,14 @@ proptest! {
 
     /// Scores agree with the obvious computation in f64.
     #[test]
-    fn scores_agree_with_the_plain_computation(table in any_table(), raw in proptest::collection::vec(-1.0f32..1.0, 40)) {
+    fn scores_agree_with_the_plain_computation(
+        table in any_table(),
+        raw in proptest::collection::vec(-1.0f32..1.0, 40),
+    ) {
         let Ok(face) = Embedding::new(&raw[..table.dim()], table.encoder()) else { return Ok(()) };
         let scores = table.score(&face).expect("same encoder and width");
-        let cosine = |class: &[f32]| class.iter().zip(face.vector()).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum::<f64>();
+        let product = |(a, b): (&f32, &f32)| f64::from(*a) * f64::from(*b);
+        let cosine = |class: &[f32]| class.iter().zip(face.vector()).map(product).sum::<f64>();
         let cosines: Vec<f64> = table.classes().chunks(table.dim()).map(cosine).collect();
         prop_assert!(scores.margin.is_finite() && scores.confidence.is_finite());
         if cosines.len() < 2 {
@@ -144,7 +148,10 @@ proptest! {
 
     /// With a right hash over a wrong body, the checks of the content stand alone.
     #[test]
-    fn hostile_bodies_do_no_harm(table in any_table(), edits in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6)) {
+    fn hostile_bodies_do_no_harm(
+        table in any_table(),
+        edits in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6),
+    ) {
         let file = table::to_bytes(&table);
         let mut body = envelope::open(MAGIC, VERSION, MAX_FILE_BYTES, &file).expect("just sealed").to_vec();
         for (at, byte) in edits {

@@ -38,8 +38,8 @@ pub struct FaceAnalyzer {
     nearby: Nearby,
 }
 
-/// When a frame is looked at twice. Somebody who is near stays so for some frames; where nobody is seen, somebody may be
-/// too near to be seen, which every third frame finds out.
+/// When a frame is looked at twice. Somebody who is near stays so for some frames; where nobody is seen, somebody may
+/// be too near to be seen, which every third frame finds out.
 #[derive(Debug, Default)]
 struct Nearby {
     faceless: u32,
@@ -110,12 +110,12 @@ impl FaceAnalyzer {
         &self.table
     }
 
-    /// The detector.
+    /// The bundle's face detector, in its session.
     pub fn detector(&self) -> &Detector {
         &self.detector
     }
 
-    /// The encoder.
+    /// The bundle's image encoder, in its session.
     pub fn encoder(&self) -> &Encoder {
         &self.encoder
     }

@@ -6,7 +6,8 @@ use ort::session::{Session, SessionOutputs};
 use ort::value::{Tensor, TensorElementType, TensorRef, ValueType};
 
 use super::error::RuntimeError;
-use super::session::{self, Options, Provider, Skipped, describe};
+use super::provider::Provider;
+use super::session::{self, Options, Skipped, describe};
 use super::timing::timed;
 use lintel_core::detect::{self, Faces, Letterbox, Level, Limits, STRIDES, decode};
 use lintel_core::frame::Frame;
@@ -175,8 +176,8 @@ impl Input {
         }
     }
 
-    /// Runs the model on a frame: on its own pixels where they are what the model takes, or else on what the letterbox makes
-    /// of them.
+    /// Runs the model on a frame: on its own pixels where they are what the model takes, or else on what the letterbox
+    /// makes of them.
     fn run_on<'s>(
         &mut self,
         frame: &Frame<'_>,

@@ -6,7 +6,8 @@ use ort::session::{Session, SessionOutputs};
 use ort::value::{Tensor, TensorElementType, ValueType};
 
 use super::error::RuntimeError;
-use super::session::{self, Options, Provider, Skipped, describe};
+use super::provider::Provider;
+use super::session::{self, Options, Skipped, describe};
 use super::timing::timed;
 use lintel_core::align::{CROP, CROP_BYTES};
 use lintel_core::embed::{Embedding, EncoderId, MAX_DIM};

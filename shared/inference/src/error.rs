@@ -5,7 +5,8 @@ use std::fmt;
 use thiserror::Error;
 
 use super::library::LibraryError;
-use super::session::Provider;
+use super::one_line::one_line;
+use super::provider::Provider;
 use lintel_core::detect::DetectError;
 use lintel_core::embed::EmbedError;
 use lintel_core::table::TableError;
@@ -34,7 +35,8 @@ pub enum RuntimeError {
     },
     /// The model computes something else on this processor.
     #[error(
-        "the model's weights use all 8 bits, and this processor (x86 without VNNI) can't add their products; quantise it \
+        "the model's weights use all 8 bits, and this processor (x86 without VNNI) \
+         can't add their products; quantise it \
          with --weights exact"
     )]
     Saturates,
@@ -66,14 +68,5 @@ impl RuntimeError {
     /// Makes an error out of ONNX Runtime's, which may have several lines.
     pub(super) fn onnx<E: fmt::Display>(doing: &'static str) -> impl FnOnce(E) -> Self {
         move |error| Self::OnnxRuntime { doing, reason: one_line(&error.to_string()) }
-    }
-}
-
-/// The first lines of `text` on one line, 300 characters at most.
-pub(super) fn one_line(text: &str) -> String {
-    let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    match words.char_indices().nth(300) {
-        Some((end, _)) => format!("{}…", &words[..end]),
-        None => words,
     }
 }

@@ -1,4 +1,4 @@
-//! The models at work: a bundle on disk, ONNX Runtime, frames → sightings. Feature `runtime`.
+//! The models at work: a bundle on disk and a frame → a sighting, through ONNX Runtime.
 //!
 //! This is the only place in Lintel that knows ONNX Runtime. It is loaded at run time; [`library`] finds it.
 
@@ -10,6 +10,8 @@ mod error;
 pub mod library;
 pub mod load;
 pub mod model;
+mod one_line;
+mod provider;
 pub mod saturation;
 pub mod session;
 mod timing;
@@ -21,5 +23,6 @@ pub use error::RuntimeError;
 pub use library::{Fetch, Library, LibraryError};
 pub use load::{BundleError, LoadedBundle};
 pub use model::{Array, Model, Rewrite, Values};
-pub use session::{Fallback, Options, Provider, Skipped};
+pub use provider::Provider;
+pub use session::{Fallback, Options, Skipped};
 pub use timing::Timings;

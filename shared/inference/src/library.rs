@@ -12,7 +12,7 @@ use std::process::{Command, Stdio};
 use sha2::{Digest as _, Sha256};
 use thiserror::Error;
 
-use super::error::one_line;
+use super::one_line::one_line;
 
 /// The version that is fetched.
 pub const VERSION: &str = "1.32.0";
@@ -52,7 +52,7 @@ pub enum LibraryError {
     /// The path that somebody gave leads nowhere.
     #[error("there is no ONNX Runtime library at {path} ({origin} names it)")]
     Missing {
-        /// The path.
+        /// The path that was given.
         path: PathBuf,
         /// Who gave it.
         origin: &'static str,

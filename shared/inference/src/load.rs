@@ -93,7 +93,7 @@ pub enum BundleError {
 pub struct LoadedBundle {
     /// What was promised.
     pub manifest: Manifest,
-    /// The files.
+    /// The content of each file, by its role.
     pub files: Contents,
     /// The identity table, read from its file.
     pub table: Table,

@@ -1,7 +1,7 @@
 //! A model's mark and this processor → whether its products of bytes would overflow.
 //!
-//! x86 without VNNI adds two products of bytes in 16 bits, saturating (PMADDUBSW). A model whose weights use all 8 bits then
-//! computes something else than what it was judged by; such a model carries a mark, and is refused here.
+//! x86 without VNNI adds two products of bytes in 16 bits, saturating (PMADDUBSW). A model whose weights use all 8 bits
+//! then computes something else than what it was judged by; such a model carries a mark, and is refused here.
 
 use ort::session::Session;
 

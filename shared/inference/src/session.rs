@@ -1,79 +1,22 @@
 //! Bytes of an `.onnx` file → a session of ONNX Runtime, on the first provider that works. All sessions begin here.
 
-use std::fmt;
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use ort::environment::Environment;
-use ort::ep::ExecutionProviderDispatch;
 use ort::logging::{LogLevel, LoggerFunction};
 use ort::session::Session;
 use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
 
 use super::engines;
-use super::error::{RuntimeError, one_line};
+use super::error::RuntimeError;
 use super::library::{self, Library, LibraryError};
+use super::one_line::one_line;
+use super::provider::Provider;
 use super::saturation;
 
 /// Most threads that are taken when the options leave it open.
 const MAX_DEFAULT_THREADS: usize = 4;
-
-/// What computes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Provider {
-    /// NVIDIA TensorRT.
-    TensorRt,
-    /// NVIDIA CUDA.
-    Cuda,
-    /// The processor; always there.
-    Cpu,
-}
-
-impl Provider {
-    /// All, the fastest first.
-    pub const ALL: [Self; 3] = [Self::TensorRt, Self::Cuda, Self::Cpu];
-
-    /// Its name in configurations and on the command line.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::TensorRt => "tensorrt",
-            Self::Cuda => "cuda",
-            Self::Cpu => "cpu",
-        }
-    }
-
-    fn dispatch(self, engines: Option<&Path>) -> Option<ExecutionProviderDispatch> {
-        match self {
-            Self::TensorRt => {
-                let mut tensorrt = ort::ep::TensorRT::default();
-                if let Some(folder) = engines {
-                    let folder = folder.display();
-                    tensorrt = tensorrt.with_engine_cache(true).with_engine_cache_path(&folder);
-                    tensorrt = tensorrt.with_timing_cache(true).with_timing_cache_path(&folder);
-                }
-                Some(tensorrt.build().error_on_failure())
-            }
-            Self::Cuda => Some(ort::ep::CUDA::default().build().error_on_failure()),
-            Self::Cpu => None,
-        }
-    }
-}
-
-impl fmt::Display for Provider {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
-
-impl FromStr for Provider {
-    type Err = String;
-
-    fn from_str(name: &str) -> Result<Self, String> {
-        let known = Self::ALL.into_iter().find(|provider| provider.name() == name);
-        known.ok_or_else(|| format!("inference provider is {name:?}, wanted tensorrt, cuda or cpu"))
-    }
-}
 
 /// What to do when the first provider does not work.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -122,7 +65,7 @@ impl Options {
 /// A provider that was asked for and did not work.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Skipped {
-    /// Which one.
+    /// The provider that was asked for.
     pub provider: Provider,
     /// ONNX Runtime's words.
     pub reason: String,
@@ -131,7 +74,7 @@ pub struct Skipped {
 /// A session, and who computes in it.
 #[derive(Debug)]
 pub struct Opened {
-    /// The session.
+    /// The session, ready to run.
     pub session: Session,
     /// The first provider that worked.
     pub provider: Provider,

@@ -29,7 +29,7 @@ const PROTOCOL: &[u8] = b"lintel";
 /// Why nothing more can be said over a channel.
 #[derive(Debug, thiserror::Error)]
 pub enum ChannelError {
-    /// The network.
+    /// The socket failed.
     #[error("the connection failed: {0}")]
     Network(#[from] io::Error),
     /// The other end closed the connection.

@@ -1,8 +1,8 @@
 //! A code that a person reads from the device's display → two ends that know each other's certificates.
 //!
 //! SPAKE2 turns the short code into a strong key without showing anything that could be searched offline, and binds it
-//! to both certificates: who sits in the middle has other certificates, and each of the few tries that the device allows
-//! is one guess. Each end then proves that it has the key by an HMAC over its own role.
+//! to both certificates: who sits in the middle has other certificates, and each of the few tries that the device
+//! allows is one guess. Each end then proves that it has the key by an HMAC over its own role.
 
 use std::fmt;
 use std::str::FromStr;

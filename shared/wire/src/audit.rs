@@ -32,7 +32,7 @@ pub struct Record {
     pub at: Uptime,
     /// The wall clock, in seconds since 1970; it may be wrong.
     pub clock: u64,
-    /// What.
+    /// What happened.
     pub entry: Entry,
 }
 
@@ -43,14 +43,14 @@ pub enum Entry {
     Started {
         /// The table's revision.
         revision: u64,
-        /// People in it.
+        /// Number of people whom the table holds.
         people: u32,
     },
     /// The daemon stopped in order.
     Stopped,
     /// Somebody was recognised.
     Recognised {
-        /// Who.
+        /// The person's number in the table.
         person: PersonId,
         /// By which table.
         revision: u64,
@@ -97,7 +97,7 @@ pub enum Entry {
     CallerRefused {
         /// By what it is known, where the handshake came so far.
         caller: Option<Hash>,
-        /// Why.
+        /// The reason that the caller was given.
         why: Refusal,
     },
     /// Another bundle runs.
@@ -122,7 +122,7 @@ pub enum Entry {
     BegunAnew,
     /// Entries were lost because the disk was too slow or refused.
     Lost {
-        /// How many.
+        /// Number of entries that were lost.
         entries: u64,
     },
 }

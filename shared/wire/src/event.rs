@@ -31,7 +31,7 @@ pub type Text = String<64>;
 pub struct Event {
     /// When, by the daemon's clock.
     pub at: Uptime,
-    /// What.
+    /// What happened.
     pub kind: EventKind,
 }
 
@@ -83,7 +83,7 @@ pub struct Started {
     pub pack: Text,
     /// Revision of the identity table.
     pub revision: u64,
-    /// The encoder.
+    /// Hash of the encoder that runs.
     pub encoder: EncoderId,
     /// People in the table.
     pub people: u32,
@@ -132,9 +132,9 @@ pub enum Outcome {
 /// A verdict over a track.
 #[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Decision {
-    /// The track.
+    /// The track that the verdict is about.
     pub track: TrackId,
-    /// Who it is.
+    /// A person of the table, or a stranger.
     pub verdict: Verdict,
     /// Where the face was last, in frame pixels.
     pub bbox: Rect,
@@ -142,7 +142,7 @@ pub struct Decision {
     pub first_sharp: Uptime,
     /// Capture time of the frame whose vote decided.
     pub captured: Uptime,
-    /// When it was decided.
+    /// When the last vote was counted.
     pub decided: Uptime,
     /// Scores of the vote that decided.
     pub scores: Scores,

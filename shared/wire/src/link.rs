@@ -46,7 +46,7 @@ pub enum Request {
     Hello {
         /// The oldest version that the workstation speaks.
         oldest: u16,
-        /// The newest.
+        /// The newest version that the workstation speaks.
         newest: u16,
         /// Name and version of its program.
         software: String,
@@ -110,8 +110,8 @@ pub enum Request {
     },
     /// Which workstations are known.
     Workstations,
-    /// While pairing, before [`Request::Confirm`]: an older root of the site, oldest first, so that a device that has not
-    /// seen a rotation yet knows the newest one for its own.
+    /// While pairing, before [`Request::Confirm`]: an older root of the site, oldest first, so that a device that has
+    /// not seen a rotation yet knows the newest one for its own.
     Root {
         /// `3.root.json`.
         bytes: Vec<u8>,
@@ -123,7 +123,7 @@ pub enum Request {
 pub enum Answer {
     /// The version that both speak from now on.
     Hello {
-        /// It.
+        /// The newest version that both speak.
         version: u16,
         /// Name and version of the device's program.
         software: String,
@@ -154,9 +154,9 @@ pub enum Answer {
     Installed(Receipt),
     /// Some of the people.
     People {
-        /// They, in the order of the table.
+        /// A page of people, in the order of the table.
         people: Vec<Named>,
-        /// How many there are in all.
+        /// Number of people in the table.
         all: u32,
     },
     /// Some of the journal.
@@ -174,7 +174,7 @@ pub enum Answer {
     },
     /// The workstations that are known.
     Workstations(Vec<Workstation>),
-    /// It is done.
+    /// The request was carried out.
     Done,
     /// It is not, and nothing has changed.
     Refused {
@@ -266,9 +266,9 @@ pub struct Wanted {
 /// A person of the table.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Named {
-    /// The number.
+    /// The person's number in the table.
     pub id: PersonId,
-    /// The name.
+    /// The person's name, as the table has it.
     pub name: String,
 }
 
@@ -277,7 +277,7 @@ pub struct Named {
 pub struct Workstation {
     /// The fingerprint of its certificate.
     pub fingerprint: Hash,
-    /// Its name.
+    /// The name that the workstation gave itself when it paired.
     pub name: String,
     /// Until when its key may be used, in seconds since 1970; 0: for ever.
     pub valid_until: u64,
@@ -301,7 +301,7 @@ pub struct Statement {
     pub revision: u64,
     /// SHA-256 of `table.lintel`.
     pub table: Hash,
-    /// The encoder.
+    /// Hash of the encoder that runs now.
     pub encoder: EncoderId,
     /// People who were in the table before, and of whom nothing is left on the device.
     pub removed: Vec<PersonId>,
@@ -328,7 +328,7 @@ pub enum Refusal {
     ExpiredKey,
     /// Pairing mode is off, or has run out.
     NotPairing,
-    /// The code is wrong.
+    /// The pairing code does not match the one that the device shows.
     WrongCode,
     /// The device belongs to another site.
     OtherSite,
@@ -420,9 +420,9 @@ pub enum MessageError {
     /// Something in the body exceeds its limit.
     #[error("message holds {got} {what}, wanted at most {wanted}")]
     Limit {
-        /// What.
+        /// What is limited, in words.
         what: &'static str,
-        /// How many there are.
+        /// Number in the message.
         got: usize,
         /// How many there may be.
         wanted: usize,

@@ -60,7 +60,10 @@ fn version_1() -> Vec<(EventKind, &'static [u8])> {
             0x11, 0x00, 0x00, 0x00, 0x01, 0x00, 0xc0, 0x84, 0x3d, 0x01, 0x05, 0x61, 0x64, 0x61, 0x2d, 0x31,
             0x04, 0x5a, 0x6f, 0xc3, 0xab,
         ]),
-        (EventKind::Sighting(Look { captured: at(900_000), faces: [UNFIT, compared(None), compared(Some(PersonId(200)))].into_iter().collect() }), &[
+        (EventKind::Sighting(Look {
+            captured: at(900_000),
+            faces: [UNFIT, compared(None), compared(Some(PersonId(200)))].into_iter().collect(),
+        }), &[
             0x65, 0x00, 0x00, 0x00, 0x01, 0x00, 0xc0, 0x84, 0x3d, 0x02, 0xa0, 0xf7, 0x36, 0x03, 0x00, 0x00,
             0x80, 0x3f, 0x00, 0x00, 0x00, 0x40, 0x00, 0x00, 0x40, 0x40, 0x00, 0x00, 0x80, 0x40, 0x00, 0x00,
             0x00, 0x3f, 0x00, 0x00, 0x00, 0x80, 0x3f, 0x00, 0x00, 0x00, 0x40, 0x00, 0x00, 0x40, 0x40, 0x00,
@@ -341,7 +344,10 @@ fn the_largest_event_fits() {
 proptest! {
     /// Nothing that comes in does harm, and what is understood is written back as it came.
     #[test]
-    fn hostile_bytes_do_no_harm(edits in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..5), which in any::<prop::sample::Index>()) {
+    fn hostile_bytes_do_no_harm(
+        edits in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..5),
+        which in any::<prop::sample::Index>(),
+    ) {
         let golden = version_1();
         let mut bytes = golden[which.index(golden.len())].1.to_vec();
         for (at, byte) in edits {

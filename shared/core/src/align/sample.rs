@@ -166,7 +166,12 @@ mod tests {
 
     proptest! {
         #[test]
-        fn span_is_what_a_loop_finds(start in -4000i64..4000, step in -300i64..300, limit in 0i64..3, count in 0i64..60) {
+        fn span_is_what_a_loop_finds(
+            start in -4000i64..4000,
+            step in -300i64..300,
+            limit in 0i64..3,
+            count in 0i64..60,
+        ) {
             // In pixels of 2^20 parts, coarse steps: scale the small numbers up.
             let (start, step) = (start << 10, step << 10);
             let hits: std::vec::Vec<i64> =

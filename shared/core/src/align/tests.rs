@@ -62,7 +62,10 @@ proptest! {
             landmarks.iter().zip(&TEMPLATE).map(|(p, q)| t.apply(*p).distance(*q).powi(2)).sum()
         };
         let other = SimilarityTransform {
-            a: best.a + change[0] * 0.05, b: best.b + change[1] * 0.05, tx: best.tx + change[2], ty: best.ty + change[3],
+            a: best.a + change[0] * 0.05,
+            b: best.b + change[1] * 0.05,
+            tx: best.tx + change[2],
+            ty: best.ty + change[3],
         };
         prop_assert!(error(&best) <= error(&other) + 0.05);
     }

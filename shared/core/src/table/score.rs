@@ -30,9 +30,9 @@ pub struct Scores {
 pub enum Opinion {
     /// The rule's thresholds are passed.
     Known {
-        /// By whom.
+        /// The person who reaches the rule's thresholds.
         person: PersonId,
-        /// With which scores.
+        /// The scores that reached the thresholds.
         scores: Scores,
     },
     /// They are not.
@@ -51,7 +51,7 @@ impl Opinion {
         }
     }
 
-    /// The person who is named.
+    /// The person if it is a person; `None` for a stranger.
     #[must_use]
     pub fn person(&self) -> Option<PersonId> {
         match self {
@@ -83,9 +83,10 @@ impl Table {
         Ok(ranking.scores())
     }
 
-    /// What the threshold on similarity is asked of: the similarity, and what the best person's own photos lack in similarity to each
-    /// other. Whose face differs from photo to photo differs at the door too, and one threshold for everybody would miss the
-    /// same few people again and again (client-centric score normalisation; docs/decisions/0030). −1..=2.
+    /// What the threshold on similarity is asked of: the similarity, and what the best person's own photos lack in
+    /// similarity to each other. Whose face differs from photo to photo differs at the door too, and one threshold for
+    /// everybody would miss the same few people again and again (client-centric score normalisation;
+    /// docs/decisions/0030). −1..=2.
     #[must_use]
     pub fn normalized_similarity(&self, scores: &Scores) -> f32 {
         let best = usize::try_from(scores.best).ok();

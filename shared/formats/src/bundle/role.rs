@@ -1,7 +1,7 @@
 //! What a file of a bundle is for → its name, its limits, and whether every bundle has it.
 //!
-//! A new role is a variant of [`Role`], a place in [`Role::ALL`] and a line of rules. Readers that do not know it refuse
-//! the bundles that have it.
+//! A new role is a variant of [`Role`], a place in [`Role::ALL`] and a line of rules. Readers that do not know it
+//! refuse the bundles that have it.
 
 use alloc::string::String;
 use alloc::vec::Vec;

@@ -14,7 +14,7 @@ pub enum JpegError {
     /// The segments do not lead from the start of the picture to its end.
     #[error("these {bytes} bytes are no whole JPEG picture")]
     Structure {
-        /// How many bytes.
+        /// Length of what was given.
         bytes: usize,
     },
     /// The picture is empty or too large.

@@ -140,8 +140,8 @@ impl Row {
         let [sequence, clock, boot, at, what, person, revision, similarity, margin, confidence, detail] =
             self.cells().map(|cell| if cell.is_empty() { "-".to_string() } else { cell });
         format!(
-            "{sequence:>6} {clock:>10} {boot:>4} {at:>12} {what:<15} {person:>6} {revision:>5} {similarity:>7} {margin:>7} \
-             {confidence:>7} {detail}"
+            "{sequence:>6} {clock:>10} {boot:>4} {at:>12} {what:<15} {person:>6} {revision:>5} {similarity:>7} \
+             {margin:>7} {confidence:>7} {detail}"
         )
     }
 }
