@@ -8,7 +8,7 @@ use lintel_core::align::{CROP, CROP_BYTES};
 use lintel_core::frame::Frame;
 use lintel_core::time::Uptime;
 use lintel_formats::bundle::Role;
-use lintel_formats::recording::Recording;
+use lintel_formats::recording::{Recording, RecordingError};
 use lintel_inference::{Detector, Encoder, LoadedBundle, Skipped, library};
 use serde::Serialize;
 
@@ -22,6 +22,9 @@ use crate::io::disk::RealDisk;
 use crate::slots::{SlotError, Slots};
 
 mod door;
+
+/// Why something does not work: only shown, with what to do beside it.
+type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 /// What came of one check.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
@@ -175,13 +178,13 @@ fn check_models(options: &RunOptions, bundle: &LoadedBundle, clock: &Clock, chec
             skipped(checks, detector.skipped());
             let (width, height) = detector.input();
             let pixels = vec![128; width as usize * height as usize * 3];
-            let looked =
-                Frame::rgb8(&pixels, width, height, Uptime::ZERO).map_err(|e| e.to_string()).and_then(|frame| {
-                    // Once to warm up, once for the time.
-                    detector.detect(&frame).map_err(|e| e.to_string())?;
-                    timed(clock, || detector.detect(&frame).map_err(|e| e.to_string()))
-                });
-            match looked {
+            let mut look = || -> Result<Duration, Failure> {
+                let frame = Frame::rgb8(&pixels, width, height, Uptime::ZERO)?;
+                // Once to warm up, once for the time.
+                detector.detect(&frame)?;
+                Ok(timed(clock, || detector.detect(&frame))?)
+            };
+            match look() {
                 Ok(took) => {
                     let on = detector.provider();
                     let found = format!("{width}×{height} on {on}: opened in {opened:.1?}, a frame in {took:.1?}");
@@ -198,16 +201,17 @@ fn check_models(options: &RunOptions, bundle: &LoadedBundle, clock: &Clock, chec
             let opened = clock.now().since(before);
             skipped(checks, encoder.skipped());
             let crop = vec![128; CROP_BYTES];
-            let embedded = encoder.embed(&crop).map_err(|e| e.to_string()).and_then(|embedding| {
-                let took = timed(clock, || encoder.embed(&crop).map_err(|e| e.to_string()))?;
-                let scored = timed(clock, || bundle.table.score(&embedding).map_err(|e| e.to_string()))?;
-                Ok((took, scored))
-            });
-            match embedded {
-                Ok((took, scored)) => {
+            let mut embed = || -> Result<[Duration; 2], Failure> {
+                let embedding = encoder.embed(&crop)?;
+                let took = timed(clock, || encoder.embed(&crop))?;
+                Ok([took, timed(clock, || bundle.table.score(&embedding))?])
+            };
+            match embed() {
+                Ok([took, scored]) => {
                     let (on, dim) = (encoder.provider(), encoder.dim());
                     let found = format!(
-                        "{CROP}×{CROP} to {dim} on {on}: opened in {opened:.1?}, a face in {took:.1?}, scored in {scored:.1?}"
+                        "{CROP}×{CROP} to {dim} on {on}: opened in {opened:.1?}, a face in {took:.1?}, \
+                         scored in {scored:.1?}"
                     );
                     checks.add("encoder", Mark::Good, found, "");
                 }
@@ -218,7 +222,7 @@ fn check_models(options: &RunOptions, bundle: &LoadedBundle, clock: &Clock, chec
     }
 }
 
-fn timed<T>(clock: &Clock, work: impl FnOnce() -> Result<T, String>) -> Result<Duration, String> {
+fn timed<T, E>(clock: &Clock, work: impl FnOnce() -> Result<T, E>) -> Result<Duration, E> {
     let before = clock.now();
     work()?;
     Ok(clock.now().since(before))
@@ -249,13 +253,13 @@ fn check_recordings(options: &RunOptions, clock: &Clock, checks: &mut Checks) {
     checks.add("camera", Mark::Good, found, "");
 }
 
-fn decode_all(path: &Path) -> Result<usize, String> {
-    let recording = Recording::open(path).map_err(|e| e.to_string())?;
+fn decode_all(path: &Path) -> Result<usize, RecordingError> {
+    let recording = Recording::open(path)?;
     let mut pixels = Vec::new();
     let mut frames = recording.frames();
     let mut count = 0;
     while let Some(decoded) = frames.next_into(&mut pixels) {
-        decoded.map_err(|e| e.to_string())?;
+        decoded?;
         count += 1;
     }
     Ok(count)

@@ -25,7 +25,7 @@ mod keys;
 mod sections;
 
 pub use crate::io::display::png::Size;
-use keys::{nearest_key, overlay};
+use keys::{UnknownKey, nearest_key, overlay};
 pub use sections::{
     Camera, CameraHealth, CameraKind, Display, DisplayKind, Door, Fail, Inference, Inputs, Journal, Level, Lockout,
     Network, Pipeline, ProviderName, PullName, Relay, RelayAction, RelayKind, Vote,
@@ -48,16 +48,24 @@ pub enum ConfigError {
         /// What the operating system said.
         source: std::io::Error,
     },
+    /// The file is no configuration, however long it is.
+    #[error("{}: is {bytes} bytes long, wanted at most {MAX_BYTES}", path.display())]
+    TooLong {
+        /// The file.
+        path: PathBuf,
+        /// Its length.
+        bytes: u64,
+    },
     /// The file is not TOML, or a value has the wrong type.
     #[error("{}: {why}", path.display())]
     Value {
         /// The file.
         path: PathBuf,
-        /// What is wrong, with line or key.
+        /// What the parser said, in one line, with line or key.
         why: String,
     },
     /// A key that no version of this program knows.
-    #[error("{}: unknown key `{key}`{}", path.display(), nearest.as_ref().map_or_else(String::new, |n| format!(", did you mean `{n}`?")))]
+    #[error("{}: unknown key `{key}`{}", path.display(), meant(nearest.as_deref()))]
     UnknownKey {
         /// The file.
         path: PathBuf,
@@ -88,6 +96,10 @@ pub enum ConfigError {
     /// `[lockout]` does not make sense.
     #[error(transparent)]
     Lockout(#[from] LockoutSettingsError),
+}
+
+fn meant(nearest: Option<&str>) -> String {
+    nearest.map_or_else(String::new, |nearest| format!(", did you mean `{nearest}`?"))
 }
 
 /// All settings of the daemon. The keys are documented in `default.toml`.
@@ -121,12 +133,17 @@ impl Seconds {
     }
 }
 
-impl TryFrom<f64> for Seconds {
-    type Error = String;
+/// A length of time that no setting has.
+#[derive(Clone, Copy, PartialEq, Debug, thiserror::Error)]
+#[error("{0} seconds, wanted 0 to 86400")]
+pub struct SecondsError(f64);
 
-    fn try_from(seconds: f64) -> Result<Self, String> {
+impl TryFrom<f64> for Seconds {
+    type Error = SecondsError;
+
+    fn try_from(seconds: f64) -> Result<Self, SecondsError> {
         if !(0.0..=86_400.0).contains(&seconds) {
-            return Err(format!("{seconds} seconds, wanted 0 to 86400"));
+            return Err(SecondsError(seconds));
         }
         Ok(Self(Duration::from_secs_f64(seconds)))
     }
@@ -153,8 +170,7 @@ impl Config {
         let read = |source| ConfigError::Read { path: path.to_owned(), source };
         let bytes = std::fs::metadata(path).map_err(read)?.len();
         if bytes > MAX_BYTES {
-            let why = format!("is {bytes} bytes long, wanted at most {MAX_BYTES}");
-            return Err(ConfigError::Value { path: path.to_owned(), why });
+            return Err(ConfigError::TooLong { path: path.to_owned(), bytes });
         }
         Self::from_toml(&std::fs::read_to_string(path).map_err(read)?, path)
     }
@@ -176,7 +192,7 @@ impl Config {
         };
         let own: Table = toml::from_str(text).map_err(value)?;
         let mut all: Table = toml::from_str(DEFAULT).map_err(value)?;
-        overlay(&mut all, own, "").map_err(|key| {
+        overlay(&mut all, own, "").map_err(|UnknownKey(key)| {
             let nearest = nearest_key(&key);
             ConfigError::UnknownKey { path: path.to_owned(), key, nearest }
         })?;

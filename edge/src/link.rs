@@ -15,7 +15,7 @@ use lintel_core::table::Table;
 use lintel_core::time::Uptime;
 use lintel_formats::bundle::Manifest;
 use lintel_inference::Options;
-use lintel_link::{Fingerprint, Identity, IdentityError};
+use lintel_link::{ChannelError, Fingerprint, Identity, IdentityError};
 use lintel_wire::link::Refusal;
 
 use crate::audit_log::AuditLog;
@@ -98,7 +98,7 @@ pub enum LinkError {
     },
     /// TLS cannot be set up.
     #[error("{0}")]
-    Tls(String),
+    Tls(#[source] ChannelError),
 }
 
 /// The device as its link sees it, shared by all its threads.

@@ -12,7 +12,7 @@ use lintel_edge::audit_log;
 use lintel_edge::check::{Extra, check};
 use lintel_edge::compose::warmup::{WarmupError, warmup};
 use lintel_edge::compose::{self, RunOptions, run};
-use lintel_edge::config::{self, CameraKind, Config, DisplayKind, RelayKind, Size};
+use lintel_edge::config::{self, CameraKind, Config, ConfigError, DisplayKind, RelayKind, SecondsError, Size};
 use lintel_edge::events::Subscriber;
 use lintel_edge::events::json_lines::JsonLines;
 use lintel_edge::events::narrator::Narrator;
@@ -203,7 +203,7 @@ fn run_verb(args: RunArgs) -> u8 {
         Ok(options) => {
             RunOptions { events: args.events, fast: args.fast, recorded: args.recorded_sightings, ..options }
         }
-        Err(e) => return complain(&e, 2),
+        Err(e) => return complain(&e.to_string(), 2),
     };
     let camera = &options.config.camera;
     if camera.kind == CameraKind::Replay && camera.recordings.is_empty() {
@@ -237,7 +237,7 @@ fn check_verb(args: CheckArgs) -> u8 {
     let extra = Extra { click_relay: args.click_relay, picture: args.picture };
     let options = match options(args.common) {
         Ok(options) => options,
-        Err(e) => return complain(&e, 2),
+        Err(e) => return complain(&e.to_string(), 2),
     };
     let checks = check(&options, &extra, &clock());
     if json {
@@ -252,7 +252,7 @@ fn warmup_verb(args: CommonArgs) -> u8 {
     let json = args.json;
     let options = match options(args) {
         Ok(options) => options,
-        Err(e) => return complain(&e, 2),
+        Err(e) => return complain(&e.to_string(), 2),
     };
     match warmup(&options, &clock(), &mut io::stderr()) {
         Ok(warm) if json => print(&format!("{}\n", serde_json::json!({ "models": warm }))),
@@ -302,10 +302,19 @@ fn log_verb(args: &LogArgs) -> u8 {
     print(&text)
 }
 
+/// What was given is not right.
+#[derive(Debug, thiserror::Error)]
+enum OptionsError {
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    #[error("--gap: {0}")]
+    Gap(#[from] SecondsError),
+}
+
 /// The configuration file, and over it what the command line says.
-fn options(args: CommonArgs) -> Result<RunOptions, String> {
+fn options(args: CommonArgs) -> Result<RunOptions, OptionsError> {
     let mut config = match &args.config {
-        Some(path) => Config::from_file(path).map_err(|e| e.to_string())?,
+        Some(path) => Config::from_file(path)?,
         None => Config::default(),
     };
     if !args.replay.is_empty() {
@@ -316,7 +325,7 @@ fn options(args: CommonArgs) -> Result<RunOptions, String> {
             (CameraKind::V4l2, if name == "first" { String::new() } else { name });
     }
     if let Some(gap) = args.gap {
-        config.camera.gap_s = gap.try_into().map_err(|e| format!("--gap: {e}"))?;
+        config.camera.gap_s = gap.try_into()?;
     }
     config.display.kind = args.display.unwrap_or(config.display.kind);
     config.display.size = args.size.unwrap_or(config.display.size);

@@ -73,12 +73,12 @@ pub enum SlotError {
         got: String,
     },
     /// The copy in the slot did not prove itself.
-    #[error("the copy in slot {slot} does not load ({why}); the bundle that was there before stays current")]
+    #[error("the copy in slot {slot} does not load ({source}); the bundle that was there before stays current")]
     Proof {
         /// The slot that was written.
         slot: Slot,
-        /// What loading said.
-        why: String,
+        /// What loading said: the error of the caller's proof.
+        source: Box<dyn std::error::Error + Send + Sync>,
     },
 }
 
@@ -140,10 +140,10 @@ impl<D: Disk> Slots<D> {
     ///
     /// # Errors
     /// In every case what was current before still is.
-    pub fn install(
+    pub fn install<E: Into<Box<dyn std::error::Error + Send + Sync>>>(
         &self,
         files: &[(&str, &[u8])],
-        prove: impl FnOnce(&Path) -> Result<(), String>,
+        prove: impl FnOnce(&Path) -> Result<(), E>,
     ) -> Result<Installed, SlotError> {
         let current = match self.current() {
             Ok(current) => current,
@@ -159,7 +159,7 @@ impl<D: Disk> Slots<D> {
         let slot = current.map_or(Slot::A, Slot::other);
         let dir = self.dir(slot);
         self.write_slot(&dir, files)?;
-        prove(&dir).map_err(|why| SlotError::Proof { slot, why })?;
+        prove(&dir).map_err(|e| SlotError::Proof { slot, source: e.into() })?;
         self.switch(slot)?;
         Ok(Installed { slot, dir, changed: true })
     }
@@ -206,10 +206,13 @@ impl<D: Disk> Slots<D> {
     ///
     /// # Errors
     /// In every case what was current before still is.
-    pub fn go_back(&self, prove: impl FnOnce(&Path) -> Result<(), String>) -> Result<Installed, SlotError> {
+    pub fn go_back<E: Into<Box<dyn std::error::Error + Send + Sync>>>(
+        &self,
+        prove: impl FnOnce(&Path) -> Result<(), E>,
+    ) -> Result<Installed, SlotError> {
         let slot = self.current()?.map_or(Slot::A, Slot::other);
         let dir = self.dir(slot);
-        prove(&dir).map_err(|why| SlotError::Proof { slot, why })?;
+        prove(&dir).map_err(|e| SlotError::Proof { slot, source: e.into() })?;
         self.switch(slot)?;
         Ok(Installed { slot, dir, changed: true })
     }

@@ -140,7 +140,7 @@ fn the_one_bit_panel_shows_the_golden_pictures() {
         // Memory that lost its content is whole again after the next screen.
         chip.0.lock().unwrap().memory.fill(0x55);
     }
-    let error = Ssd1306Panel::set_up(chip, 0x3c).err().unwrap();
+    let error = Ssd1306Panel::set_up(chip, 0x3c).err().unwrap().to_string();
     assert!(error.contains("nothing answers at address 0x3c"), "{error}");
 }
 
@@ -325,7 +325,7 @@ fn a_screen_that_is_too_small_shows_what_fits_and_nonsense_is_refused() {
     small.check().unwrap();
     assert_eq!(small.render(&Canvas::new(draw::COLOUR, Rgb565::WHITE)), [[255, 255, 255, 0]; 128 * 64].concat());
     let check = |form: Form, part: &str| {
-        let error = form.check().unwrap_err();
+        let error = form.check().unwrap_err().to_string();
         assert!(error.contains(part), "{error}");
     };
     check(Form { depth: 8, ..small }, "8 bits a pixel");

@@ -13,7 +13,7 @@ use lintel_core::screen::Screen;
 use lintel_core::track::Tracker;
 use lintel_inference::{FaceAnalyzer, LoadedBundle};
 
-use super::{Checks, Extra, Mark};
+use super::{Checks, Extra, Failure, Mark};
 use crate::compose::analyzer::inference;
 use crate::compose::door::open_relay;
 use crate::compose::{RunOptions, display};
@@ -71,7 +71,7 @@ pub fn camera(options: &RunOptions, bundle: Option<LoadedBundle>, extra: &Extra,
 }
 
 /// The next picture, whatever is said before it, or the last trouble.
-fn next(camera: &mut V4l2Camera, picture: &mut Picture, clock: &Clock) -> Result<(), String> {
+fn next(camera: &mut V4l2Camera, picture: &mut Picture, clock: &Clock) -> Result<(), Failure> {
     let began = clock.now();
     let mut last = "gives no pictures".to_owned();
     while clock.now().since(began) < CAMERA_PATIENCE {
@@ -79,10 +79,10 @@ fn next(camera: &mut V4l2Camera, picture: &mut Picture, clock: &Clock) -> Result
             Ok(Captured::Picture) => return Ok(()),
             Ok(Captured::Trouble(trouble)) => last = trouble.why,
             Ok(Captured::Idle | Captured::Visit(_) | Captured::End) => {}
-            Err(e) => return Err(e.to_string()),
+            Err(e) => return Err(e.into()),
         }
     }
-    Err(last)
+    Err(last.into())
 }
 
 /// One picture through the whole of vision: what is in it, and how long a verdict will take.
@@ -96,17 +96,17 @@ fn look(
     checks: &mut Checks,
 ) {
     let limits = QualityLimits::default();
-    let looked =
-        FaceAnalyzer::new(bundle, &inference(options), limits).map_err(|e| e.to_string()).and_then(|mut vision| {
-            let frame = picture.frame().map_err(|e| e.to_string())?;
-            let mut tracker = Tracker::new(options.config.track_settings()).map_err(|e| e.to_string())?;
-            // Once to warm up, once for the time.
-            vision.look(&frame, &mut tracker).map_err(|e| e.to_string())?;
-            let before = clock.now();
-            let sighting = vision.look(&frame, &mut tracker).map_err(|e| e.to_string())?;
-            Ok((sighting, clock.now().since(before)))
-        });
-    let (sighting, took) = match looked {
+    let look = || -> Result<(Sighting, Duration), Failure> {
+        let mut analyzer = FaceAnalyzer::new(bundle, &inference(options), limits)?;
+        let frame = picture.frame()?;
+        let mut tracker = Tracker::new(options.config.track_settings())?;
+        // Once to warm up, once for the time.
+        analyzer.look(&frame, &mut tracker)?;
+        let before = clock.now();
+        let sighting = analyzer.look(&frame, &mut tracker)?;
+        Ok((sighting, clock.now().since(before)))
+    };
+    let (sighting, took) = match look() {
         Ok(looked) => looked,
         Err(e) => return checks.bad("faces", &e, "see the lines about bundle and models"),
     };
@@ -144,13 +144,13 @@ fn words(face: &Rect, picture: &Picture) -> String {
     )
 }
 
-fn save(path: &Path, picture: &Picture, sighting: &Sighting) -> Result<(), String> {
+fn save(path: &Path, picture: &Picture, sighting: &Sighting) -> Result<(), Failure> {
     let Picture { width, height, pixels, .. } = picture;
     let mut image = RgbImage::from_raw(*width, *height, pixels.clone()).ok_or("an impossible picture")?;
     for seen in &sighting.seen {
         outline(&mut image, &seen.face.bbox);
     }
-    image.save(path).map_err(|e| format!("{}: {e}", path.display()))
+    Ok(image.save(path).map_err(|e| format!("{}: {e}", path.display()))?)
 }
 
 /// Two pixels of green around a face.
@@ -190,11 +190,11 @@ pub fn relay(options: &RunOptions, extra: &Extra, clock: &Clock, checks: &mut Ch
     if !extra.click_relay {
         return;
     }
-    let mut step = |strike: Strike, wait: Duration| {
-        relay.set(strike, clock.now()).map_err(|e| e.to_string())?;
+    let mut step = |strike: Strike, wait: Duration| -> Result<(), Failure> {
+        relay.set(strike, clock.now())?;
         thread::sleep(wait.max(settle));
-        match relay.read(clock.now()).map_err(|e| e.to_string())? {
-            Some(found) if found != strike => Err(format!("was told {strike:?}, its line says {found:?}")),
+        match relay.read(clock.now())? {
+            Some(found) if found != strike => Err(format!("was told {strike:?}, its line says {found:?}").into()),
             Some(_) | None => Ok(()),
         }
     };

@@ -64,8 +64,8 @@ pub fn install(folder: &Path, state: &Path) -> Result<(Installed, LoadedBundle),
     }
     let files: Vec<(&str, &[u8])> = files.iter().map(|(name, bytes)| (*name, bytes.as_slice())).collect();
     let installed = Slots::new(state, RealDisk).install(&files, |dir| {
-        loaded = LoadedBundle::load(dir).map_err(|e| e.to_string())?;
-        Ok(())
+        loaded = LoadedBundle::load(dir)?;
+        Ok::<_, BundleError>(())
     })?;
     Ok((installed, loaded))
 }

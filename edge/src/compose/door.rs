@@ -8,9 +8,9 @@ use crate::io::gpio::Line;
 use crate::io::gpio::inputs::{GpioInputs, Inputs};
 use crate::io::gpio::line::{InputLine, OutputLine};
 use crate::io::gpio::raspberry::RaspberryPin;
-use crate::io::relay::Relay;
 use crate::io::relay::line::{Feedback, LineRelay};
 use crate::io::relay::sim::{SimRelay, SimSettings};
+use crate::io::relay::{Relay, RelayFailure};
 
 /// The relay that the settings name, its line inactive.
 ///
@@ -20,16 +20,16 @@ pub fn open_relay(config: &Config) -> Result<Box<dyn Relay>, RunError> {
     let relay = &config.relay;
     let line: Box<dyn Line> = match relay.kind {
         RelayKind::Sim => return Ok(Box::new(SimRelay::new(SimSettings::default()))),
-        RelayKind::Gpio => Box::new(OutputLine::take(&relay.line, relay.active.into()).map_err(RunError::Relay)?),
+        RelayKind::Gpio => Box::new(OutputLine::take(&relay.line, relay.active.into()).map_err(RelayFailure::Coil)?),
         RelayKind::RaspberryPi => {
-            Box::new(RaspberryPin::take(&relay.line, relay.active.into()).map_err(RunError::Relay)?)
+            Box::new(RaspberryPin::take(&relay.line, relay.active.into()).map_err(RelayFailure::Coil)?)
         }
     };
     let contact = (!relay.feedback.is_empty()).then(|| {
         let released = relay.feedback_released.into();
         InputLine::take(&relay.feedback, released, config.inputs.pull.into(), Duration::ZERO)
     });
-    let contact = contact.transpose().map_err(|e| RunError::Relay(format!("its contact: {e}")))?;
+    let contact = contact.transpose().map_err(RelayFailure::Contact)?;
     let contact = contact.map(|line| Box::new(line) as Box<dyn Feedback>);
     Ok(Box::new(LineRelay::new(line, config.relay_action(), contact).map_err(RunError::Thread)?))
 }
@@ -37,7 +37,7 @@ pub fn open_relay(config: &Config) -> Result<Box<dyn Relay>, RunError> {
 /// The door's wires, if the settings name any.
 pub(super) fn open_inputs(config: &Config) -> Result<Option<Box<dyn Inputs>>, RunError> {
     let Some(settings) = config.input_settings() else { return Ok(None) };
-    let inputs = GpioInputs::take(&settings).map_err(RunError::Inputs)?;
+    let inputs = GpioInputs::take(&settings)?;
     for wire in inputs.describe() {
         tracing::info!("{wire}");
     }

@@ -8,6 +8,8 @@ use lintel_inference::BundleError;
 
 use crate::events::EventError;
 use crate::io::camera::CameraError;
+use crate::io::gpio::inputs::InputError;
+use crate::io::relay::RelayFailure;
 use crate::pipeline::recorded::RecordedError;
 use crate::slots::SlotError;
 
@@ -45,10 +47,10 @@ pub enum RunError {
     Controller(#[from] ControllerError),
     /// The relay's line cannot be taken.
     #[error("relay: {0}")]
-    Relay(String),
+    Relay(#[from] RelayFailure),
     /// A wire of the door's cannot be read.
     #[error("inputs: {0}")]
-    Inputs(String),
+    Inputs(#[from] InputError),
     /// Virtual time needs frames that have a time of their own.
     #[error("--fast plays recordings; a camera runs in real time: leave it out, or give --replay FILE_OR_DIR")]
     FastCamera,

@@ -4,12 +4,19 @@ use toml::{Table, Value};
 
 use super::DEFAULT;
 
-/// Lays `own` over `base`; the first key of `own` that `base` lacks is the error.
-pub fn overlay(base: &mut Table, own: Table, prefix: &str) -> Result<(), String> {
+/// A key that no version of this program knows, with its sections.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct UnknownKey(pub String);
+
+/// Lays `own` over `base`.
+///
+/// # Errors
+/// The first key of `own` that `base` lacks.
+pub fn overlay(base: &mut Table, own: Table, prefix: &str) -> Result<(), UnknownKey> {
     for (key, value) in own {
         let path = if prefix.is_empty() { key.clone() } else { format!("{prefix}.{key}") };
         match (base.get_mut(&key), value) {
-            (None, _) => return Err(path),
+            (None, _) => return Err(UnknownKey(path)),
             (Some(Value::Table(base)), Value::Table(own)) => overlay(base, own, &path)?,
             (Some(base), value) => *base = value,
         }

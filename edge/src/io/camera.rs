@@ -85,23 +85,23 @@ pub trait Camera: Send {
 /// A recording cannot be played.
 #[derive(Debug, thiserror::Error)]
 pub enum CameraError {
-    /// A recording cannot be opened.
-    #[error("{}: {why}", path.display())]
+    /// A recording, or a folder of them, cannot be opened.
+    #[error("{}: {source}", path.display())]
     Open {
-        /// The file.
+        /// The file or folder.
         path: PathBuf,
         /// What is wrong with it.
-        why: String,
+        source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// A frame of a recording cannot be decoded.
-    #[error("{}: frame {index} cannot be read ({why}); the recording was played up to there", path.display())]
+    #[error("{}: frame {index} cannot be read ({source}); the recording was played up to there", path.display())]
     Frame {
         /// The file.
         path: PathBuf,
         /// Number of the frame, from 0.
         index: u64,
         /// What is wrong with it.
-        why: String,
+        source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// There is nothing to play.
     #[error("{}: no recordings (NAME.mjpeg with NAME.toml beside it) in there", path.display())]

@@ -1,5 +1,7 @@
 //! A [`Screen`] → something that a person in front of the door can see.
 
+use std::io;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -18,6 +20,8 @@ pub mod ssd1306;
 pub mod st7789;
 pub mod text;
 
+use panel::PanelError;
+
 /// Something that shows screens. A display that fails never stops the door: its errors are counted and logged.
 pub trait Display: Send {
     /// One line for the installer: what it is, size and depth.
@@ -31,13 +35,30 @@ pub trait Display: Send {
 }
 
 /// A display did not show what it was told.
-#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
-#[error("{what}: {why}")]
-pub struct DisplayError {
-    /// Which display or file.
-    pub what: String,
-    /// What went wrong.
-    pub why: String,
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum DisplayError {
+    /// The panel is not there, or its bus refuses; it is opened again with the next screen.
+    #[error("{panel}: {source}")]
+    Panel {
+        /// Which panel, where.
+        panel: String,
+        /// What went wrong.
+        source: Arc<PanelError>,
+    },
+    /// The picture cannot be written.
+    #[error("{}: {source}", path.display())]
+    File {
+        /// The file or folder.
+        path: PathBuf,
+        /// What the operating system said.
+        source: Arc<io::Error>,
+    },
+    /// The picture cannot be made.
+    #[error("display picture: {0}")]
+    Picture(#[source] Arc<image::ImageError>),
+    /// The display's thread has ended; nothing is shown any more.
+    #[error("{0}: its thread has ended")]
+    Ended(String),
 }
 
 /// No display at all: shows nothing, and that is no error.
@@ -107,9 +128,7 @@ impl Display for Detached {
         }
         match taken {
             Some(Put::Placed | Put::Overwrote) => Ok(()),
-            Some(Put::NobodyReads) | None => {
-                Err(DisplayError { what: self.description.clone(), why: "its thread has ended".to_owned() })
-            }
+            Some(Put::NobodyReads) | None => Err(DisplayError::Ended(self.description.clone())),
         }
     }
 }

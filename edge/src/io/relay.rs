@@ -9,6 +9,8 @@ use std::time::Duration;
 use lintel_core::door::Strike;
 use lintel_core::time::Uptime;
 
+use super::gpio::LineError;
+
 pub mod line;
 pub mod sim;
 
@@ -34,15 +36,26 @@ pub trait Relay: Send {
 }
 
 /// The relay did not do as told.
-#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
-#[error("relay was told {}, {}: {why}", Position(Some(*.wanted)), Found(*.position))]
+#[derive(Debug, thiserror::Error)]
+#[error("relay was told {}, {}: {source}", Position(Some(*.wanted)), Found(*.position))]
 pub struct RelayError {
     /// The position that was asked for.
     pub wanted: Strike,
     /// The position that is known, if any.
     pub position: Option<Strike>,
     /// What went wrong.
-    pub why: String,
+    pub source: RelayFailure,
+}
+
+/// Which of a relay's lines failed.
+#[derive(Debug, thiserror::Error)]
+pub enum RelayFailure {
+    /// The line that moves the coil.
+    #[error(transparent)]
+    Coil(#[from] LineError),
+    /// The line of the contact that moves with it.
+    #[error("its contact: {0}")]
+    Contact(#[source] LineError),
 }
 
 struct Position(Option<Strike>);

@@ -131,21 +131,11 @@ impl Device {
 
         let slots = Slots::new(&self.state, RealDisk);
         let mut proved = None;
-        let mut refused = None;
-        let installed = slots.install(&bundle, |dir| {
-            let mut prove = || {
-                proved = Some(self.prove(dir, Some(&reference))?);
-                self.remember(offer)
-            };
-            prove().map_err(|e| {
-                let text = e.text.clone();
-                refused = Some(e);
-                text
-            })
-        });
-        if let Err(e) = installed {
-            return Err(refused.unwrap_or_else(|| slot(&e)));
-        }
+        let prove = |dir: &Path| {
+            proved = Some(self.prove(dir, Some(&reference))?);
+            self.remember(offer)
+        };
+        slots.install(&bundle, prove).map_err(slot)?;
         let before = self.people();
         match proved {
             Some(proved) => self.hand_over(proved),
@@ -170,21 +160,11 @@ impl Device {
         }
         let before = self.people();
         let mut proved = None;
-        let mut refused = None;
-        let done = slots.go_back(|dir| match self.prove(dir, None) {
-            Ok(good) => {
-                proved = Some(good);
-                Ok(())
-            }
-            Err(e) => {
-                let text = e.text.clone();
-                refused = Some(e);
-                Err(text)
-            }
-        });
-        if let Err(e) = done {
-            return Err(refused.unwrap_or_else(|| slot(&e)));
-        }
+        let prove = |dir: &Path| {
+            proved = Some(self.prove(dir, None)?);
+            Ok::<_, Refused>(())
+        };
+        slots.go_back(prove).map_err(slot)?;
         if let Some(proved) = proved {
             self.hand_over(proved);
         }
@@ -333,10 +313,14 @@ fn storage(path: &Path, error: &std::io::Error) -> Refused {
     Refused::new(Refusal::Storage, format!("{}: {error}", path.display()))
 }
 
-fn slot(error: &SlotError) -> Refused {
-    let why = match error {
-        SlotError::Disk { .. } | SlotError::Current { .. } => Refusal::Storage,
-        SlotError::Proof { .. } => Refusal::Proof,
-    };
-    Refused::new(why, error.to_string())
+/// A refusal of the proof's is the device's answer; everything else is the disk's.
+fn slot(error: SlotError) -> Refused {
+    let text = error.to_string();
+    match error {
+        SlotError::Disk { .. } | SlotError::Current { .. } => Refused::new(Refusal::Storage, text),
+        SlotError::Proof { source, .. } => match source.downcast::<Refused>() {
+            Ok(refused) => *refused,
+            Err(_) => Refused::new(Refusal::Proof, text),
+        },
+    }
 }

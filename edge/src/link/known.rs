@@ -71,6 +71,11 @@ pub enum KnownError {
     Body(PathBuf),
 }
 
+/// There is no room for another workstation.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("{MAX_WORKSTATIONS} workstations are known already; forget one first")]
+pub struct TooMany;
+
 impl Known {
     fn path(state: &Path) -> PathBuf {
         state.join("link").join("known.lintel")
@@ -128,12 +133,12 @@ impl Known {
     /// A workstation is known from now on, whatever it was before.
     ///
     /// # Errors
-    /// Its text, when there are too many already.
-    pub fn enrol(&mut self, workstation: Workstation) -> Result<(), String> {
+    /// When there are [`MAX_WORKSTATIONS`] already.
+    pub fn enrol(&mut self, workstation: Workstation) -> Result<(), TooMany> {
         let key = Fingerprint(workstation.fingerprint);
         self.workstations.retain(|known| known.fingerprint != workstation.fingerprint);
         if self.workstations.len() >= MAX_WORKSTATIONS {
-            return Err(format!("{MAX_WORKSTATIONS} workstations are known already; forget one first"));
+            return Err(TooMany);
         }
         self.revoked.retain(|revoked| *revoked != key);
         self.workstations.push(workstation);
@@ -191,7 +196,7 @@ mod tests {
         for byte in 10..10 + u8::try_from(MAX_WORKSTATIONS).unwrap() - 2 {
             known.enrol(desk(byte, 0)).unwrap();
         }
-        assert!(known.enrol(desk(200, 0)).unwrap_err().contains("forget one first"));
+        assert!(known.enrol(desk(200, 0)).unwrap_err().to_string().contains("forget one first"));
     }
 
     #[test]

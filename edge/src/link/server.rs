@@ -46,7 +46,7 @@ impl Server {
         let listener = TcpListener::bind(listen).map_err(failed)?;
         listener.set_nonblocking(true).map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
-        let config = device_config(&device.identity).map_err(|e| LinkError::Tls(e.to_string()))?;
+        let config = device_config(&device.identity).map_err(LinkError::Tls)?;
         let (stop, places) = (stop.clone(), Arc::new(Places::default()));
         let accept = move || {
             while !stop.asked() {

@@ -197,7 +197,7 @@ impl Session<'_> {
             Some(trust) => trust.leads_to(&brought.root, &self.chain)?,
             None => next.trust = Some(brought),
         }
-        next.enrol(workstation).map_err(|text| Refused::new(Refusal::Busy, text))?;
+        next.enrol(workstation).map_err(|e| Refused::new(Refusal::Busy, e.to_string()))?;
         next.save(&self.device.state, &RealDisk).map_err(|e| Refused::new(Refusal::Storage, e.to_string()))?;
         *known = next;
         drop(known);

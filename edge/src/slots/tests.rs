@@ -179,7 +179,7 @@ fn power_cut_after_every_operation_of_a_removal() {
             let slots = Slots::new(Path::new(STATE), disk.clone());
             for (revision, people) in [(1, &[1, 2, 3][..]), (2, &[1, 3][..])] {
                 let files = real_bundle(revision, people);
-                slots.install(&borrowed(&files), |_| Ok(())).unwrap();
+                slots.install(&borrowed(&files), |_| Ok::<_, String>(())).unwrap();
             }
             assert_eq!(people_to_go_back_to(&disk), Some(vec![1, 2, 3]));
             disk.cut_after(Some(cut_after));

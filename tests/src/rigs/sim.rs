@@ -2,6 +2,7 @@
 
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
@@ -20,6 +21,7 @@ use lintel_edge::io::camera::replay::{Pace, Replay};
 use lintel_edge::io::camera::{Camera, CameraError, Captured, Picture, Trouble};
 use lintel_edge::io::clock::Stop;
 use lintel_edge::io::display::card::slug;
+use lintel_edge::io::display::panel::PanelError;
 use lintel_edge::io::display::png::PngDisplay;
 use lintel_edge::io::display::{Display, DisplayError};
 use lintel_edge::io::relay::sim::{SimRelay, SimSettings};
@@ -42,7 +44,8 @@ impl Display for Unplugged {
     }
 
     fn show(&mut self, _: &Screen) -> Result<(), DisplayError> {
-        Err(DisplayError { what: "display".to_owned(), why: "no answer".to_owned() })
+        let silent = PanelError::Silent { address: 0x3c, why: "no acknowledge".to_owned() };
+        Err(DisplayError::Panel { panel: "display".to_owned(), source: Arc::new(silent) })
     }
 }
 

@@ -56,8 +56,8 @@ impl Replay {
             } else {
                 let there = path.with_extension("mjpeg").is_file();
                 if !there {
-                    let why = "no such recording".to_owned();
-                    return Err(CameraError::Open { path: path.with_extension("mjpeg"), why });
+                    let source = "no such recording".into();
+                    return Err(CameraError::Open { path: path.with_extension("mjpeg"), source });
                 }
                 paths.push(path.with_extension("mjpeg"));
             }
@@ -90,7 +90,7 @@ impl Replay {
     fn open_next(&mut self) -> Result<bool, CameraError> {
         let Some(path) = self.paths.get(self.next) else { return Ok(false) };
         self.next += 1;
-        let failed = |e: RecordingError| CameraError::Open { path: path.clone(), why: e.to_string() };
+        let failed = |e: RecordingError| CameraError::Open { path: path.clone(), source: e.into() };
         let recording = Recording::open(path).map_err(failed)?;
         let begins = match (self.free, &self.pace) {
             (Some(free), _) => free,
@@ -104,7 +104,7 @@ impl Replay {
 
 /// The recordings in a folder, in the order of their names.
 fn in_folder(folder: &Path) -> Result<Vec<PathBuf>, CameraError> {
-    let failed = |e: std::io::Error| CameraError::Open { path: folder.to_owned(), why: e.to_string() };
+    let failed = |e: std::io::Error| CameraError::Open { path: folder.to_owned(), source: e.into() };
     let mut paths = Vec::new();
     for entry in folder.read_dir().map_err(failed)? {
         let path = entry.map_err(failed)?.path();
@@ -150,11 +150,11 @@ impl Camera for Replay {
         };
         let info = decoded.map_err(|e| {
             // The error's own text begins with the frame's number; ours says the file too.
-            let why = match e {
-                RecordingError::Frame { source, .. } => source.to_string(),
-                other => other.to_string(),
+            let source = match e {
+                RecordingError::Frame { source, .. } => source.into(),
+                other => other.into(),
             };
-            CameraError::Frame { path: path.clone(), index: *index as u64, why }
+            CameraError::Frame { path: path.clone(), index: *index as u64, source }
         })?;
         *index += 1;
         (picture.width, picture.height, picture.captured) = (info.width, info.height, now);

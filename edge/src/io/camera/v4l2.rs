@@ -1,10 +1,12 @@
 //! A V4L2 camera → pictures, for as long as the door stands: what goes wrong is told, and tried again.
 //!
-//! A camera that is unplugged, says nothing, or sends damage is a [`Trouble`] and never an end: the node is looked up by
-//! its name and opened again, first after a tenth of a second, then ever more slowly up to two seconds.
+//! A camera that is unplugged, says nothing, or sends damage is a [`Trouble`] and never an end: its node is looked up by
+//! name and opened again after a tenth of a second; each failure doubles the wait, up to two seconds.
 
+use std::fmt;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
 use std::thread;
 use std::time::Duration;
 
@@ -19,9 +21,10 @@ pub mod mode;
 pub mod node;
 pub mod pixels;
 
+use device::DeviceError;
 use mode::Wanted;
-use node::Roots;
-use pixels::Layout;
+use node::{FindError, Roots};
+use pixels::{FrameDamage, Layout};
 
 /// Longest wait inside one call.
 const SLICE: Duration = Duration::from_millis(50);
@@ -61,12 +64,34 @@ pub trait Machine: Send {
     /// Opens the camera that is meant, whatever the kernel calls it today.
     ///
     /// # Errors
-    /// Why there is none, in words.
-    fn open(&mut self) -> Result<Box<dyn Delivery>, String>;
+    /// Why there is none; it is tried again.
+    fn open(&mut self) -> Result<Box<dyn Delivery>, OpenError>;
 
     /// Waits.
     fn pause(&mut self, pause: Duration) {
         thread::sleep(pause);
+    }
+}
+
+/// Why no camera is open.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// No node is the camera that is meant.
+    #[error(transparent)]
+    Find(#[from] FindError),
+    /// None of the nodes that may be meant can be used.
+    #[error("{0}")]
+    Unusable(Reasons),
+}
+
+/// Nodes, and why each cannot be used.
+#[derive(Debug)]
+pub struct Reasons(pub Vec<(PathBuf, DeviceError)>);
+
+impl fmt::Display for Reasons {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let reasons: Vec<String> = self.0.iter().map(|(path, e)| format!("{}: {e}", path.display())).collect();
+        f.write_str(&reasons.join("; "))
     }
 }
 
@@ -77,15 +102,15 @@ struct Here {
 }
 
 impl Machine for Here {
-    fn open(&mut self) -> Result<Box<dyn Delivery>, String> {
+    fn open(&mut self) -> Result<Box<dyn Delivery>, OpenError> {
         let mut reasons = Vec::new();
         for path in Roots::default().find(&self.device)? {
             match device::Node::start(&path, self.wanted) {
                 Ok(node) => return Ok(Box::new(node)),
-                Err(e) => reasons.push(format!("{}: {e}", path.display())),
+                Err(e) => reasons.push((path, e)),
             }
         }
-        Err(reasons.join("; "))
+        Err(OpenError::Unusable(Reasons(reasons)))
     }
 }
 
@@ -136,7 +161,7 @@ impl V4l2Camera {
         if self.settings.device.is_empty() { "the first camera" } else { &self.settings.device }
     }
 
-    fn trouble(&self, fault: CameraFault, why: &str) -> Captured {
+    fn trouble(&self, fault: CameraFault, why: &dyn fmt::Display) -> Captured {
         Captured::Trouble(Trouble { fault, at: self.clock.now(), why: format!("{}: {why}", self.name()) })
     }
 
@@ -193,11 +218,7 @@ impl Camera for V4l2Camera {
         let mut take = |raw: Raw<'_>| {
             let age = u64::try_from(raw.age.as_micros()).unwrap_or(u64::MAX);
             captured = Uptime::from_micros(self.clock.now().as_micros().saturating_sub(age));
-            decoded = if raw.damaged {
-                Err("the driver says that the frame is damaged".to_owned())
-            } else {
-                layout.to_rgb(raw.bytes, mended, pixels)
-            };
+            decoded = if raw.damaged { Err(FrameDamage::Flagged) } else { layout.to_rgb(raw.bytes, mended, pixels) };
         };
         match delivery.next(SLICE, &mut take) {
             Ok(true) => {}
@@ -207,11 +228,11 @@ impl Camera for V4l2Camera {
                 }
                 // Opening it anew wakes most of them up, and shows whether it is there at all: not every driver tells.
                 self.close(RETRY[0]);
-                return Ok(self.trouble(CameraFault::Frozen, "gives no frames any more"));
+                return Ok(self.trouble(CameraFault::Frozen, &"gives no frames any more"));
             }
             Err(e) => {
                 self.close(RETRY[0]);
-                return Ok(self.trouble(CameraFault::Gone, &e.to_string()));
+                return Ok(self.trouble(CameraFault::Gone, &e));
             }
         };
         *due = self.clock.now() + self.settings.silent_after;

@@ -1,16 +1,17 @@
 //! A [`Card`] → a screen of Linux (`/dev/fb0`), scaled up by a whole number and centred.
 
 use std::fs::{self, File, OpenOptions};
+use std::io;
 use std::os::fd::AsFd;
 use std::os::unix::fs::FileExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use embedded_graphics::pixelcolor::Rgb565;
 use embedded_graphics::prelude::*;
 
 use super::card::Card;
 use super::draw::{self, Canvas};
-use super::panel::Panel;
+use super::panel::{Panel, PanelError};
 
 /// The screen where nothing else is said.
 pub const SCREEN: &str = "/dev/fb0";
@@ -21,9 +22,9 @@ const MAX_SIDE: u32 = 16_384;
 /// Where a colour is in a pixel.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Channel {
-    /// Of its lowest bit.
+    /// Place of its lowest bit.
     pub offset: u32,
-    /// How many.
+    /// Number of its bits.
     pub bits: u32,
 }
 
@@ -42,25 +43,76 @@ pub struct Form {
     pub channels: [Channel; 3],
 }
 
+/// Why Lintel cannot draw on a screen.
+#[derive(Debug, thiserror::Error)]
+pub enum FormError {
+    /// The path names no device.
+    #[error("is no device")]
+    NoDevice,
+    /// The device is no framebuffer.
+    #[error("is no framebuffer: {0}")]
+    NoFramebuffer(#[source] io::Error),
+    /// The kernel's file with the length of a row cannot be read.
+    #[error("{}: {source}", path.display())]
+    StrideFile {
+        /// The file.
+        path: PathBuf,
+        /// What the operating system said.
+        source: io::Error,
+    },
+    /// The kernel's file with the length of a row holds no number.
+    #[error("{}: is no number", .0.display())]
+    StrideText(PathBuf),
+    /// A pixel has another number of bits.
+    #[error("{0} bits a pixel, wanted 16, 24 or 32")]
+    Depth(u32),
+    /// It is empty or too large.
+    #[error("{width}x{height} pixels, wanted 1 to {MAX_SIDE} per side")]
+    Side {
+        /// Pixels in a row.
+        width: u32,
+        /// Rows.
+        height: u32,
+    },
+    /// Rows are too short for their pixels, or too long.
+    #[error("rows of {stride} bytes for {width} pixels of {depth} bits")]
+    Stride {
+        /// Bytes from one row to the next.
+        stride: u32,
+        /// Pixels in a row.
+        width: u32,
+        /// Bits of a pixel.
+        depth: u32,
+    },
+    /// A colour has no bits, too many, or bits outside of the pixel.
+    #[error("colours at {channels:?} of {depth} bits")]
+    Channels {
+        /// Red, green and blue.
+        channels: [Channel; 3],
+        /// Bits of a pixel.
+        depth: u32,
+    },
+}
+
 impl Form {
     /// Whether Lintel can draw on it.
     ///
     /// # Errors
-    /// What is wrong, in words.
-    pub fn check(&self) -> Result<(), String> {
+    /// The first thing that is wrong with it.
+    pub fn check(&self) -> Result<(), FormError> {
         let Self { width, height, stride, depth, channels } = *self;
         if !matches!(depth, 16 | 24 | 32) {
-            return Err(format!("{depth} bits a pixel, wanted 16, 24 or 32"));
+            return Err(FormError::Depth(depth));
         }
         if !(1..=MAX_SIDE).contains(&width) || !(1..=MAX_SIDE).contains(&height) {
-            return Err(format!("{width}x{height} pixels, wanted 1 to {MAX_SIDE} per side"));
+            return Err(FormError::Side { width, height });
         }
         if stride < width * depth / 8 || stride > MAX_SIDE * 8 {
-            return Err(format!("rows of {stride} bytes for {width} pixels of {depth} bits"));
+            return Err(FormError::Stride { stride, width, depth });
         }
         let inside =
             |c: &Channel| (1..=8).contains(&c.bits) && c.offset.checked_add(c.bits).is_some_and(|end| end <= depth);
-        if channels.iter().all(inside) { Ok(()) } else { Err(format!("colours at {channels:?} of {depth} bits")) }
+        if channels.iter().all(inside) { Ok(()) } else { Err(FormError::Channels { channels, depth }) }
     }
 
     fn pixel(&self, colour: Rgb565) -> u32 {
@@ -71,8 +123,8 @@ impl Form {
         placed.fold(0, |pixel, part| pixel | part)
     }
 
-    /// The bytes of the whole screen: the picture as large as a whole number of screen pixels makes it, in the middle of
-    /// its own background.
+    /// The bytes of the whole screen: the picture scaled up by the greatest whole number that fits, in the middle of its
+    /// own background.
     #[must_use]
     pub fn render(&self, picture: &Canvas<Rgb565>) -> Vec<u8> {
         let Size { width, height } = picture.size();
@@ -106,34 +158,34 @@ struct Framebuffer {
 ///
 /// # Errors
 /// When there is no such screen, it may not be used, or is like none that Lintel can draw on.
-pub fn open(path: &Path) -> Result<Box<dyn Panel>, String> {
-    let file = OpenOptions::new()
-        .read(true)
-        .write(true)
-        .open(path)
-        .map_err(|e| format!("{e}; is a screen connected, and the user in the group `video`?"))?;
+pub fn open(path: &Path) -> Result<Box<dyn Panel>, PanelError> {
+    let file = OpenOptions::new().read(true).write(true).open(path).map_err(|e| PanelError::Open {
+        source: Box::new(e),
+        hint: "is a screen connected, and the user in the group `video`?",
+    })?;
     let form = read_form(path, &file)?;
     form.check()?;
     Ok(Box::new(Framebuffer { file, form, canvas: Canvas::new(draw::COLOUR, Rgb565::BLACK) }))
 }
 
 impl Panel for Framebuffer {
-    fn draw(&mut self, card: &Card) -> Result<(), String> {
+    fn draw(&mut self, card: &Card) -> Result<(), PanelError> {
         let Ok(()) = draw::colour(card, &mut self.canvas);
-        self.file.write_all_at(&self.form.render(&self.canvas), 0).map_err(|e| e.to_string())
+        self.file.write_all_at(&self.form.render(&self.canvas), 0).map_err(PanelError::Write)
     }
 }
 
-fn read_form(path: &Path, file: &File) -> Result<Form, String> {
+fn read_form(path: &Path, file: &File) -> Result<Form, FormError> {
     // `struct fb_var_screeninfo` is forty words: xres, yres, …, bits_per_pixel, grayscale, then three words for each
     // colour: offset, length, msb_right.
-    let words = screen_info(file).map_err(|e| format!("is no framebuffer: {e}"))?;
+    let words = screen_info(file).map_err(|e| FormError::NoFramebuffer(e.into()))?;
     let channel = |at: usize| Channel { offset: words[at], bits: words[at + 1] };
     // The length of a row is in another structure of the kernel's, and in a file.
-    let name = path.file_name().ok_or("is no device")?;
+    let name = path.file_name().ok_or(FormError::NoDevice)?;
     let stride_file = Path::new("/sys/class/graphics").join(name).join("stride");
-    let stride = fs::read_to_string(&stride_file).map_err(|e| format!("{}: {e}", stride_file.display()))?;
-    let stride = stride.trim().parse().map_err(|_| format!("{}: is no number", stride_file.display()))?;
+    let read = fs::read_to_string(&stride_file);
+    let stride = read.map_err(|source| FormError::StrideFile { path: stride_file.clone(), source })?;
+    let stride = stride.trim().parse().map_err(|_| FormError::StrideText(stride_file))?;
     let channels = [channel(8), channel(11), channel(14)];
     Ok(Form { width: words[0], height: words[1], stride, depth: words[6], channels })
 }

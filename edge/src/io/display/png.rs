@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use embedded_graphics::pixelcolor::{BinaryColor, Rgb565};
 use embedded_graphics::prelude::*;
@@ -52,17 +53,16 @@ impl PngDisplay {
     /// # Errors
     /// When the folder cannot be made.
     pub fn new(dir: &Path, size: Size, history: u32) -> Result<Self, DisplayError> {
-        let failed = |path: &Path, e: io::Error| DisplayError { what: path.display().to_string(), why: e.to_string() };
         let past = dir.join("history");
-        fs::create_dir_all(&past).map_err(|e| failed(&past, e))?;
-        for entry in fs::read_dir(&past).map_err(|e| failed(&past, e))? {
-            let path = entry.map_err(|e| failed(&past, e))?.path();
+        fs::create_dir_all(&past).map_err(on(&past))?;
+        for entry in fs::read_dir(&past).map_err(on(&past))? {
+            let path = entry.map_err(on(&past))?.path();
             // Only pictures that this display could have written.
             let ours = path.file_name().and_then(|n| n.to_str()).is_some_and(|n| {
                 n.ends_with(".png") && n.split_once('-').is_some_and(|(number, _)| number.parse::<u32>().is_ok())
             });
             if ours {
-                fs::remove_file(&path).map_err(|e| failed(&path, e))?;
+                fs::remove_file(&path).map_err(on(&path))?;
             }
         }
         Ok(Self { dir: dir.to_owned(), size, history, shown: None, changes: 0, kept: VecDeque::new() })
@@ -70,9 +70,7 @@ impl PngDisplay {
 
     fn write(&self, path: &Path, png: &[u8]) -> Result<(), DisplayError> {
         let partial = self.dir.join("display.png.partial");
-        fs::write(&partial, png)
-            .and_then(|()| fs::rename(&partial, path))
-            .map_err(|e| DisplayError { what: path.display().to_string(), why: e.to_string() })
+        fs::write(&partial, png).and_then(|()| fs::rename(&partial, path)).map_err(on(path))
     }
 }
 
@@ -85,7 +83,7 @@ impl Display for PngDisplay {
         if self.shown.as_ref() == Some(screen) {
             return Ok(());
         }
-        let png = picture(screen, self.size).map_err(|why| DisplayError { what: "display picture".to_owned(), why })?;
+        let png = picture(screen, self.size)?;
         self.write(&self.dir.join("display.png"), &png)?;
         self.shown = Some(screen.clone());
         self.changes = self.changes.saturating_add(1);
@@ -98,11 +96,15 @@ impl Display for PngDisplay {
         self.kept.push_back(path);
         while self.kept.len() > self.history as usize {
             let Some(oldest) = self.kept.pop_front() else { break };
-            fs::remove_file(&oldest)
-                .map_err(|e| DisplayError { what: oldest.display().to_string(), why: e.to_string() })?;
+            fs::remove_file(&oldest).map_err(on(&oldest))?;
         }
         Ok(())
     }
+}
+
+/// Names the file that an error is about.
+fn on(path: &Path) -> impl Fn(io::Error) -> DisplayError {
+    |source| DisplayError::File { path: path.to_owned(), source: Arc::new(source) }
 }
 
 /// One line about a display in the folder `dir`, whether it is there or not.
@@ -119,7 +121,7 @@ pub fn describe(dir: &Path, size: Size) -> String {
 ///
 /// # Errors
 /// When the encoder refuses, which a picture of this size gives it no reason to.
-pub fn picture(screen: &Screen, size: Size) -> Result<Vec<u8>, String> {
+pub fn picture(screen: &Screen, size: Size) -> Result<Vec<u8>, DisplayError> {
     let card = card::card(screen);
     let (pixels, colour, area) = match size {
         Size::Mono128x64 => {
@@ -140,6 +142,7 @@ pub fn picture(screen: &Screen, size: Size) -> Result<Vec<u8>, String> {
         }
     };
     let mut png = Vec::new();
-    PngEncoder::new(&mut png).write_image(&pixels, area.width, area.height, colour).map_err(|e| e.to_string())?;
+    let encoded = PngEncoder::new(&mut png).write_image(&pixels, area.width, area.height, colour);
+    encoded.map_err(|e| DisplayError::Picture(Arc::new(e)))?;
     Ok(png)
 }

@@ -12,7 +12,7 @@ use ssd1306::{I2CDisplayInterface, Ssd1306};
 
 use super::card::Card;
 use super::draw::{self, Canvas};
-use super::panel::Panel;
+use super::panel::{Panel, PanelError};
 
 /// The bus where nothing else is said.
 pub const BUS: &str = "/dev/i2c-1";
@@ -28,11 +28,11 @@ impl<I: I2c> Ssd1306Panel<I> {
     ///
     /// # Errors
     /// When it does not answer.
-    pub fn set_up(bus: I, address: u8) -> Result<Self, String> {
+    pub fn set_up(bus: I, address: u8) -> Result<Self, PanelError> {
         let interface = I2CDisplayInterface::new_custom_address(bus, address);
         let mut panel =
             Ssd1306::new(interface, DisplaySize128x64, DisplayRotation::Rotate0).into_buffered_graphics_mode();
-        panel.init().map_err(|e| no_answer(address, &e))?;
+        panel.init().map_err(|e| PanelError::Silent { address, why: format!("{e:?}") })?;
         Ok(Self { panel, canvas: Canvas::new(draw::MONO, BinaryColor::Off) })
     }
 }
@@ -41,13 +41,16 @@ impl<I: I2c> Ssd1306Panel<I> {
 ///
 /// # Errors
 /// When there is no such bus, it may not be used, or no panel answers.
-pub fn open(path: &Path, address: u8) -> Result<Box<dyn Panel>, String> {
-    let bus = I2cdev::new(path).map_err(|e| format!("{e}; is I²C enabled, and the user in the group `i2c`?"))?;
+pub fn open(path: &Path, address: u8) -> Result<Box<dyn Panel>, PanelError> {
+    let bus = I2cdev::new(path).map_err(|e| PanelError::Open {
+        source: Box::new(e),
+        hint: "is I²C enabled, and the user in the group `i2c`?",
+    })?;
     Ok(Box::new(Ssd1306Panel::set_up(bus, address)?))
 }
 
 impl<I: I2c + Send> Panel for Ssd1306Panel<I> {
-    fn draw(&mut self, card: &Card) -> Result<(), String> {
+    fn draw(&mut self, card: &Card) -> Result<(), PanelError> {
         let Ok(()) = draw::mono(card, &mut self.canvas);
         // Every pixel is set, so that all of them are sent: what a brown-out or a bad contact did to the panel's memory
         // is healed by the next screen.
@@ -55,10 +58,6 @@ impl<I: I2c + Send> Panel for Ssd1306Panel<I> {
         for (at, pixel) in (0..).zip(pixels) {
             self.panel.set_pixel(at % width, at / width, pixel.is_on());
         }
-        self.panel.flush().map_err(|e| format!("{e:?}"))
+        self.panel.flush().map_err(|e| PanelError::Bus { bus: "I²C", why: format!("{e:?}") })
     }
-}
-
-fn no_answer(address: u8, error: &dyn std::fmt::Debug) -> String {
-    format!("nothing answers at address 0x{address:02x} ({error:?}); see `i2cdetect -y` for what does")
 }

@@ -1,5 +1,6 @@
 //! A [`Card`] → an ST7789 panel, 240×240 in colour, on SPI.
 
+use std::fmt;
 use std::path::Path;
 
 use embedded_graphics::pixelcolor::Rgb565;
@@ -12,13 +13,13 @@ use linux_embedded_hal::{Delay, SpidevDevice};
 use mipidsi::interface::{Interface, InterfaceKind};
 use mipidsi::models::ST7789;
 use mipidsi::options::ColorInversion;
-use mipidsi::{Builder, NoResetPin};
+use mipidsi::{Builder, InitError, NoResetPin};
 
 use super::card::Card;
 use super::draw::{self, Canvas};
-use super::panel::Panel;
+use super::panel::{Panel, PanelError};
 use crate::io::gpio::line::OutputLine;
-use crate::io::gpio::{Active, Line as _};
+use crate::io::gpio::{Active, Line as _, LineError};
 
 /// The bus where nothing else is said.
 pub const BUS: &str = "/dev/spidev0.0";
@@ -36,12 +37,12 @@ pub struct Bus<S, D> {
 }
 
 impl<S: SpiDevice, D: OutputPin> Bus<S, D> {
-    fn write(&mut self, bytes: &[u8]) -> Result<(), String> {
-        self.spi.write(bytes).map_err(|e| format!("SPI: {e:?}"))
+    fn write(&mut self, bytes: &[u8]) -> Result<(), PanelError> {
+        self.spi.write(bytes).map_err(|e| refused("SPI", &e))
     }
 
-    fn flush(&mut self) -> Result<(), String> {
-        let sent = self.spi.write(&self.buffer).map_err(|e| format!("SPI: {e:?}"));
+    fn flush(&mut self) -> Result<(), PanelError> {
+        let sent = self.spi.write(&self.buffer).map_err(|e| refused("SPI", &e));
         self.buffer.clear();
         sent
     }
@@ -49,19 +50,19 @@ impl<S: SpiDevice, D: OutputPin> Bus<S, D> {
 
 impl<S: SpiDevice, D: OutputPin> Interface for Bus<S, D> {
     type Word = u8;
-    type Error = String;
+    type Error = PanelError;
 
     const KIND: InterfaceKind = InterfaceKind::Serial4Line;
 
-    fn send_command(&mut self, command: u8, args: &[u8]) -> Result<(), String> {
-        let line = |e: D::Error| format!("data/command line: {e:?}");
+    fn send_command(&mut self, command: u8, args: &[u8]) -> Result<(), PanelError> {
+        let line = |e: D::Error| refused("data/command line", &e);
         self.data_command.set_low().map_err(line)?;
         self.write(&[command])?;
         self.data_command.set_high().map_err(line)?;
         if args.is_empty() { Ok(()) } else { self.write(args) }
     }
 
-    fn send_pixels<const N: usize>(&mut self, pixels: impl IntoIterator<Item = [u8; N]>) -> Result<(), String> {
+    fn send_pixels<const N: usize>(&mut self, pixels: impl IntoIterator<Item = [u8; N]>) -> Result<(), PanelError> {
         for pixel in pixels {
             self.buffer.extend(pixel);
             if self.buffer.len() + N > CHUNK {
@@ -71,7 +72,7 @@ impl<S: SpiDevice, D: OutputPin> Interface for Bus<S, D> {
         if self.buffer.is_empty() { Ok(()) } else { self.flush() }
     }
 
-    fn send_repeated_pixel<const N: usize>(&mut self, pixel: [u8; N], count: u32) -> Result<(), String> {
+    fn send_repeated_pixel<const N: usize>(&mut self, pixel: [u8; N], count: u32) -> Result<(), PanelError> {
         self.send_pixels((0..count).map(|_| pixel))
     }
 }
@@ -87,18 +88,21 @@ impl<S: SpiDevice, D: OutputPin> St7789Panel<S, D> {
     ///
     /// # Errors
     /// What bus or line said. A panel itself never answers.
-    pub fn set_up(spi: S, data_command: D, delay: &mut impl DelayNs) -> Result<Self, String> {
+    pub fn set_up(spi: S, data_command: D, delay: &mut impl DelayNs) -> Result<Self, PanelError> {
         let bus = Bus { spi, data_command, buffer: Vec::with_capacity(CHUNK) };
         let (width, height) = (SIDE, SIDE);
         // These panels are wired so that inverted is right.
         let builder = Builder::new(ST7789, bus).display_size(width, height).invert_colors(ColorInversion::Inverted);
-        let panel = builder.init(delay).map_err(|e| format!("{e:?}"))?;
+        let panel = builder.init(delay).map_err(|e| match e {
+            InitError::Interface(e) => e,
+            other => refused("panel", &other),
+        })?;
         Ok(Self { panel, canvas: Canvas::new(draw::COLOUR, Rgb565::BLACK) })
     }
 }
 
 impl<S: SpiDevice + Send, D: OutputPin + Send> Panel for St7789Panel<S, D> {
-    fn draw(&mut self, card: &Card) -> Result<(), String> {
+    fn draw(&mut self, card: &Card) -> Result<(), PanelError> {
         let Ok(()) = draw::colour(card, &mut self.canvas);
         self.panel.set_pixels(0, 0, SIDE - 1, SIDE - 1, self.canvas.pixels().iter().copied())
     }
@@ -115,27 +119,35 @@ pub struct Wiring {
     pub hertz: u32,
 }
 
+/// Names the line that an error is about.
+fn on(role: &'static str) -> impl Fn(LineError) -> PanelError {
+    move |source| PanelError::Line { role, source }
+}
+
+fn refused(bus: &'static str, error: &dyn fmt::Debug) -> PanelError {
+    PanelError::Bus { bus, why: format!("{error:?}") }
+}
+
 /// Opens the bus of the kernel's at `path`, and the panel on it.
 ///
 /// # Errors
 /// When bus or lines are not there or may not be used.
-pub fn open(path: &Path, wiring: &Wiring) -> Result<Box<dyn Panel>, String> {
-    let refused = |e: &dyn std::fmt::Display| format!("{e}; is SPI enabled, and the user in the group `spi`?");
-    let mut spi = SpidevDevice::open(path).map_err(|e| refused(&e))?;
+pub fn open(path: &Path, wiring: &Wiring) -> Result<Box<dyn Panel>, PanelError> {
+    let hint = "is SPI enabled, and the user in the group `spi`?";
+    let mut spi = SpidevDevice::open(path).map_err(|e| PanelError::Open { source: Box::new(e), hint })?;
     let options =
         SpidevOptions::new().bits_per_word(8).max_speed_hz(wiring.hertz).mode(SpiModeFlags::SPI_MODE_0).build();
-    spi.0.configure(&options).map_err(|e| refused(&e))?;
-    let data_command =
-        OutputLine::take(&wiring.data_command, Active::High).map_err(|e| format!("data/command: {e}"))?;
+    spi.0.configure(&options).map_err(|e| PanelError::Open { source: Box::new(e), hint })?;
+    let data_command = OutputLine::take(&wiring.data_command, Active::High).map_err(on("data/command"))?;
     let mut reset = (!wiring.reset.is_empty())
         .then(|| OutputLine::take(&wiring.reset, Active::Low))
         .transpose()
-        .map_err(|e| format!("reset: {e}"))?;
+        .map_err(on("reset"))?;
     if let Some(reset) = &mut reset {
         // The controller wants 10 µs of reset and is back after 120 ms at most (ST7789V, 7.4.5).
-        reset.set(true)?;
+        reset.set(true).map_err(on("reset"))?;
         Delay.delay_ms(1);
-        reset.set(false)?;
+        reset.set(false).map_err(on("reset"))?;
         Delay.delay_ms(120);
     }
     let panel = St7789Panel::set_up(spi, DataCommand(data_command), &mut Delay)?;
@@ -149,7 +161,7 @@ struct Wired {
 }
 
 impl Panel for Wired {
-    fn draw(&mut self, card: &Card) -> Result<(), String> {
+    fn draw(&mut self, card: &Card) -> Result<(), PanelError> {
         self.panel.draw(card)
     }
 }
@@ -157,26 +169,31 @@ impl Panel for Wired {
 /// A line as `embedded-hal` sees it.
 struct DataCommand(OutputLine);
 
-/// What the kernel said of a line.
-#[derive(Debug)]
-struct LineError(#[expect(dead_code, reason = "shown by Debug, which is what the driver shows")] String);
+/// What the kernel said of a line, as drivers show it.
+struct DriverError(LineError);
 
-impl digital::Error for LineError {
+impl fmt::Debug for DriverError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.0, f)
+    }
+}
+
+impl digital::Error for DriverError {
     fn kind(&self) -> digital::ErrorKind {
         digital::ErrorKind::Other
     }
 }
 
 impl digital::ErrorType for DataCommand {
-    type Error = LineError;
+    type Error = DriverError;
 }
 
 impl OutputPin for DataCommand {
-    fn set_low(&mut self) -> Result<(), LineError> {
-        self.0.set(false).map_err(LineError)
+    fn set_low(&mut self) -> Result<(), DriverError> {
+        self.0.set(false).map_err(DriverError)
     }
 
-    fn set_high(&mut self) -> Result<(), LineError> {
-        self.0.set(true).map_err(LineError)
+    fn set_high(&mut self) -> Result<(), DriverError> {
+        self.0.set(true).map_err(DriverError)
     }
 }

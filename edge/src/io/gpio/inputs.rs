@@ -5,7 +5,7 @@ use std::time::Duration;
 use lintel_core::door::Contact;
 
 use super::line::InputLine;
-use super::{Active, Pull};
+use super::{Active, LineError, Pull};
 
 /// Something that the door's wires say.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -22,7 +22,25 @@ pub trait Inputs: Send {
     ///
     /// # Errors
     /// When a wire cannot be read; it may be asked again.
-    fn next(&mut self, patience: Duration) -> Result<Option<Input>, String>;
+    fn next(&mut self, patience: Duration) -> Result<Option<Input>, InputError>;
+}
+
+/// A wire cannot be taken or read.
+#[derive(Debug, thiserror::Error)]
+#[error("{wire}: {source}")]
+pub struct InputError {
+    /// Which wire of the door.
+    pub wire: &'static str,
+    /// What its line said.
+    pub source: LineError,
+}
+
+const EXIT_BUTTON: &str = "exit button";
+const DOOR_CONTACT: &str = "door contact";
+
+/// Names the wire that a line's error is about.
+fn on(wire: &'static str) -> impl Fn(LineError) -> InputError {
+    move |source| InputError { wire, source }
 }
 
 /// A press that nobody heard for so long (the models were being loaded) opens nothing any more.
@@ -60,17 +78,18 @@ impl GpioInputs {
     ///
     /// # Errors
     /// When one of them is not there or somebody else's.
-    pub fn take(settings: &InputSettings) -> Result<Self, String> {
+    pub fn take(settings: &InputSettings) -> Result<Self, InputError> {
         let InputSettings { exit_button, pressed, door_contact, open, pull, debounce } = settings;
-        let take = |what: &str, line: &str, active: Active| {
+        let take = |wire: &'static str, line: &str, active: Active| {
             let wired = (!line.is_empty()).then(|| InputLine::take(line, active, *pull, *debounce));
-            wired.transpose().map_err(|e| format!("{what}: {e}"))
+            wired.transpose().map_err(on(wire))
         };
-        let exit = take("exit button", exit_button, *pressed)?;
-        let contact = take("door contact", door_contact, *open)?;
-        let untold = contact.as_ref().map(InputLine::read).transpose()?.map(leaf);
+        let exit = take(EXIT_BUTTON, exit_button, *pressed)?;
+        let contact = take(DOOR_CONTACT, door_contact, *open)?;
+        let open = contact.as_ref().map(InputLine::read).transpose().map_err(on(DOOR_CONTACT))?;
+        let untold = open.map(leaf);
         // A button that is held down at the start was not pressed for us.
-        let pressed = exit.as_ref().map(InputLine::read).transpose()?.unwrap_or(false);
+        let pressed = exit.as_ref().map(InputLine::read).transpose().map_err(on(EXIT_BUTTON))?.unwrap_or(false);
         Ok(Self { exit, contact, untold, pressed })
     }
 
@@ -78,7 +97,7 @@ impl GpioInputs {
     #[must_use]
     pub fn describe(&self) -> Vec<String> {
         let wire = |what: &str, line: &Option<InputLine>| line.as_ref().map(|l| format!("{what}: {}", l.describe()));
-        [wire("exit button", &self.exit), wire("door contact", &self.contact)].into_iter().flatten().collect()
+        [wire(EXIT_BUTTON, &self.exit), wire(DOOR_CONTACT, &self.contact)].into_iter().flatten().collect()
     }
 }
 
@@ -87,20 +106,23 @@ fn leaf(open: bool) -> Contact {
 }
 
 impl Inputs for GpioInputs {
-    fn next(&mut self, patience: Duration) -> Result<Option<Input>, String> {
+    fn next(&mut self, patience: Duration) -> Result<Option<Input>, InputError> {
         if let Some(contact) = self.untold.take() {
             return Ok(Some(Input::Contact(contact)));
         }
         // Two lines share the patience; an edge waits in the kernel until its line is asked.
         let patience = if self.exit.is_some() && self.contact.is_some() { patience / 2 } else { patience };
         if let Some(line) = &self.exit
-            && let Some(edge) = line.edge(patience)?
+            && let Some(edge) = line.edge(patience).map_err(on(EXIT_BUTTON))?
         {
             let before = std::mem::replace(&mut self.pressed, edge.active);
             return Ok((edge.active && !before && edge.age <= STALE).then_some(Input::Exit));
         }
         match &self.contact {
-            Some(line) => Ok(line.edge(patience)?.map(|edge| Input::Contact(leaf(edge.active)))),
+            Some(line) => {
+                let edge = line.edge(patience).map_err(on(DOOR_CONTACT))?;
+                Ok(edge.map(|edge| Input::Contact(leaf(edge.active))))
+            }
             None => Ok(None),
         }
     }

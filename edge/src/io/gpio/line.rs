@@ -6,7 +6,7 @@ use std::time::Duration;
 use gpiocdev::Request;
 use gpiocdev::line::{Bias, EdgeDetection, EdgeKind, Value};
 
-use super::{Active, Line, Pull};
+use super::{Active, Line, LineError, NameError, Pull};
 use crate::io::clock::monotonic;
 
 /// Who we are in `gpioinfo`.
@@ -26,33 +26,32 @@ impl Place {
     ///
     /// # Errors
     /// What is not there, and how to see what is.
-    pub fn find(line: &str) -> Result<Self, String> {
-        let see = "see `gpioinfo` for what there is";
+    pub fn find(line: &str) -> Result<Self, LineError> {
         if line.is_empty() {
-            return Err(format!("no GPIO line is named in the configuration; {see}"));
+            return Err(NameError::Empty.into());
         }
         let numbered = line.rsplit_once(':').and_then(|(chip, offset)| Some((chip, offset.parse::<u32>().ok()?)));
-        let Some((chip, offset)) = numbered else { return Self::named(line, see) };
-        let path = chip_node(chip).ok_or_else(|| format!("there is no GPIO chip {chip:?}; {see}"))?;
-        let lines =
-            gpiocdev::Chip::from_path(&path).and_then(|chip| chip.info()).map_err(|e| unreadable(&path, &e))?.num_lines;
+        let Some((chip, offset)) = numbered else { return Self::named(line) };
+        let path = chip_node(chip).ok_or_else(|| NameError::NoChip(chip.to_owned()))?;
+        let info = gpiocdev::Chip::from_path(&path).and_then(|chip| chip.info());
+        let lines = info.map_err(|source| LineError::Chip { path: path.clone(), source })?.num_lines;
         if offset >= lines {
-            return Err(format!("{line}: the chip has lines 0 to {}; {see}", lines.saturating_sub(1)));
+            return Err(NameError::Offset { line: line.to_owned(), last: lines.saturating_sub(1) }.into());
         }
         let words = format!("line {offset} of {}", path.display());
         Ok(Self { chip: path, offset, words })
     }
 
-    fn named(name: &str, see: &str) -> Result<Self, String> {
-        let lines = gpiocdev::lines().map_err(|e| format!("no GPIO line is called {name:?}: {e}; {see}"))?;
+    fn named(name: &str) -> Result<Self, LineError> {
+        let lines = gpiocdev::lines().map_err(|source| NameError::Unlisted { name: name.to_owned(), source })?;
         let found: Vec<_> = lines.filter(|line| line.info.name == name).collect();
         match found.as_slice() {
-            [] => Err(format!("no GPIO line is called {name:?}; {see}")),
+            [] => Err(NameError::NoLine(name.to_owned()).into()),
             [line] => {
                 let words = format!("line {name}, number {} of {}", line.info.offset, line.chip.display());
                 Ok(Self { chip: line.chip.clone(), offset: line.info.offset, words })
             }
-            several => Err(format!("{} GPIO lines are called {name:?}; give one as CHIP:OFFSET; {see}", several.len())),
+            several => Err(NameError::Ambiguous { name: name.to_owned(), count: several.len() }.into()),
         }
     }
 }
@@ -67,8 +66,8 @@ fn chip_node(chip: &str) -> Option<PathBuf> {
     gpiocdev::chip::chips().ok()?.into_iter().find(label)
 }
 
-fn unreadable(path: &Path, error: &gpiocdev::Error) -> String {
-    format!("{}: {error}; is it there, and the user in the group `gpio`?", path.display())
+fn refused(error: gpiocdev::Error) -> LineError {
+    LineError::Driver(Box::new(error))
 }
 
 /// An output on the character device. While the daemon lives the line is the daemon's; what becomes of it afterwards
@@ -85,14 +84,14 @@ impl OutputLine {
     ///
     /// # Errors
     /// When the line is not there or somebody else's.
-    pub fn take(line: &str, active: Active) -> Result<Self, String> {
+    pub fn take(line: &str, active: Active) -> Result<Self, LineError> {
         let place = Place::find(line)?;
         let mut builder = Request::builder();
         builder.on_chip(&place.chip).with_consumer(CONSUMER).with_line(place.offset).as_output(Value::Inactive);
         if active == Active::Low {
             builder.as_active_low();
         }
-        let request = builder.request().map_err(|e| format!("{}: {e}; does another program use it?", place.words))?;
+        let request = builder.request().map_err(|source| LineError::Taken { line: place.words.clone(), source })?;
         Ok(Self { request, place })
     }
 }
@@ -102,13 +101,13 @@ impl Line for OutputLine {
         format!("GPIO {}", self.place.words)
     }
 
-    fn set(&mut self, active: bool) -> Result<(), String> {
+    fn set(&mut self, active: bool) -> Result<(), LineError> {
         let value = if active { Value::Active } else { Value::Inactive };
-        self.request.set_value(self.place.offset, value).map(drop).map_err(|e| e.to_string())
+        self.request.set_value(self.place.offset, value).map(drop).map_err(refused)
     }
 
-    fn read(&mut self) -> Result<bool, String> {
-        let value = self.request.value(self.place.offset).map_err(|e| e.to_string())?;
+    fn read(&mut self) -> Result<bool, LineError> {
+        let value = self.request.value(self.place.offset).map_err(refused)?;
         Ok(value == Value::Active)
     }
 }
@@ -125,7 +124,7 @@ impl InputLine {
     ///
     /// # Errors
     /// When the line is not there or somebody else's, or the controller knows no edges.
-    pub fn take(line: &str, active: Active, pull: Pull, debounce: Duration) -> Result<Self, String> {
+    pub fn take(line: &str, active: Active, pull: Pull, debounce: Duration) -> Result<Self, LineError> {
         let place = Place::find(line)?;
         let mut builder = Request::builder();
         builder.on_chip(&place.chip).with_consumer(CONSUMER).with_line(place.offset).as_input();
@@ -142,7 +141,7 @@ impl InputLine {
             builder.with_debounce_period(debounce);
         }
         builder.with_edge_detection(EdgeDetection::BothEdges);
-        let request = builder.request().map_err(|e| format!("{}: {e}; does another program use it?", place.words))?;
+        let request = builder.request().map_err(|source| LineError::Taken { line: place.words.clone(), source })?;
         Ok(Self { request, place })
     }
 
@@ -156,19 +155,19 @@ impl InputLine {
     ///
     /// # Errors
     /// What the kernel said.
-    pub fn read(&self) -> Result<bool, String> {
-        Ok(self.request.value(self.place.offset).map_err(|e| e.to_string())? == Value::Active)
+    pub fn read(&self) -> Result<bool, LineError> {
+        Ok(self.request.value(self.place.offset).map_err(refused)? == Value::Active)
     }
 
     /// The next edge, if one comes in time.
     ///
     /// # Errors
     /// What the kernel said.
-    pub fn edge(&self, patience: Duration) -> Result<Option<InputEdge>, String> {
-        if !self.request.wait_edge_event(patience).map_err(|e| e.to_string())? {
+    pub fn edge(&self, patience: Duration) -> Result<Option<InputEdge>, LineError> {
+        if !self.request.wait_edge_event(patience).map_err(refused)? {
             return Ok(None);
         }
-        let event = self.request.read_edge_event().map_err(|e| e.to_string())?;
+        let event = self.request.read_edge_event().map_err(refused)?;
         let age = monotonic().saturating_sub(Duration::from_nanos(event.timestamp_ns));
         Ok(Some(InputEdge { active: event.kind == EdgeKind::Rising, age }))
     }
@@ -190,9 +189,9 @@ mod tests {
     #[test]
     fn what_is_not_there_is_said_with_what_to_do() {
         let check = |line: &str, part: &str| {
-            let error = Place::find(line).unwrap_err();
+            let error = Place::find(line).unwrap_err().to_string();
             assert!(error.contains(part) && error.contains("gpioinfo"), "{line:?}: {error}");
-            assert_eq!(OutputLine::take(line, Active::High).unwrap_err(), error);
+            assert_eq!(OutputLine::take(line, Active::High).unwrap_err().to_string(), error);
         };
         check("", "no GPIO line is named");
         check("NO_SUCH_LINE_OF_LINTEL", "no GPIO line is called");

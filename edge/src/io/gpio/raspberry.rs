@@ -2,7 +2,7 @@
 
 use rppal::gpio::{Gpio, Level, OutputPin};
 
-use super::{Active, Line};
+use super::{Active, Line, LineError, NameError};
 
 /// A pin as output.
 #[derive(Debug)]
@@ -17,11 +17,11 @@ impl RaspberryPin {
     ///
     /// # Errors
     /// On other boards, for pins that are not there or taken.
-    pub fn take(line: &str, active: Active) -> Result<Self, String> {
+    pub fn take(line: &str, active: Active) -> Result<Self, LineError> {
         let digits = line.strip_prefix("GPIO").or_else(|| line.strip_prefix("BCM")).unwrap_or(line);
-        let number: u8 = digits.parse().map_err(|_| format!("pin is {line:?}, wanted a BCM number such as GPIO17"))?;
-        let gpio = Gpio::new().map_err(|e| format!("{e}; on other boards set relay.kind = \"gpio\""))?;
-        let pin = gpio.get(number).map_err(|e| format!("GPIO{number}: {e}"))?;
+        let number: u8 = digits.parse().map_err(|_| NameError::NoPin(line.to_owned()))?;
+        let gpio = Gpio::new().map_err(LineError::Board)?;
+        let pin = gpio.get(number).map_err(|source| LineError::Pin { number, source })?;
         let mut pin = match active {
             Active::High => pin.into_output_low(),
             Active::Low => pin.into_output_high(),
@@ -36,13 +36,13 @@ impl Line for RaspberryPin {
         format!("Raspberry Pi GPIO{}", self.pin.pin())
     }
 
-    fn set(&mut self, active: bool) -> Result<(), String> {
+    fn set(&mut self, active: bool) -> Result<(), LineError> {
         let high = active == (self.active == Active::High);
         self.pin.write(if high { Level::High } else { Level::Low });
         Ok(())
     }
 
-    fn read(&mut self) -> Result<bool, String> {
+    fn read(&mut self) -> Result<bool, LineError> {
         // The output driver's own register; `rppal` has no other reading for an output.
         Ok(self.pin.is_set_high() == (self.active == Active::High))
     }
@@ -55,7 +55,7 @@ mod tests {
     #[test]
     fn what_is_no_pin_or_no_raspberry_is_refused() {
         let check = |line: &str, part: &str| {
-            let error = RaspberryPin::take(line, Active::High).unwrap_err();
+            let error = RaspberryPin::take(line, Active::High).unwrap_err().to_string();
             assert!(error.contains(part), "{line}: {error}");
         };
         check("DOOR", "wanted a BCM number such as GPIO17");

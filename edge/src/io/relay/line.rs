@@ -10,9 +10,9 @@ use std::time::Duration;
 use lintel_core::door::Strike;
 use lintel_core::time::Uptime;
 
-use super::{Relay, RelayError};
-use crate::io::gpio::Line;
+use super::{Relay, RelayError, RelayFailure};
 use crate::io::gpio::line::InputLine;
+use crate::io::gpio::{Line, LineError};
 
 /// A contact that moves with the relay: what its line is told is not yet what it does.
 pub trait Feedback: Send {
@@ -23,7 +23,7 @@ pub trait Feedback: Send {
     ///
     /// # Errors
     /// What the driver said.
-    fn released(&mut self) -> Result<bool, String>;
+    fn released(&mut self) -> Result<bool, LineError>;
 }
 
 impl Feedback for InputLine {
@@ -31,7 +31,7 @@ impl Feedback for InputLine {
         Self::describe(self)
     }
 
-    fn released(&mut self) -> Result<bool, String> {
+    fn released(&mut self) -> Result<bool, LineError> {
         self.read()
     }
 }
@@ -156,12 +156,12 @@ impl Relay for LineRelay {
         let mut held = self.shared.lock();
         let active = strike == Strike::Released;
         let repeated = strike == held.commanded && (strike == Strike::Released || !held.active);
-        if repeated && held.line.read() == Ok(held.active) {
+        if repeated && held.line.read().is_ok_and(|active| active == held.active) {
             return Ok(());
         }
-        if let Err(why) = held.line.set(active) {
+        if let Err(e) = held.line.set(active) {
             let position = held.line.read().ok().map(position);
-            return Err(RelayError { wanted: strike, position, why });
+            return Err(RelayError { wanted: strike, position, source: e.into() });
         }
         held.commanded = strike;
         held.active = active;
@@ -174,8 +174,8 @@ impl Relay for LineRelay {
     fn read(&mut self, _: Uptime) -> Result<Option<Strike>, RelayError> {
         let mut held = self.shared.lock();
         let wanted = held.commanded;
-        let failed = |why| RelayError { wanted, position: None, why };
-        let line = position(held.line.read().map_err(failed)?);
+        let failed = |source| RelayError { wanted, position: None, source };
+        let line = position(held.line.read().map_err(|e| failed(e.into()))?);
         // Between pulses nothing is said of a lock that times itself.
         if matches!(self.shared.action, Action::Pulse { .. }) && wanted == Strike::Released {
             return Ok(None);
@@ -185,7 +185,7 @@ impl Relay for LineRelay {
             Some(contact) if line == wanted => contact
                 .released()
                 .map(|released| Some(position(released)))
-                .map_err(|why| failed(format!("its contact: {why}"))),
+                .map_err(|e| failed(RelayFailure::Contact(e))),
             _ => Ok(Some(line)),
         }
     }
@@ -250,10 +250,10 @@ mod tests {
             "a wire".to_owned()
         }
 
-        fn set(&mut self, active: bool) -> Result<(), String> {
+        fn set(&mut self, active: bool) -> Result<(), LineError> {
             let mut copper = self.now();
             if copper.broken {
-                return Err("bus error".to_owned());
+                return Err(LineError::Driver("bus error".into()));
             }
             if active != copper.active && !copper.stuck {
                 copper.active = active;
@@ -262,9 +262,9 @@ mod tests {
             Ok(())
         }
 
-        fn read(&mut self) -> Result<bool, String> {
+        fn read(&mut self) -> Result<bool, LineError> {
             let copper = self.now();
-            if copper.broken { Err("bus error".to_owned()) } else { Ok(copper.active) }
+            if copper.broken { Err(LineError::Driver("bus error".into())) } else { Ok(copper.active) }
         }
     }
 
@@ -355,8 +355,8 @@ mod tests {
             "a contact".to_owned()
         }
 
-        fn released(&mut self) -> Result<bool, String> {
-            self.0.lock().unwrap().ok_or_else(|| "cut off".to_owned())
+        fn released(&mut self) -> Result<bool, LineError> {
+            self.0.lock().unwrap().ok_or_else(|| LineError::Driver("cut off".into()))
         }
     }
 

@@ -23,8 +23,9 @@ use lintel_wire::event::{Event, EventKind, Started};
 use crate::events::memory::Memory;
 use crate::io::camera::{Captured, Picture, Trouble};
 use crate::io::clock::{Clock, Stop};
+use crate::io::display::panel::PanelError;
 use crate::io::display::{Display, DisplayError, NoDisplay};
-use crate::io::gpio::inputs::{Input, Inputs};
+use crate::io::gpio::inputs::{Input, InputError, Inputs};
 use crate::io::relay::sim::{Edge, EdgeLog, SimRelay, SimSettings};
 use crate::pipeline::exchange::Exchange;
 use crate::pipeline::executor::ExecutorParts;
@@ -62,8 +63,8 @@ impl Camera for FakeCamera {
         let index = self.next;
         assert!(self.panics_at != Some(index), "a panic that this test wants");
         if self.breaks_at == Some(index) {
-            let why = "cut off".to_owned();
-            return Err(CameraError::Frame { path: "visits/ada.mjpeg".into(), index: index as u64, why });
+            let source = "cut off".into();
+            return Err(CameraError::Frame { path: "visits/ada.mjpeg".into(), index: index as u64, source });
         }
         let Some(who) = self.scene.get(index) else { return Ok(Captured::End) };
         let due = ms(index as u64 * FRAME);
@@ -157,7 +158,7 @@ pub struct FakeInputs {
 }
 
 impl Inputs for FakeInputs {
-    fn next(&mut self, patience: Duration) -> Result<Option<Input>, String> {
+    fn next(&mut self, patience: Duration) -> Result<Option<Input>, InputError> {
         let due = self.script.first().is_some_and(|(at, _)| self.clock.now() >= ms(*at));
         if due {
             return Ok(Some(self.script.remove(0).1));
@@ -176,7 +177,8 @@ impl Display for NoCable {
     }
 
     fn show(&mut self, _: &Screen) -> Result<(), DisplayError> {
-        Err(DisplayError { what: "/dev/i2c-1".to_owned(), why: "no acknowledge".to_owned() })
+        let refused = PanelError::Bus { bus: "I²C", why: "no acknowledge".to_owned() };
+        Err(DisplayError::Panel { panel: "/dev/i2c-1".to_owned(), source: Arc::new(refused) })
     }
 }
 

@@ -85,7 +85,7 @@ fn round(world: &World, visits: &[PathBuf], loaded: bool) -> Result<(Vec<u128>, 
     let mut config = Config::default();
     config.camera.kind = CameraKind::Replay;
     config.camera.recordings = visits.to_vec();
-    config.camera.gap_s = 1.5_f64.try_into().map_err(|e: String| anyhow!(e))?;
+    config.camera.gap_s = 1.5_f64.try_into()?;
     config.display.kind = DisplayKind::None;
     config.network.listen = address.to_string();
     config.network.announce = false;

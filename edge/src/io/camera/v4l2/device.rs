@@ -18,7 +18,7 @@ use v4l::video::Capture;
 use v4l::{Device, Format, Fraction, Timestamp};
 
 use super::mode::{Mode, Wanted, choose};
-use super::pixels::{Layout, Packing, Range};
+use super::pixels::{Layout, LayoutError, Packing, Range};
 use super::{Delivery, Raw};
 use crate::io::clock::monotonic;
 
@@ -41,11 +41,65 @@ pub struct Abilities {
     pub modes: Vec<Mode>,
 }
 
+/// Why a node is no camera that Lintel could use.
+#[derive(Debug, thiserror::Error)]
+pub enum DeviceError {
+    /// This user may not open it.
+    #[error("{0}: add the user to the group `video`")]
+    Permission(#[source] io::Error),
+    /// It streams for somebody else; it may be free later.
+    #[error("{0}: another program uses it")]
+    Busy(#[source] io::Error),
+    /// It is a file of another kind.
+    #[error("is no video device: {0}")]
+    NoVideo(#[source] io::Error),
+    /// It is an output, a metadata node, or a loopback that nothing feeds.
+    #[error("{card} does not capture (or nothing feeds it)")]
+    NoCapture {
+        /// What the driver calls the card.
+        card: String,
+    },
+    /// None of its pixel formats is one of [`Packing::ALL`].
+    #[error("{card} offers [{}], wanted YUYV, NV12, MJPG or GREY", offered.join(", "))]
+    NoFormat {
+        /// What the driver calls the card.
+        card: String,
+        /// Four-character codes.
+        offered: Vec<String>,
+    },
+    /// It lists no sizes.
+    #[error("offers no mode")]
+    NoMode,
+    /// It lists a mode and does not take it.
+    #[error("refuses its own mode {mode:?}: {source}")]
+    Mode {
+        /// The mode.
+        mode: Mode,
+        /// What the driver said.
+        source: io::Error,
+    },
+    /// It took another pixel format than it was told.
+    #[error("took {0} instead")]
+    Format(FourCC),
+    /// The sizes that it says do not belong together.
+    #[error(transparent)]
+    Layout(#[from] LayoutError),
+    /// Waiting and taking need two buffers.
+    #[error("gives a single buffer, wanted at least two")]
+    SingleBuffer,
+    /// Crate `v4l` panics over what it says.
+    #[error("the driver says something that v4l does not understand")]
+    Confused,
+    /// It is gone, or the driver refuses.
+    #[error("{0}")]
+    Io(#[from] io::Error),
+}
+
 /// What the node at `path` can do.
 ///
 /// # Errors
 /// Why it is no camera that Lintel could use.
-pub fn abilities(path: &Path, wanted: Wanted) -> Result<Abilities, String> {
+pub fn abilities(path: &Path, wanted: Wanted) -> Result<Abilities, DeviceError> {
     guarded(|| {
         let device = open(path)?;
         read_abilities(&device, wanted)
@@ -57,18 +111,17 @@ impl Node {
     ///
     /// # Errors
     /// What the driver said, in words.
-    pub fn start(path: &Path, wanted: Wanted) -> Result<Self, String> {
+    pub fn start(path: &Path, wanted: Wanted) -> Result<Self, DeviceError> {
         guarded(|| Self::start_unguarded(path, wanted))
     }
 
-    fn start_unguarded(path: &Path, wanted: Wanted) -> Result<Self, String> {
+    fn start_unguarded(path: &Path, wanted: Wanted) -> Result<Self, DeviceError> {
         let device = open(path)?;
         let Abilities { card, modes } = read_abilities(&device, wanted)?;
-        let mode = choose(&modes, wanted).ok_or("offers no mode")?;
+        let mode = choose(&modes, wanted).ok_or(DeviceError::NoMode)?;
         let format = Format::new(mode.width, mode.height, FourCC::new(&mode.packing.fourcc()));
-        let format = device.set_format(&format).map_err(|e| format!("refuses its own mode {mode:?}: {e}"))?;
-        let packing =
-            Packing::from_fourcc(format.fourcc.repr).ok_or_else(|| format!("took {} instead", format.fourcc))?;
+        let format = device.set_format(&format).map_err(|source| DeviceError::Mode { mode, source })?;
+        let packing = Packing::from_fourcc(format.fourcc.repr).ok_or(DeviceError::Format(format.fourcc))?;
         let full = match (format.quantization, format.colorspace) {
             (Quantization::FullRange, _) | (Quantization::Default, Colorspace::JPEG) => true,
             (Quantization::Default | Quantization::LimitedRange, _) => packing == Packing::Grey,
@@ -81,15 +134,15 @@ impl Node {
         let fps = device.set_params(&parameters).ok().and_then(|got| rate(got.interval));
         let fps = fps.map_or_else(String::new, |fps| format!(" at {fps:.0} a second"));
         let words = format!("{card} ({}), {}×{} {packing:?}{fps}", path.display(), layout.width, layout.height);
-        let mut stream = MmapStream::with_buffers(&device, Type::VideoCapture, BUFFERS).map_err(|e| busy(&e))?;
+        let mut stream = MmapStream::with_buffers(&device, Type::VideoCapture, BUFFERS).map_err(busy)?;
         // `next` queues buffer 0 before it takes the first frame; the others are queued here, so that waiting and
         // taking can be two steps from the first frame on. A driver may give fewer than it was asked for.
         let queued =
             (1..BUFFERS as usize).take_while(|index| CaptureStream::queue(&mut stream, *index).is_ok()).count();
         if queued == 0 {
-            return Err("gives a single buffer, wanted at least two".to_owned());
+            return Err(DeviceError::SingleBuffer);
         }
-        stream.start().map_err(|e| busy(&e))?;
+        stream.start().map_err(busy)?;
         // Only a frame that is there is taken; this bound is for drivers that wake up for nothing.
         stream.set_timeout(Duration::from_millis(50));
         Ok(Self { stream, layout, words })
@@ -149,8 +202,8 @@ impl Queue for MmapStream<'static> {
     }
 }
 
-/// Hands over the newest of at most `buffers` frames that wait, one at least: a camera that is faster than whoever takes its frames
-/// would otherwise be behind by all its buffers for ever.
+/// Hands over the newest of at most `buffers` frames that wait, and at least one: a camera that is faster than whoever
+/// takes its frames would otherwise be behind by all its buffers for ever.
 fn newest<Q: Queue>(queue: &mut Q, buffers: u32, hand_over: impl FnOnce(&[u8], &Metadata)) -> io::Result<()> {
     let signal = queue.signal();
     for taken in 1.. {
@@ -186,33 +239,33 @@ fn age(metadata: &Metadata) -> Duration {
     monotonic().saturating_sub(Duration::from_micros(u64::try_from(micros).unwrap_or(u64::MAX)))
 }
 
-fn open(path: &Path) -> Result<Device, String> {
+fn open(path: &Path) -> Result<Device, DeviceError> {
     Device::with_path(path).map_err(|e| match e.kind() {
-        io::ErrorKind::PermissionDenied => format!("{e}: add the user to the group `video`"),
-        _ => e.to_string(),
+        io::ErrorKind::PermissionDenied => DeviceError::Permission(e),
+        _ => DeviceError::Io(e),
     })
 }
 
-fn busy(e: &io::Error) -> String {
-    if e.kind() == io::ErrorKind::ResourceBusy { format!("{e}: another program uses it") } else { e.to_string() }
+fn busy(e: io::Error) -> DeviceError {
+    if e.kind() == io::ErrorKind::ResourceBusy { DeviceError::Busy(e) } else { DeviceError::Io(e) }
 }
 
-fn read_abilities(device: &Device, wanted: Wanted) -> Result<Abilities, String> {
-    let capabilities = device.query_caps().map_err(|e| format!("is no video device: {e}"))?;
+fn read_abilities(device: &Device, wanted: Wanted) -> Result<Abilities, DeviceError> {
+    let capabilities = device.query_caps().map_err(DeviceError::NoVideo)?;
     let needed = Capability::VIDEO_CAPTURE | Capability::STREAMING;
     if !capabilities.capabilities.contains(needed) {
-        return Err(format!("{} does not capture (or nothing feeds it)", capabilities.card));
+        return Err(DeviceError::NoCapture { card: capabilities.card });
     }
     let mut modes = Vec::new();
     let mut others = Vec::new();
-    for format in device.enum_formats().map_err(|e| e.to_string())? {
+    for format in device.enum_formats()? {
         match Packing::from_fourcc(format.fourcc.repr) {
             Some(packing) => modes.extend(modes_of(device, format.fourcc, packing, wanted)),
             None => others.push(format.fourcc.to_string()),
         }
     }
     if modes.is_empty() {
-        return Err(format!("{} offers [{}], wanted YUYV, NV12, MJPG or GREY", capabilities.card, others.join(", ")));
+        return Err(DeviceError::NoFormat { card: capabilities.card, offered: others });
     }
     Ok(Abilities { card: capabilities.card, modes })
 }
@@ -258,9 +311,8 @@ fn rate(interval: Fraction) -> Option<f32> {
 
 /// `v4l` panics over drivers that say what it does not know (a card name that is no UTF-8, a new colour space): that
 /// is a camera that cannot be used, not a program that is broken.
-fn guarded<T>(work: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
-    catch_unwind(AssertUnwindSafe(work))
-        .unwrap_or_else(|_| Err("the driver says something that v4l does not understand".to_owned()))
+fn guarded<T>(work: impl FnOnce() -> Result<T, DeviceError>) -> Result<T, DeviceError> {
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or(Err(DeviceError::Confused))
 }
 
 #[cfg(test)]
@@ -311,7 +363,7 @@ mod tests {
         };
         check(1, None, &[1]);
         check(4, None, &[4]);
-        // While these were passed over, others came: of so many buffers the last one is handed over, whatever waits behind it.
+        // While these were passed over, others came: after so many buffers the last one is handed over, even if more wait.
         check(6, None, &[4, 6]);
         check(3, Some(1), &[4, 8, 12, 16]);
         check(2, Some(2), &[3]);
@@ -333,7 +385,7 @@ mod tests {
     fn what_is_no_camera_is_refused_in_words() {
         let wanted = Wanted { width: 640, height: 480, fps: 30 };
         let check = |path: &str, part: &str| {
-            let error = abilities(Path::new(path), wanted).unwrap_err();
+            let error = abilities(Path::new(path), wanted).unwrap_err().to_string();
             assert!(error.contains(part), "{path}: {error}");
             assert!(Node::start(Path::new(path), wanted).is_err());
         };

@@ -1,15 +1,16 @@
 //! What an installer calls a camera → its device node, looked up anew each time that it is opened: after a replug the
 //! kernel may give it another number.
 
+use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Where nodes and what the kernel says of them are; elsewhere only in tests.
 #[derive(Clone, Debug)]
 pub struct Roots {
-    /// `/dev`
+    /// Where the nodes are: `/dev`.
     pub dev: PathBuf,
-    /// `/sys`
+    /// Where the kernel describes them: `/sys`.
     pub sys: PathBuf,
 }
 
@@ -28,6 +29,35 @@ pub struct Node {
     pub card: String,
     /// Names that stay the same, from `/dev/v4l/by-id` and `/dev/v4l/by-path`.
     pub stable: Vec<PathBuf>,
+}
+
+/// Why no node is found. A camera may be plugged in later.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum FindError {
+    /// Any camera would do, and there is none.
+    #[error("no camera is plugged in")]
+    Nothing,
+    /// The camera that is meant is not there.
+    #[error("not plugged in; there is {there}")]
+    Missing {
+        /// What is there instead.
+        there: Cameras,
+    },
+}
+
+/// Nodes, in words.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Cameras(pub Vec<Node>);
+
+impl fmt::Display for Cameras {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0.is_empty() {
+            return f.write_str("no camera at all");
+        }
+        let cameras: Vec<String> =
+            self.0.iter().map(|node| format!("{} ({})", node.path.display(), node.card)).collect();
+        f.write_str(&cameras.join(", "))
+    }
 }
 
 impl Roots {
@@ -58,7 +88,7 @@ impl Roots {
     ///
     /// # Errors
     /// What was looked for, and which cameras there are.
-    pub fn find(&self, wanted: &str) -> Result<Vec<PathBuf>, String> {
+    pub fn find(&self, wanted: &str) -> Result<Vec<PathBuf>, FindError> {
         let nodes = self.nodes();
         let named = |node: &&Node| {
             wanted.is_empty()
@@ -74,13 +104,7 @@ impl Roots {
         if !found.is_empty() {
             return Ok(found);
         }
-        let there: Vec<String> = nodes.iter().map(|node| format!("{} ({})", node.path.display(), node.card)).collect();
-        let there = if there.is_empty() { "no camera at all".to_owned() } else { there.join(", ") };
-        if wanted.is_empty() {
-            Err("no camera is plugged in".to_owned())
-        } else {
-            Err(format!("not plugged in; there is {there}"))
-        }
+        Err(if wanted.is_empty() { FindError::Nothing } else { FindError::Missing { there: Cameras(nodes) } })
     }
 }
 
@@ -136,7 +160,7 @@ mod tests {
         check("usb-HD_Webcam-index0", &[0]);
         check("pci-0000-usb-0:3", &[0]);
         check(roots.dev.join("v4l/by-id/usb-HD_Webcam-index1").to_str().unwrap(), &[1]);
-        let error = roots.find("hall").unwrap_err();
+        let error = roots.find("hall").unwrap_err().to_string();
         assert!(error.starts_with("not plugged in; there is ") && error.ends_with("video10 (door)"), "{error}");
     }
 
@@ -154,8 +178,8 @@ mod tests {
     fn a_machine_without_cameras_says_so() {
         let folder = tempfile::tempdir().unwrap();
         let roots = Roots { dev: folder.path().to_owned(), sys: folder.path().to_owned() };
-        assert_eq!(roots.find("").unwrap_err(), "no camera is plugged in");
-        assert_eq!(roots.find("door").unwrap_err(), "not plugged in; there is no camera at all");
+        assert_eq!(roots.find("").unwrap_err().to_string(), "no camera is plugged in");
+        assert_eq!(roots.find("door").unwrap_err().to_string(), "not plugged in; there is no camera at all");
         assert_eq!(roots.nodes(), []);
     }
 }

@@ -2,7 +2,8 @@
 //!
 //! Every byte comes from a device, so lengths are checked before anything is read.
 
-use lintel_formats::recording;
+use lintel_core::frame::MAX_SIDE;
+use lintel_formats::recording::{self, JpegError};
 
 /// How pixels are packed.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -67,16 +68,80 @@ pub struct Layout {
     pub range: Range,
 }
 
+/// Sizes and stride of a layout do not belong together.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum LayoutError {
+    /// Frames are empty or too large.
+    #[error("frames of {width}x{height}, wanted 1 to {MAX_SIDE} pixels per side")]
+    Side {
+        /// Pixels in a row.
+        width: u32,
+        /// Rows.
+        height: u32,
+    },
+    /// This packing keeps colours for pairs of pixels.
+    #[error("{packing:?} frames of {width}x{height}, wanted even sides")]
+    Odd {
+        /// The packing.
+        packing: Packing,
+        /// Pixels in a row.
+        width: u32,
+        /// Rows.
+        height: u32,
+    },
+    /// Rows are shorter than their pixels.
+    #[error("rows of {got} bytes, wanted at least {least}")]
+    Stride {
+        /// Bytes from one row to the next.
+        got: u32,
+        /// Bytes that the pixels of a row take.
+        least: u32,
+    },
+}
+
+/// Why a frame is no picture. The next one may be whole.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum FrameDamage {
+    /// The driver says so itself.
+    #[error("the driver says that the frame is damaged")]
+    Flagged,
+    /// The layout makes no sense.
+    #[error(transparent)]
+    Layout(#[from] LayoutError),
+    /// Bytes are missing.
+    #[error("{got} bytes, wanted at least {least}")]
+    Short {
+        /// Bytes of the frame.
+        got: usize,
+        /// Bytes that the layout takes.
+        least: usize,
+    },
+    /// A JPEG does not begin and end in the frame.
+    #[error("{0} bytes are no whole JPEG")]
+    NoJpeg(usize),
+    /// The JPEG cannot be decoded.
+    #[error(transparent)]
+    Jpeg(#[from] JpegError),
+    /// The JPEG has another size than the camera's mode.
+    #[error("a picture of {}x{}, wanted {}x{}", got.0, got.1, wanted.0, wanted.1)]
+    Size {
+        /// Width and height of the JPEG.
+        got: (u32, u32),
+        /// Width and height of the mode.
+        wanted: (u32, u32),
+    },
+}
+
 impl Layout {
     /// Whether sizes and stride belong together.
     ///
     /// # Errors
-    /// What is wrong, in words.
-    pub fn check(&self) -> Result<(), String> {
+    /// The first thing that is wrong.
+    pub fn check(&self) -> Result<(), LayoutError> {
         let Self { packing, width, height, stride, .. } = *self;
-        let sides = 1..=lintel_core::frame::MAX_SIDE;
+        let sides = 1..=MAX_SIDE;
         if !sides.contains(&width) || !sides.contains(&height) {
-            return Err(format!("frames of {width}x{height}, wanted 1 to {} pixels per side", sides.end()));
+            return Err(LayoutError::Side { width, height });
         }
         let (least, even_rows) = match packing {
             Packing::Mjpeg => return Ok(()),
@@ -85,10 +150,10 @@ impl Layout {
             Packing::Grey => (width, false),
         };
         if packing != Packing::Grey && !width.is_multiple_of(2) || even_rows && !height.is_multiple_of(2) {
-            return Err(format!("{packing:?} frames of {width}x{height}, wanted even sides"));
+            return Err(LayoutError::Odd { packing, width, height });
         }
         if stride < least {
-            return Err(format!("rows of {stride} bytes, wanted at least {least}"));
+            return Err(LayoutError::Stride { got: stride, least });
         }
         Ok(())
     }
@@ -108,22 +173,22 @@ impl Layout {
     /// One frame as packed RGB8, in `rgb`, which is resized to fit. `mended` is room for a JPEG that lacks something.
     ///
     /// # Errors
-    /// What is wrong with the frame, in words: too short, no whole JPEG, a JPEG of another size.
-    pub fn to_rgb(&self, bytes: &[u8], mended: &mut Vec<u8>, rgb: &mut Vec<u8>) -> Result<(), String> {
+    /// What is wrong with the frame.
+    pub fn to_rgb(&self, bytes: &[u8], mended: &mut Vec<u8>, rgb: &mut Vec<u8>) -> Result<(), FrameDamage> {
         self.check()?;
         if self.packing == Packing::Mjpeg {
             // The decoder paints what is missing at the end grey.
-            let jpeg = recording::picture(bytes).ok_or_else(|| format!("{} bytes are no whole JPEG", bytes.len()))?;
+            let jpeg = recording::picture(bytes).ok_or(FrameDamage::NoJpeg(bytes.len()))?;
             let jpeg = with_tables(jpeg, mended);
-            let (width, height) = recording::decode(jpeg, rgb).map_err(|e| e.to_string())?;
-            if (width, height) != (self.width, self.height) {
-                return Err(format!("a picture of {width}x{height}, wanted {}x{}", self.width, self.height));
+            let (got, wanted) = (recording::decode(jpeg, rgb)?, (self.width, self.height));
+            if got != wanted {
+                return Err(FrameDamage::Size { got, wanted });
             }
             return Ok(());
         }
         let least = self.least_bytes();
         if bytes.len() < least {
-            return Err(format!("{} bytes, wanted at least {least}", bytes.len()));
+            return Err(FrameDamage::Short { got: bytes.len(), least });
         }
         let (stride, width, height) = (self.stride as usize, self.width as usize, self.height as usize);
         rgb.resize(width * height * 3, 0);
@@ -277,7 +342,7 @@ mod tests {
     #[test]
     fn what_is_no_frame_is_refused() {
         let check = |layout: Layout, bytes: &[u8], part: &str| {
-            let error = layout.to_rgb(bytes, &mut Vec::new(), &mut Vec::new()).unwrap_err();
+            let error = layout.to_rgb(bytes, &mut Vec::new(), &mut Vec::new()).unwrap_err().to_string();
             assert!(error.contains(part), "{layout:?}: {error}");
         };
         use Packing::{Grey, Mjpeg, Nv12, Yuyv};
@@ -311,7 +376,7 @@ mod tests {
         // Cameras pad their buffers.
         layout.to_rgb(&[&whole[..], &[0; 512]].concat(), &mut mended, &mut rgb).unwrap();
         let error = layout.to_rgb(&jpeg(48, 64), &mut mended, &mut rgb).unwrap_err();
-        assert_eq!(error, "a picture of 48x64, wanted 64x48");
+        assert_eq!(error.to_string(), "a picture of 48x64, wanted 64x48");
         for kept in [0, 2, 100, whole.len() / 2, whole.len() - 40, whole.len() - 1] {
             assert!(layout.to_rgb(&whole[..kept], &mut mended, &mut rgb).is_err(), "the first {kept} bytes");
         }

@@ -76,9 +76,9 @@ impl Delivery for FakeDelivery {
 }
 
 impl Machine for Arc<Bench> {
-    fn open(&mut self) -> Result<Box<dyn Delivery>, String> {
+    fn open(&mut self) -> Result<Box<dyn Delivery>, OpenError> {
         if !*self.plugged.lock().unwrap() {
-            return Err("not plugged in".to_owned());
+            return Err(FindError::Nothing.into());
         }
         self.opened.fetch_add(1, Ordering::SeqCst);
         Ok(Box::new(FakeDelivery(Arc::clone(self))))
@@ -148,7 +148,7 @@ fn a_camera_that_is_unplugged_is_gone_at_once_and_comes_back() {
     assert!(why.starts_with("door: No such device"), "{why}");
     // It is tried again and again, ever more slowly.
     for _ in 0..5 {
-        assert_eq!(fault(&next(&mut camera, &mut picture)), Some((CameraFault::Gone, "door: not plugged in")));
+        assert_eq!(fault(&next(&mut camera, &mut picture)), Some((CameraFault::Gone, "door: no camera is plugged in")));
     }
     let before = machine.now.load(Ordering::SeqCst);
     next(&mut camera, &mut picture);
