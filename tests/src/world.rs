@@ -10,10 +10,9 @@ use lintel::cli::{
 };
 use lintel::commands::{export, ingest, render, train};
 use lintel::console::Console;
-use lintel::rendered;
-use lintel::train::TEMPLATE;
-use lintel::train::calibration::TARGET_FPIR;
 use lintel_inference::Options;
+use lintel_training::TEMPLATE;
+use lintel_training::calibration::TARGET_FPIR;
 use sha2::{Digest as _, Sha256};
 
 /// Seed of the people in the world.
@@ -73,26 +72,26 @@ impl World {
 /// The renderer's seed of enrolled person `number`, from 1.
 #[must_use]
 pub fn enrolled(number: u32) -> u64 {
-    rendered::visitor(SEED, number - 1)
+    lintel_rendered::visitor(SEED, number - 1)
 }
 
 /// The renderer's seed of stranger `number`, from 1.
 #[must_use]
 pub fn stranger(number: u32) -> u64 {
-    rendered::visitor(SEED, ENROLLED + number - 1)
+    lintel_rendered::visitor(SEED, ENROLLED + number - 1)
 }
 
 /// Name of enrolled person `number`, from 1.
 #[must_use]
 pub fn name(number: u32) -> String {
-    rendered::name(SEED, number - 1)
+    lintel_rendered::name(SEED, number - 1)
 }
 
 fn make(folder: &Path) -> Result<()> {
     let console = Console::silent();
     let runtime = Options::default();
     let output = |name: &str| Output { out: folder.join(name), force: false };
-    let step = |name: &'static str| move |e: lintel::failure::Failure| anyhow!("lintel {name}: {e}");
+    let step = |name: &'static str| move |e: lintel_work::failure::Failure| anyhow!("lintel {name}: {e}");
     let rendering = RenderArgs {
         output: output("rendered"),
         people: ENROLLED,

@@ -4,13 +4,13 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use lintel::export::encoder_onnx;
-use lintel::weights::NamedTensors;
+use lintel_clip::weights::NamedTensors;
 use lintel_core::align::{CROP, CROP_BYTES, crop_transform, warp};
 use lintel_core::detect::Limits;
 use lintel_core::frame::Frame;
 use lintel_core::geometry::{Point, Rect};
 use lintel_core::time::Uptime;
+use lintel_export::encoder_onnx;
 use lintel_faces::{Approach, Picture, crowd, photo};
 use lintel_inference::{Detector, Encoder, Options};
 

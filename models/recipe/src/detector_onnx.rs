@@ -5,8 +5,8 @@
 //! n = H/s · W/s · 2.
 
 use burn::nn::conv::Conv2d;
-use lintel::onnx::{Dim, ElementType, GraphBuilder, Value, Window, write};
-use lintel::weights::NamedTensor;
+use lintel_clip::weights::NamedTensor;
+use lintel_onnx::{Dim, ElementType, GraphBuilder, Value, Window, write};
 
 use crate::assign::STRIDES;
 use crate::layers::{ConvNorm, values};
@@ -131,8 +131,8 @@ fn convolution(
     bias: &NamedTensor,
     (kernel, stride): (usize, usize),
 ) -> Value {
-    let weight = graph.constant(&format!("{name}.weight"), weight);
-    let bias = graph.constant(&format!("{name}.bias"), bias);
+    let weight = graph.constant(&format!("{name}.weight"), weight.parts());
+    let bias = graph.constant(&format!("{name}.bias"), bias.parts());
     graph.conv(name, x, &weight, Some(&bias), Window::square(kernel, stride, kernel / 2), 1)
 }
 
@@ -146,10 +146,10 @@ mod tests {
     #[test]
     fn the_outputs_are_in_the_published_form() {
         let net = Scrfd::new(&SHAPE, &Device::flex());
-        let model = lintel::onnx::read(&export(&net, 640, 480, AS_TRAINED)).expect("what was written can be read");
+        let model = lintel_onnx::read(&export(&net, 640, 480, AS_TRAINED)).expect("what was written can be read");
         let graph = model.graph.expect("a model has a graph");
         let outputs: Vec<Vec<Option<usize>>> =
-            graph.output.iter().map(|info| lintel::onnx::dims_of(info).expect("outputs have shapes").1).collect();
+            graph.output.iter().map(|info| lintel_onnx::dims_of(info).expect("outputs have shapes").1).collect();
         let wanted =
             [[9600, 1], [2400, 1], [600, 1], [9600, 4], [2400, 4], [600, 4], [9600, 10], [2400, 10], [600, 10]];
         assert_eq!(outputs, wanted.map(|row| row.map(Some).to_vec()));

@@ -10,7 +10,7 @@ use std::thread;
 use anyhow::{Result, ensure};
 use burn::optim::{AdamWConfig, GradientsParams};
 use burn::prelude::*;
-use lintel::weights::NamedTensors;
+use lintel_clip::weights::NamedTensors;
 use rayon::prelude::*;
 
 use crate::augment::{Variation, plain, varied};

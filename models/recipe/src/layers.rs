@@ -3,7 +3,7 @@
 use burn::nn::conv::{Conv2d, Conv2dConfig};
 use burn::nn::{BatchNorm, BatchNormConfig, Linear, PaddingConfig2d};
 use burn::prelude::*;
-use lintel::weights::{NamedTensor, NamedTensors};
+use lintel_clip::weights::{NamedTensor, NamedTensors};
 
 use crate::conv::convolve;
 use crate::norm::normalise;

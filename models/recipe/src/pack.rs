@@ -5,9 +5,9 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 use burn::prelude::Device;
-use lintel::export::Views;
-use lintel::text_encoder::MAX_LOGIT_SCALE;
-use lintel::weights::{NamedTensor, Precision};
+use lintel_clip::text_encoder::MAX_LOGIT_SCALE;
+use lintel_clip::weights::{NamedTensor, Precision};
+use lintel_export::Views;
 
 use crate::log::{FILE, Log};
 use crate::{detector, detector_onnx, encoder, frames, text};

@@ -11,8 +11,7 @@ use burn::nn::pool::AvgPool2dConfig;
 use burn::nn::{BatchNorm, Initializer, Linear, LinearConfig};
 use burn::prelude::*;
 use burn::tensor::activation::{relu, softmax};
-
-use lintel::weights::NamedTensors;
+use lintel_clip::weights::NamedTensors;
 
 use crate::conv::convolve;
 use crate::layers::{conv, name_conv, name_linear, name_norm, norm, values};

@@ -7,8 +7,8 @@ use anyhow::{Context, Result, ensure};
 use burn::optim::{AdamWConfig, GradientsParams};
 use burn::prelude::*;
 use burn::tensor::activation::log_softmax;
-use lintel::text_encoder::{Prompts, TextConfig, TextEncoder};
-use lintel::tokenizer::Tokenizer;
+use lintel_clip::text_encoder::{Prompts, TextConfig, TextEncoder};
+use lintel_clip::tokenizer::Tokenizer;
 use lintel_faces::{Person, Traits};
 
 use crate::crops::{Crops, MORE_PEOPLE, TRAIN_PEOPLE, wearing};

@@ -112,7 +112,7 @@ mod tests {
         let text = "a photo of Zoë, a photo of 42 things";
         let (file, tokens) = train([text, text].into_iter(), 600);
         let tokenizer =
-            lintel::tokenizer::Tokenizer::new(file.as_bytes(), tokens, 77).expect("the file is well-formed");
+            lintel_clip::tokenizer::Tokenizer::new(file.as_bytes(), tokens, 77).expect("the file is well-formed");
         let ids = tokenizer.encode("photo of").expect("a short text");
         assert_eq!(ids.len(), 4, "each known word is one token: {ids:?}");
     }

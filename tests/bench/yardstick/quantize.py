@@ -3,7 +3,7 @@
     python quantize.py MODEL.onnx PICTURES.u8 OUT.onnx [--s8] [--reduce-range]
 
 PICTURES.u8 holds the calibration pictures one after another, as the model's u8 input takes them (see
-host/examples/yardstick.rs, which writes both and compares the results). Needs onnxruntime and onnx.
+host/quantize/examples/yardstick.rs, which writes both and compares the results). Needs onnxruntime and onnx.
 """
 import sys
 

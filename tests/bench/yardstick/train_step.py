@@ -1,6 +1,6 @@
 """The yardstick: one step of training CLIP RN50's text encoder, Lintel against PyTorch, on one thread, in turns.
 
-    cargo build --release -p lintel --example train_step
+    cargo build --release -p lintel-training --example train_step
     python tests/bench/yardstick/train_step.py target/release/examples/train_step [PEOPLE...]
 
 A step is forward, backward and AdamW over the whole text encoder, with random weights and the same prompts for both.

@@ -3,7 +3,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use lintel::evaluate::crowd::{MAGIC, VERSION, read};
+use lintel_evaluation::evaluate::crowd::{MAGIC, VERSION, read};
 use lintel_core::embed::EncoderId;
 use lintel_formats::envelope;
 

@@ -3,8 +3,8 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use lintel::export::{Preprocessing, graft};
-use lintel::onnx::read;
+use lintel_onnx::{Preprocessing, graft};
+use lintel_onnx::read;
 
 fuzz_target!(|bytes: &[u8]| {
     for (_, preprocessing) in Preprocessing::NAMED {

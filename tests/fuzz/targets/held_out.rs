@@ -3,7 +3,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use lintel::held_out::{HeldOutFaces, MAGIC, VERSION};
+use lintel_training::held_out::{HeldOutFaces, MAGIC, VERSION};
 use lintel_core::embed::EncoderId;
 use lintel_formats::envelope;
 

@@ -4,12 +4,12 @@
 use std::collections::BTreeSet;
 
 use libfuzzer_sys::fuzz_target;
-use lintel::onnx::read;
-use lintel::quantize::Target;
-use lintel::quantize::feed::feed_bytes;
-use lintel::quantize::network::Network;
-use lintel::quantize::plan::{layers, plan};
-use lintel::quantize::prepare::upgrade;
+use lintel_onnx::read;
+use lintel_quantize::Target;
+use lintel_quantize::feed::feed_bytes;
+use lintel_quantize::network::Network;
+use lintel_quantize::plan::{layers, plan};
+use lintel_quantize::prepare::upgrade;
 
 fuzz_target!(|bytes: &[u8]| {
     let Ok(mut model) = read(bytes) else { return };

@@ -3,7 +3,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use lintel::strangers::kept::{MAGIC, VERSION, read};
+use lintel_rendered::strangers::kept::{MAGIC, VERSION, read};
 use lintel_core::embed::EncoderId;
 use lintel_formats::envelope;
 

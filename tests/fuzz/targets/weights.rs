@@ -5,7 +5,7 @@
 use std::io::{Cursor, Write as _};
 
 use libfuzzer_sys::fuzz_target;
-use lintel::weights::NamedTensors;
+use lintel_clip::weights::NamedTensors;
 use zip::write::SimpleFileOptions;
 
 /// The values of every storage that a pickle may look at.

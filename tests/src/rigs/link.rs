@@ -8,12 +8,6 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, anyhow};
-use lintel::device::parcel::{Content, Parcel};
-use lintel::device::push::{self, ReceiptReport, Watcher};
-use lintel::device::{Client, DeviceError, pair};
-use lintel::failure::Failure;
-use lintel::site::Site;
-use lintel::site::devices::KnownDevice;
 use lintel_core::time::Uptime;
 use lintel_edge::audit_log::AuditLog;
 use lintel_edge::compose::bundle::install;
@@ -24,8 +18,14 @@ use lintel_edge::link::control::{Order, Reply};
 use lintel_edge::link::{Device, Link, Parts, Running};
 use lintel_edge::pipeline::exchange::Exchange;
 use lintel_inference::Options;
+use lintel_site::Site;
+use lintel_site::device::parcel::{Content, Parcel};
+use lintel_site::device::push::{self, ReceiptReport, Watcher};
+use lintel_site::device::{Client, DeviceError, pair};
+use lintel_site::devices::KnownDevice;
 use lintel_wire::audit::{Entry, Record};
 use lintel_wire::link::{Answer, Refusal, Request, Status};
+use lintel_work::failure::Failure;
 use tempfile::TempDir;
 
 /// A monotonic clock that starts at 0.
@@ -64,7 +64,7 @@ impl TestDevice {
     /// # Errors
     /// If it cannot be made.
     pub fn new(bundle: &Path) -> Result<Self> {
-        Self::at(bundle, lintel::site::now())
+        Self::at(bundle, lintel_site::now())
     }
 
     /// Like [`Self::new`]; the wall clock says `time`, in seconds since 1970.
@@ -84,7 +84,7 @@ impl TestDevice {
     /// If it cannot be made.
     pub fn on(state: &Path, bundle: &Path) -> Result<Self> {
         install(bundle, state)?;
-        Self::start(state.to_owned(), None, lintel::site::now())
+        Self::start(state.to_owned(), None, lintel_site::now())
     }
 
     /// Stops the device and starts it again on its state folder, as after a power cut.

@@ -4,13 +4,13 @@
 
 use std::path::{Path, PathBuf};
 
-use lintel::packs::Pack;
 use lintel_core::detect::Face;
 use lintel_core::frame::Frame;
 use lintel_core::geometry::Rect;
 use lintel_core::time::Uptime;
 use lintel_faces::{Picture, Pose, Truth, crowd_scene, photo_scene, render};
 use lintel_inference::{Detector, Options};
+use lintel_packs::Pack;
 use lintel_tests::fixtures::near_faces::{judge, portrait as portrait_near};
 use rayon::prelude::*;
 

@@ -4,11 +4,13 @@
 use std::io::Cursor;
 use std::process::Command;
 
-use lintel::export::{Views, VisualConfig, encoder_onnx, text_encoder_onnx, with_u8_input};
-use lintel::onnx::{read, write};
-use lintel::text_encoder::TextConfig;
-use lintel::weights::NamedTensors;
+use lintel_clip::text_encoder::TextConfig;
+use lintel_clip::visual::VisualConfig;
+use lintel_clip::weights::NamedTensors;
+use lintel_export::{Views, encoder_onnx, text_encoder_onnx};
 use lintel_inference::{Encoder, Options};
+use lintel_onnx::with_u8_input;
+use lintel_onnx::{read, write};
 use lintel_tests::fixtures::clip_shapes::{RN50_TEXT, RN50_VISUAL, clip};
 use lintel_tests::fixtures::formula;
 use lintel_tests::fixtures::onnx_runtime::{embed_tokens, run_bytes};
@@ -81,7 +83,7 @@ fn two_engines_agree_on_texts() {
 
 #[test]
 fn two_engines_agree_on_a_detector() {
-    let detector = with_u8_input(&lintel::packs::Pack::embedded().unwrap().detector, Some((320, 256))).unwrap();
+    let detector = with_u8_input(&lintel_packs::Pack::embedded().unwrap().detector, Some((320, 256))).unwrap();
     let pixels = formula::picture("a frame", 320)[..320 * 256 * 3].to_vec();
     let model = in_rten(&detector);
     let input: Value = NdTensor::from_data([1, 256, 320, 3], pixels.clone()).into();
@@ -106,7 +108,7 @@ fn the_checker_of_onnx_passes() {
     }
     let folder = tempfile::tempdir().unwrap();
     let tensors = tensors();
-    let detector = lintel::packs::Pack::embedded().unwrap().detector;
+    let detector = lintel_packs::Pack::embedded().unwrap().detector;
     for (name, onnx) in [
         ("visual.onnx", encoder_onnx(&tensors, 224, Views::default()).unwrap()),
         ("text.onnx", text_encoder_onnx(&tensors).unwrap()),

@@ -1,4 +1,6 @@
-//! Models judged by others: detectors by rendered truth, exported graphs by a second engine and by ONNX's own checker.
+//! Models judged by others: detectors by rendered truth, exported graphs by a second engine and by ONNX's own checker; the crops that a
+//! push ships, by the renderer.
 
 mod detectors;
 mod engines;
+mod reference_crops;

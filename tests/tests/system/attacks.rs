@@ -9,12 +9,12 @@ mod session;
 
 use std::collections::HashMap;
 
-use lintel::device::parcel::{Content, Parcel};
-use lintel::device::{Client, DeviceError};
-use lintel::site::keys::{SPECIFICATION, sign};
 use lintel_formats::bundle::FileEntry;
 use lintel_formats::bundle::Role;
 use lintel_link::Fingerprint;
+use lintel_site::device::parcel::{Content, Parcel};
+use lintel_site::device::{Client, DeviceError};
+use lintel_site::keys::{SPECIFICATION, sign};
 use lintel_tests::rigs::link::{TestDevice, TestWorkstation, offer};
 use lintel_wire::link::{Answer, Refusal, Request, Status};
 use tough::schema::{RoleType, Snapshot, Targets, Timestamp};
@@ -26,7 +26,7 @@ type Metadata = Vec<(String, Vec<u8>)>;
 struct Scene {
     rig: TestDevice,
     workstation: TestWorkstation,
-    device: lintel::site::devices::KnownDevice,
+    device: lintel_site::devices::KnownDevice,
     status: Status,
     parcel: Parcel,
 }
@@ -113,7 +113,7 @@ fn resigned(scene: &Scene, change: impl FnOnce(&mut Targets)) -> Metadata {
     change(&mut targets.signed);
     let key = |role| site.one_key(role).expect("a key");
     let targets = sign(targets.signed, &[&key(RoleType::Targets)]).expect("signed");
-    let expires = lintel::site::keys::expires(1);
+    let expires = lintel_site::keys::expires(1);
     let one = std::num::NonZeroU64::MIN;
     let meta = |bytes: &[u8]| tough::schema::Metafile {
         hashes: Some(tough::schema::Hashes {

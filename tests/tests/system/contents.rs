@@ -1,8 +1,8 @@
 //! What tests push: the bundle that all tests share, and tables that come from it.
 
-use lintel::device::parcel::Content;
 use lintel_core::table::{PersonId, Table};
 use lintel_formats::bundle::Role;
+use lintel_site::device::parcel::Content;
 
 use crate::world;
 

@@ -6,8 +6,8 @@ use burn::nn::conv::Conv2d;
 use burn::nn::{BatchNorm, Linear};
 use burn::prelude::*;
 use burn::tensor::TensorData;
-use lintel::export::VisualConfig;
-use lintel::weights::NamedTensors;
+use lintel_clip::visual::VisualConfig;
+use lintel_clip::weights::NamedTensors;
 
 use super::{ImageConfig, ImageEncoder};
 

@@ -1,6 +1,6 @@
 //! The trainer's forward pass against the reference implementation's features (`../shared/reference`).
 
-use lintel::export::{PIXEL_MEAN, PIXEL_STD};
+use lintel_export::{PIXEL_MEAN, PIXEL_STD};
 use lintel_tests::fixtures::formula;
 use serde_json::Value;
 

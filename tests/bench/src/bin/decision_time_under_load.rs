@@ -13,10 +13,6 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow};
 use clap::Parser;
-use lintel::device::parcel::{Content, Parcel};
-use lintel::device::push;
-use lintel::device::{Client, pair};
-use lintel::site::Site;
 use lintel_edge::compose::{RunOptions, run};
 use lintel_edge::config::{CameraKind, Config, DisplayKind};
 use lintel_edge::events::memory::Memory;
@@ -24,6 +20,10 @@ use lintel_edge::io::clock::{Clocks, Stop, WallClock};
 use lintel_edge::link::control::{self, Order, Reply};
 use lintel_formats::bundle::Role;
 use lintel_inference::Options;
+use lintel_site::Site;
+use lintel_site::device::parcel::{Content, Parcel};
+use lintel_site::device::push;
+use lintel_site::device::{Client, pair};
 use lintel_tests::recordings::recording;
 use lintel_tests::rigs::link::{Blind, clock};
 use lintel_tests::story::{Visit, Who};
@@ -99,7 +99,7 @@ fn round(world: &World, visits: &[PathBuf], loaded: bool) -> Result<(Vec<u128>, 
         recorded: None,
     };
     let (memory, stop) = (Memory::default(), Stop::new());
-    let clocks = Clocks { monotonic: clock(), wall: WallClock::new(lintel::site::now) };
+    let clocks = Clocks { monotonic: clock(), wall: WallClock::new(lintel_site::now) };
     let over = Arc::new(AtomicBool::new(false));
     let (made, pushed) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
     let load = loaded.then(|| {
@@ -181,7 +181,7 @@ fn load_network(
     Ok(())
 }
 
-fn one_push(site: &Site, device: &lintel::site::devices::KnownDevice, content: &Content, revision: u64) -> Result<()> {
+fn one_push(site: &Site, device: &lintel_site::devices::KnownDevice, content: &Content, revision: u64) -> Result<()> {
     let Content::Bundle(bundle) = content else { return Err(anyhow!("a bundle")) };
     let mut parts = bundle.table.clone().into_parts();
     parts.revision = revision;

@@ -9,7 +9,7 @@ use std::process::{Command, ExitCode, Stdio};
 
 use anyhow::{Context, Result, bail, ensure};
 use clap::Parser;
-use lintel::evaluate::{Figures, Report, figures};
+use lintel_evaluation::evaluate::{Figures, Report, figures};
 
 /// Measure the whole path over random draws of people.
 #[derive(Debug, Parser)]
@@ -74,7 +74,7 @@ fn run(args: &Args) -> Result<bool> {
     println!("single frames: FNIR  {}", all.frame_fnir.text());
     let (p50, p95) = (all.verdict_ms_p50.unwrap_or(f64::NAN), all.verdict_ms_p95.unwrap_or(f64::NAN));
     println!("first sharp frame to verdict: median {p50:.0} ms, 95 % within {p95:.0} ms");
-    let rate = |rate: &lintel::statistics::Rate| rate.rate.unwrap_or(f64::NAN);
+    let rate = |rate: &lintel_statistics::Rate| rate.rate.unwrap_or(f64::NAN);
     let met = rate(&all.deployment_accuracy) >= 0.95 && rate(&all.paper_fpr) <= 0.05 && rate(&all.paper_fnr) <= 0.10;
     Ok(met || !args.enforce)
 }

@@ -6,11 +6,11 @@ use std::path::PathBuf;
 
 use anyhow::{Context as _, Result, ensure};
 use clap::Parser;
-use lintel::ingest::People;
-use lintel::trained::TrainedFolder;
 use lintel_core::embed::Embedding;
 use lintel_core::table::{Table, TableParts};
 use lintel_inference::{Encoder, Options};
+use lintel_photos::ingest::People;
+use lintel_training::trained::TrainedFolder;
 
 /// Compare a table trained on float features with one trained on int8 features, both at an int8 door.
 #[derive(Debug, Parser)]

@@ -4,10 +4,10 @@ use std::time::Instant;
 
 use anyhow::{Result, anyhow};
 use clap::Parser;
-use lintel::device::parcel::Content;
-use lintel::device::push;
 use lintel_core::table::{Person, PersonId, Table};
 use lintel_formats::bundle::Role;
+use lintel_site::device::parcel::Content;
+use lintel_site::device::push;
 use lintel_tests::rigs::link::{Blind, TestDevice, TestWorkstation};
 use lintel_tests::world::World;
 

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::Ordering;
 
-use lintel::site::now;
+use lintel_site::now;
 use lintel_tests::rigs::link::TestWorkstation;
 use lintel_wire::link::{Answer, Refusal, Request};
 use tough::schema::RoleType;

@@ -2,10 +2,10 @@
 
 use std::sync::atomic::Ordering;
 
-use lintel::device::parcel::Content;
-use lintel::site::now;
 use lintel_formats::bundle::MANIFEST;
 use lintel_link::Fingerprint;
+use lintel_site::device::parcel::Content;
+use lintel_site::now;
 use lintel_tests::rigs::link::{TestWorkstation, offer};
 use lintel_wire::link::{Refusal, Request};
 use tough::schema::RoleType;

@@ -32,7 +32,7 @@ fn a_replayed_session() {
         let _ = answers.join();
         recorded
     });
-    let through = lintel::site::devices::KnownDevice { address, ..scene.device.clone() };
+    let through = lintel_site::devices::KnownDevice { address, ..scene.device.clone() };
     let mut client = scene.workstation.client(&through).expect("connected");
     client.status().expect("a status");
     drop(client);

@@ -6,8 +6,8 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
-use lintel::site::devices::KnownDevice;
 use lintel_core::table::PersonId;
+use lintel_site::devices::KnownDevice;
 use lintel_tests::recordings::recording;
 use lintel_tests::rigs::link::{TestDevice, TestWorkstation};
 use lintel_tests::rigs::programs::{daemon, program};

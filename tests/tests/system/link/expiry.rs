@@ -46,7 +46,7 @@ fn a_table_that_nobody_vouches_for_expires_and_a_push_renews_it() {
     let rig = rig.restarted().expect("up again");
     assert_ne!(address, rig.address().to_string());
     assert!(soon(|| expired(&rig)));
-    let device = lintel::site::devices::KnownDevice { address: rig.address().to_string(), ..device };
+    let device = lintel_site::devices::KnownDevice { address: rig.address().to_string(), ..device };
     workstation.push(&device, &bundle()).expect("pushed");
     assert!(!expired(&rig), "at once");
     rig.wall.store(100, Ordering::SeqCst);

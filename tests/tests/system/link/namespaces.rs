@@ -7,8 +7,8 @@ use std::process::{Child, Command, Output, Stdio};
 use std::thread;
 use std::time::Duration;
 
-use lintel::device::pair;
 use lintel_core::table::PersonId;
+use lintel_site::device::pair;
 use lintel_tests::recordings::recording;
 use lintel_tests::rigs::link::{TestWorkstation, offer};
 use lintel_tests::rigs::programs::{daemon, program};

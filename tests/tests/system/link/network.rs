@@ -86,7 +86,7 @@ fn a_push_over_a_line_of_half_a_second_each_way_arrives() {
     let workstation = TestWorkstation::new().expect("a workstation");
     let device = workstation.paired(&rig).expect("paired");
     let address = long_line(rig.address(), Duration::from_millis(500));
-    let far = lintel::site::devices::KnownDevice { address, ..device };
+    let far = lintel_site::devices::KnownDevice { address, ..device };
     let receipt = workstation.push(&far, &bundle()).expect("pushed");
     assert_eq!(receipt.revision, 1);
 }

@@ -8,12 +8,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 
-use lintel::device::parcel::Content;
-use lintel::device::push;
-use lintel::site::devices::KnownDevice;
 use lintel_core::table::{PersonId, Table};
 use lintel_formats::bundle::Role;
 use lintel_inference::LoadedBundle;
+use lintel_site::device::parcel::Content;
+use lintel_site::device::push;
+use lintel_site::devices::KnownDevice;
 use lintel_tests::rigs::link::{Blind, TestDevice, TestWorkstation};
 use lintel_tests::world;
 use lintel_wire::audit::Entry;

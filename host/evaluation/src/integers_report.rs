@@ -1,0 +1,237 @@
+//! Models in float and in integers → one HTML page that shows why to trust the integers. It stands alone, and nobody's
+//! face or name is on it.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use htmlize::escape_text;
+use lintel_inference::{Array, Model, Options, Values};
+use lintel_pages::html::document;
+use lintel_quantize::{Report, fidelity};
+use lintel_work::failure::{Failure, reason};
+use lintel_work::interrupt;
+use serde::Deserialize;
+
+/// A model on the page: its name, its file in float, its file in integers, and how the one became the other.
+pub type Shown<'a> = (&'static str, &'a [u8], &'a [u8], &'a Report);
+
+/// Runs of each model, in turns, behind a time on the page.
+pub const RUNS: usize = 30;
+/// Thresholds of a chart of operators; the rest is one threshold.
+const MOST_BARS: usize = 9;
+
+/// What a model takes to run.
+struct Cost {
+    /// Milliseconds of each run, sorted.
+    runs: Vec<f64>,
+    /// Milliseconds a run by operator, the costliest first.
+    operators: Vec<(String, f64)>,
+}
+
+impl Cost {
+    fn median(&self) -> f64 {
+        self.runs.get(self.runs.len() / 2).copied().unwrap_or(f64::NAN)
+    }
+}
+
+/// The page over all models. `on_run` is called after each of the [`RUNS`] of a model.
+///
+/// # Errors
+/// [`Failure`] when a model doesn't run, or a scratch file can't be written.
+pub fn page(models: &[Shown<'_>], runtime: &Options, on_run: &mut dyn FnMut()) -> Result<String, Failure> {
+    let mut body = String::new();
+    for shown in models {
+        let (name, float, integers, report) = *shown;
+        let [before, after] = costs([float, integers], runtime, on_run)?;
+        body.push_str(&section(name, report, &before, &after));
+    }
+    Ok(document("Lintel: models in integers", &body))
+}
+
+/// Both models in turns on one thread, so that a busy machine is busy for both.
+fn costs(models: [&[u8]; 2], runtime: &Options, on_run: &mut dyn FnMut()) -> Result<[Cost; 2], Failure> {
+    let one = Options { threads: 1, ..runtime.clone() };
+    let scratch = tempfile::tempdir().map_err(|error| Failure::work(reason(&error)))?;
+    let mut opened = Vec::new();
+    for (place, onnx) in models.into_iter().enumerate() {
+        let plain = Model::open(onnx, &one).map_err(Failure::work)?;
+        let profile = scratch.path().join(format!("profile-{place}"));
+        let profiled = Model::open_profiled(onnx, &one, &profile).map_err(Failure::work)?;
+        opened.push((plain, profiled, Vec::new()));
+    }
+    for _ in 0..RUNS {
+        for (model, profiled, runs) in &mut opened {
+            let input = grey(model.input());
+            let names = model.outputs();
+            let start = now();
+            model.run(&input, &names, |_, _, _| {}).map_err(Failure::work)?;
+            runs.push(start.elapsed().as_secs_f64() * 1e3);
+            profiled.run(&input, &names, |_, _, _| {}).map_err(Failure::work)?;
+        }
+        on_run();
+        interrupt::check()?;
+    }
+    let mut costs = Vec::new();
+    for (_, mut profiled, mut runs) in opened {
+        let path = profiled.end_profile().map_err(Failure::work)?;
+        let text = std::fs::read(&path).map_err(|error| Failure::work(reason(&error)))?;
+        runs.sort_by(f64::total_cmp);
+        costs.push(Cost { runs, operators: operators(&text) });
+    }
+    <[Cost; 2]>::try_from(costs).map_err(|_| Failure::work("two models went in"))
+}
+
+#[allow(clippy::disallowed_methods, reason = "the page shows how long models take; nothing is decided by it")]
+fn now() -> std::time::Instant {
+    std::time::Instant::now()
+}
+
+/// A picture with something on every pixel; times don't depend on what.
+fn grey(shape: &[i64]) -> Array {
+    let shape: Vec<usize> = shape.iter().map(|&d| usize::try_from(d).unwrap_or(1).max(1)).collect();
+    let count = shape.iter().product();
+    Array { shape, values: Values::U8((0..count).map(|i: usize| (i * 31 % 251) as u8).collect()) }
+}
+
+/// One line of ONNX Runtime's profile (Chrome's trace format).
+#[derive(Deserialize)]
+struct Event {
+    #[serde(default)]
+    cat: String,
+    #[serde(default)]
+    name: String,
+    /// Microseconds.
+    #[serde(default)]
+    dur: f64,
+    #[serde(default)]
+    args: BTreeMap<String, serde_json::Value>,
+}
+
+/// Milliseconds a run by operator, the costliest first.
+fn operators(profile: &[u8]) -> Vec<(String, f64)> {
+    let events: Vec<Event> = serde_json::from_slice(profile).unwrap_or_default();
+    let mut sums: BTreeMap<String, f64> = BTreeMap::new();
+    for event in events.iter().filter(|event| event.cat == "Node" && event.name.ends_with("_kernel_time")) {
+        if let Some(operator) = event.args.get("op_name").and_then(|name| name.as_str()) {
+            *sums.entry(operator.to_owned()).or_default() += event.dur / 1e3 / RUNS as f64;
+        }
+    }
+    let mut all: Vec<(String, f64)> = sums.into_iter().collect();
+    all.sort_by(|a, b| b.1.total_cmp(&a.1));
+    if all.len() > MOST_BARS {
+        let rest = all.split_off(MOST_BARS).into_iter().map(|(_, time)| time).sum();
+        all.push(("all others".into(), rest));
+    }
+    all
+}
+
+fn section(name: &str, report: &Report, before: &Cost, after: &Cost) -> String {
+    let mut text = format!("<h2>{}</h2>", escape_text(name));
+    let float = report.layers.iter().filter(|layer| !layer.quantized).count();
+    let [bytes_before, bytes_after] = report.bytes.map(|bytes| bytes as f64 / 1e6);
+    let _ = write!(
+        text,
+        "<p><b>{:.2}×</b> as fast as in float ({:.1} ms against {:.1} ms, medians of {RUNS} runs in turns on one thread \
+         of this machine), <b>{bytes_after:.1} MB</b> instead of {bytes_before:.1} MB, worst cosine with the original \
+         <b>{:.5}</b> on {} pictures that calibration did not see (asked for: {}). {} of {} layers are in integers; \
+         here ONNX Runtime multiplies integers in {} nodes and floats in {}.</p>",
+        before.median() / after.median(),
+        after.median(),
+        before.median(),
+        fidelity::worst(&report.outputs),
+        report.judged_on,
+        report.settings.min_cosine,
+        report.layers.len() - float,
+        report.layers.len(),
+        report.kernels.integer,
+        report.kernels.float,
+    );
+    text.push_str("<h3>Where the time goes</h3>");
+    let longest = before.operators.iter().chain(&after.operators).map(|o| o.1).fold(1e-9, f64::max);
+    text.push_str(&thresholds("float, ms a run by operator", &before.operators, longest, "#8c929c"));
+    text.push_str(&thresholds("integers, ms a run by operator", &after.operators, longest, "#188056"));
+    text.push_str("<h3>What each layer costs when it alone is in integers</h3>");
+    text.push_str(&layers(report));
+    text.push_str("<h3>Outputs</h3><table><tr><th>output<th>cosine, mean<th>least<th>pooled<th>SQNR</tr>");
+    for output in &report.outputs {
+        let _ = write!(
+            text,
+            "<tr><td>{}<td>{:.6}<td>{:.6}<td>{:.6}<td>{:.1} dB</tr>",
+            escape_text(&output.output),
+            output.mean_cosine,
+            output.least_cosine,
+            output.pooled_cosine,
+            output.sqnr_db
+        );
+    }
+    text.push_str("</table>");
+    text
+}
+
+/// Horizontal thresholds, as a picture inside the page.
+fn thresholds(title: &str, values: &[(String, f64)], longest: f64, colour: &str) -> String {
+    let height = 26 + 20 * values.len();
+    let mut svg = format!(
+        "<svg role=\"img\" width=\"640\" height=\"{height}\" font-size=\"12\"><text x=\"0\" y=\"14\" \
+         font-weight=\"600\">{}</text>",
+        escape_text(title)
+    );
+    for (row, (label, value)) in values.iter().enumerate() {
+        let y = 26 + 20 * row;
+        let width = (value / longest * 360.0).max(1.0);
+        let _ = write!(
+            svg,
+            "<text x=\"0\" y=\"{}\">{}</text><rect x=\"180\" y=\"{y}\" width=\"{width:.1}\" height=\"14\" \
+             fill=\"{colour}\"/><text x=\"{:.1}\" y=\"{}\">{value:.2}</text>",
+            y + 11,
+            escape_text(label),
+            186.0 + width,
+            y + 11
+        );
+    }
+    svg.push_str("</svg>");
+    svg
+}
+
+/// A table with a threshold for each layer's noise.
+fn layers(report: &Report) -> String {
+    let mut text = String::from(
+        "<table><tr><th>layer<th>operator<th>signal to noise of its output<th>cosine of the model alone<th></tr>",
+    );
+    for layer in &report.layers {
+        let width = (layer.sqnr_db.clamp(0.0, 60.0) * 4.0).max(1.0);
+        let colour = if layer.sqnr_db < 20.0 { "#be342c" } else { "#188056" };
+        let _ = write!(
+            text,
+            "<tr><td>{}<td>{}<td><svg width=\"300\" height=\"14\" font-size=\"12\"><rect width=\"{width:.0}\" \
+             height=\"12\" fill=\"{colour}\"/><text x=\"{:.0}\" y=\"11\">{:.1} dB</text></svg><td>{:.6}<td>{}</tr>",
+            escape_text(&layer.layer),
+            escape_text(&layer.operator),
+            width + 6.0,
+            layer.sqnr_db,
+            layer.cosine_alone,
+            if layer.quantized { "" } else { "stays in float" }
+        );
+    }
+    text.push_str("</table>");
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_profile_is_summed_by_operator() {
+        let line = |op: &str, name: &str, dur: u32| {
+            format!(
+                "{{\"cat\":\"Node\",\"name\":\"{name}_kernel_time\",\"dur\":{dur},\"args\":{{\"op_name\":\"{op}\"}}}}"
+            )
+        };
+        let profile =
+            format!("[{},{},{}]", line("Conv", "a", 3000), line("Conv", "b", 3000), line("Relu", "c", 30_000));
+        let sums = operators(profile.as_bytes());
+        assert_eq!(sums, [("Relu".to_owned(), 1.0), ("Conv".to_owned(), 0.2)]);
+        assert!(operators(b"not a profile").is_empty());
+    }
+}

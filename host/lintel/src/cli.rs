@@ -1,0 +1,217 @@
+//! The command line → one verb with its settings. Nothing here does any work.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+use clap_complete::Shell;
+use lintel_inference::{Fetch, Library, Options};
+
+mod bench;
+mod compute;
+mod doors;
+mod models;
+mod people;
+mod tables;
+mod values;
+
+pub use bench::{BenchAction, BenchArgs, BenchBaselinesArgs, BenchData, BenchTable1Args};
+pub use compute::{ComputeArg, ComputeArgs, PrecisionArg};
+pub use doors::{DeviceAction, DeviceArgs, KeysAction, KeysArgs, PushArgs, RoleArg, SiteArgs};
+pub use models::{ExportArgs, Int8Args, PacksAction, PacksArgs, QuantizeArgs};
+pub use people::{
+    DemoArgs, EvaluateArgs, IngestArgs, LossArg, RenderArgs, ReportArgs, RuleArg, ThresholdsArgs, TrainArgs,
+};
+pub use tables::{AuditArgs, NewThresholdsArgs, TableAction, TableAddArgs, TableArgs, TableRemoveArgs, TableShowArgs};
+
+/// Photos in, a bundle for the door out.
+///
+/// Lintel recognises the people who may open a door. `lintel` turns folders of photos into a bundle that the daemon
+/// `lintel-edge` runs at the door, and measures what the door would do.
+#[derive(Debug, Parser)]
+#[command(
+    name = "lintel",
+    version,
+    propagate_version = true,
+    subcommand_required = true,
+    arg_required_else_help = true
+)]
+#[command(after_help = "Example:
+  lintel demo                 watch the whole job on procedural people
+  lintel ingest photos --out faces && lintel train faces --out trained
+
+Exit codes: 0 done, 1 the work failed, 2 bad input or usage, 130 Ctrl-C.")]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub verb: Verb,
+    /// What every verb takes.
+    #[command(flatten)]
+    pub everywhere: Everywhere,
+}
+
+/// Settings that every verb takes.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Everywhere")]
+pub struct Everywhere {
+    /// Print the result as one JSON object on stdout, and nothing else but an error
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// Processor threads to use; 0: all there are
+    #[arg(long, global = true, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u16).range(0..=256))]
+    pub threads: u16,
+    /// Use this ONNX Runtime library (libonnxruntime.so, 1.17 or later) instead of finding or fetching one
+    #[arg(long, global = true, value_name = "FILE")]
+    pub onnxruntime: Option<PathBuf>,
+    /// Never fetch anything from a network
+    #[arg(long, global = true)]
+    pub offline: bool,
+}
+
+impl Everywhere {
+    /// How models are opened.
+    #[must_use]
+    pub fn runtime(&self) -> Options {
+        let fetch = if self.offline { Fetch::Never } else { Fetch::default() };
+        Options {
+            library: Library { path: self.onnxruntime.clone(), fetch },
+            threads: self.threads.into(),
+            ..Options::default()
+        }
+    }
+}
+
+/// The verbs, in the order of the work.
+#[derive(Debug, Subcommand)]
+pub enum Verb {
+    /// Make photos and recordings of people who do not exist
+    Render(RenderArgs),
+    /// Find, judge and align the face in every photo
+    Ingest(IngestArgs),
+    /// Teach the text encoder who is who
+    Train(TrainArgs),
+    /// Who is in a table; let people join or leave it
+    Table(TableArgs),
+    /// See who could open for whom, before a table goes to a door
+    Audit(AuditArgs),
+    /// Make the bundle that a door runs
+    Export(ExportArgs),
+    /// Turn a model into 8-bit integers, if it stays faithful
+    Quantize(QuantizeArgs),
+    /// Measure on recordings what the door would do
+    Evaluate(EvaluateArgs),
+    /// Compare the table with simpler ways, and encoders with each other
+    Bench(BenchArgs),
+    /// Make one page to read or to send from what the other verbs wrote
+    Report(ReportArgs),
+    /// Do all of it once, in front of you
+    Demo(DemoArgs),
+    /// Keys: whose signatures count at your doors
+    Keys(KeysArgs),
+    /// Devices at doors: find, pair, look, take people out
+    Device(DeviceArgs),
+    /// Bring a bundle or a retrained table to devices
+    Push(PushArgs),
+    /// Bring the full-size models, and check them
+    Packs(PacksArgs),
+    /// Show which ONNX Runtime library is used, fetching it if need be
+    Runtime(RuntimeArgs),
+    /// Print the completions of a shell
+    Completions(CompletionsArgs),
+    /// Bring a GPU up and no more: what training has another process do first, since a driver may crash the one that it is in
+    #[command(hide = true, after_help = "Example:\n  lintel try-device --device vulkan")]
+    TryDevice(ComputeArgs),
+}
+
+/// The output folder.
+#[derive(Debug, Clone, Args)]
+pub struct Output {
+    /// The folder to make; one that the same verb made before is replaced
+    #[arg(long, value_name = "DIR")]
+    pub out: PathBuf,
+    /// Where another folder is in the way, move it aside to DIR.old-1
+    #[arg(long)]
+    pub force: bool,
+}
+
+/// The model pack.
+#[derive(Debug, Clone, Default, Args)]
+pub struct PackArgs {
+    /// An installed model pack (`lintel packs list`), or a folder with one, instead of the built-in mini pack
+    #[arg(long, value_name = "NAME|DIR")]
+    pub pack: Option<PathBuf>,
+    /// Accept the limits that the pack's licences set; needed once, where nobody can be asked
+    #[arg(long)]
+    pub accept_licence: bool,
+}
+
+/// Nothing to choose but what every verb takes.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "Example:
+  lintel runtime
+  lintel runtime --onnxruntime /opt/onnxruntime/lib/libonnxruntime.so
+
+ONNX Runtime is looked for at --onnxruntime, $LINTEL_ONNXRUNTIME, beside this program and in the user's cache; if it \
+is nowhere, the official package `onnxruntime` is fetched once with pip and its library checked by SHA-256.")]
+pub struct RuntimeArgs {}
+
+/// Which shell.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "Example:
+  lintel completions bash > ~/.local/share/bash-completion/completions/lintel")]
+pub struct CompletionsArgs {
+    /// The shell
+    pub shell: Shell,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+    use lintel_training::Loss;
+
+    #[test]
+    fn the_command_line_is_sound_and_every_verb_shows_an_example() {
+        let command = Cli::command();
+        command.clone().debug_assert();
+        for verb in command.get_subcommands() {
+            let help = verb.get_after_help().map(ToString::to_string).unwrap_or_default();
+            assert!(help.starts_with("Example:\n  lintel "), "{}", verb.get_name());
+        }
+    }
+
+    #[test]
+    fn numbers_out_of_range_are_refused() {
+        fn check(args: &[&str], fine: bool) {
+            let parsed = Cli::try_parse_from(["lintel"].iter().chain(args));
+            assert_eq!(parsed.is_ok(), fine, "{args:?}");
+        }
+        check(&["render", "--out", "x", "--size", "640x480"], true);
+        check(&["render", "--out", "x", "--size", "640"], false);
+        check(&["render", "--out", "x", "--size", "99999x10"], false);
+        check(&["render", "--out", "x", "--seconds", "NaN"], false);
+        check(&["train", "f", "--out", "x", "--lr", "-1"], false);
+        check(&["train", "f", "--out", "x", "--target-fpir", "2"], false);
+        check(&["train", "f", "--out", "x", "--batch", "1"], false);
+        check(&["train", "f", "--out", "x", "--chunk", "0"], false);
+        check(&["train", "f", "--out", "x", "--device", "vulkan", "--precision", "bf16"], true);
+        check(&["train", "f", "--out", "x", "--device", "gpu"], false);
+        check(&["train", "f", "--out", "x", "--classes-per-step", "2"], true);
+        check(&["train", "f", "--out", "x", "--classes-per-step", "1"], false);
+        check(&["train", "f", "--out", "x", "--loss", "arcface", "--margin", "0.4"], true);
+        check(&["train", "f", "--out", "x", "--loss", "arcface", "--margin", "0"], false);
+        check(&["evaluate", "b", "--out", "x"], false);
+    }
+
+    #[test]
+    fn a_margin_needs_a_loss_that_has_one() {
+        fn check(args: &[&str], expected: Option<Loss>) {
+            let cli = Cli::try_parse_from(["lintel", "train", "f", "--out", "x"].iter().chain(args)).expect("parsed");
+            let Verb::Train(train) = cli.verb else { panic!("{args:?}") };
+            assert_eq!(train.loss().ok(), expected, "{args:?}");
+        }
+        check(&[], Some(Loss::Softmax));
+        check(&["--loss", "cosface"], Some(Loss::COSFACE));
+        check(&["--loss", "triplet", "--margin", "0.5"], Some(Loss::Triplet { margin: 0.5 }));
+        check(&["--margin", "0.5"], None);
+    }
+}

@@ -1,0 +1,108 @@
+//! What is chosen about comparisons: which ways of telling people apart, which encoders.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+use lintel_onnx::Preprocessing;
+use lintel_training::calibration::TARGET_FPIR;
+
+use super::values::rate;
+use super::{Output, PackArgs};
+
+/// What to compare.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "Example:
+  lintel bench baselines trained faces --out baselines
+  lintel bench table1 trained faces --encoder arcface=arcface.onnx --out table1
+
+Everything is learned from the photos that the table was trained on, and measured on the photos that it has not seen and on \
+strangers. Writes bench.json and bench.html.")]
+pub struct BenchArgs {
+    /// What.
+    #[command(subcommand)]
+    pub action: BenchAction,
+}
+
+/// The comparisons.
+#[derive(Debug, Clone, Subcommand)]
+pub enum BenchAction {
+    /// Does the text fine-tune beat simpler ways on the same features?
+    Baselines(BenchBaselinesArgs),
+    /// The paper's Table I on your people, and which encoder would serve your door best
+    Table1(BenchTable1Args),
+}
+
+/// On what everything is compared.
+#[derive(Debug, Clone, Args)]
+pub struct BenchData {
+    /// A folder that `lintel train` made
+    #[arg(value_name = "TRAINED")]
+    pub trained: PathBuf,
+    /// The folder of `lintel ingest` that it was trained on
+    #[arg(value_name = "FACES")]
+    pub faces: PathBuf,
+    /// Where to.
+    #[command(flatten)]
+    pub output: Output,
+    /// With what.
+    #[command(flatten)]
+    pub pack: PackArgs,
+    /// Ingested faces of people who are not enrolled [default: people who do not exist]
+    #[arg(long, value_name = "DIR")]
+    pub strangers: Option<PathBuf>,
+    /// How often a stranger may be named, where errors are compared
+    #[arg(long, value_name = "RATE", default_value_t = TARGET_FPIR, value_parser = rate)]
+    pub target_fpir: f64,
+}
+
+/// Which baselines: all.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "Example:
+  lintel bench baselines trained faces --out baselines
+
+Beside the fine-tuned table: nearest class mean, linear probe (logistic regression), Tip-Adapter-F, and zero-shot text (the \
+prompts before any fine-tuning). What a baseline has to choose it chooses on a quarter of the training photos.")]
+pub struct BenchBaselinesArgs {
+    /// On what.
+    #[command(flatten)]
+    pub data: BenchData,
+}
+
+/// Which encoders.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "Example:
+  lintel bench table1 trained faces --encoder arcface=arcface.onnx --encoder vgg-face=vgg.onnx --out table1
+  lintel bench table1 trained faces --encoder arcface=net.onnx --preprocessing arcface=imagenet --out table1
+
+Rows \"o\" match a face to references of the enrolled people, rows \"c\" put a softmax classifier on the frozen encoder; CLIP is \
+the fine-tuned table. An encoder that is not given has no row of figures. `lintel packs compose` makes a pack of an encoder that \
+serves better.")]
+pub struct BenchTable1Args {
+    /// On what.
+    #[command(flatten)]
+    pub data: BenchData,
+    /// A face encoder in ONNX: f32 [N, 3, S, S] or [N, S, S, 3] in, [N, D] out; names are arcface and vgg-face, or your own
+    #[arg(long = "encoder", value_name = "NAME=FILE", value_parser = named_file)]
+    pub encoders: Vec<(String, PathBuf)>,
+    /// What an encoder wants of pixels: arcface, imagenet, vgg-face, unit, raw, or ORDER/MEAN/STD as in bgr/127.5/128
+    /// [default: as the encoder of that name was published]
+    #[arg(long = "preprocessing", value_name = "NAME=WORDS", value_parser = named_preprocessing)]
+    pub preprocessing: Vec<(String, Preprocessing)>,
+}
+
+fn named_file(text: &str) -> Result<(String, PathBuf), String> {
+    let (name, file) = named(text, "arcface=FILE")?;
+    Ok((name, PathBuf::from(file)))
+}
+
+fn named_preprocessing(text: &str) -> Result<(String, Preprocessing), String> {
+    let (name, words) = named(text, "arcface=imagenet")?;
+    Ok((name, words.parse()?))
+}
+
+fn named<'a>(text: &'a str, example: &str) -> Result<(String, &'a str), String> {
+    let halves = text.split_once('=').filter(|(name, rest)| !name.trim().is_empty() && !rest.is_empty());
+    halves
+        .map(|(name, rest)| (name.trim().to_lowercase(), rest))
+        .ok_or_else(|| format!("wanted NAME=…, as in {example}"))
+}

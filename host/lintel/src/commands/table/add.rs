@@ -1,0 +1,138 @@
+//! `lintel table add`: a trained folder and new people's crops → one with these people.
+
+use std::collections::BTreeSet;
+
+use lintel_core::table::{Person as Enrolled, PersonId, Table, TableParts};
+use lintel_inference::{Encoder, Options};
+use lintel_packs::Pack;
+use lintel_photos::ingest::{People, Person};
+use lintel_photos::people::folded;
+use lintel_training::trained::{CHECKPOINT, Change, TrainReport, TrainedFolder};
+use lintel_training::{Fixed, Settings, Task, intra_class};
+use lintel_work::failure::Failure;
+use lintel_work::outdir::{Kind, OutDir, refuse_nested};
+
+use super::{check_pack, open, thresholds_args, with_thresholds};
+use crate::cli::TableAddArgs;
+use crate::commands::learning::{Faces, check_detector, learn};
+use crate::commands::{existing_folder, packs, runtime::find, train::say};
+use crate::console::Console;
+
+/// A prompt that is trained alone takes about so many steps to find its place, however few photos there are.
+const LEAST_STEPS: usize = 150;
+
+pub(super) fn run(args: &TableAddArgs, runtime: &Options, console: &Console) -> Result<(), Failure> {
+    let trained = open(&args.trained, &args.output)?;
+    existing_folder(&args.faces)?;
+    refuse_nested(&args.output.out, &args.faces)?;
+    let people = People::open(&args.faces, 1)?;
+    let pack = packs::open(&args.pack, console)?;
+    check_pack(&trained, &pack, &args.trained)?;
+    check_detector(&people, &pack, &args.faces)?;
+    let new = new_people(&people, &trained.table, args, console)?;
+    let settings = settings(args, &pack, &trained.table, &new);
+    let thresholds = thresholds_args(&args.thresholds, &trained.table);
+    let keep: &[&str] = if args.fresh { &[] } else { &[CHECKPOINT] };
+    let mut out = OutDir::take(&args.output.out, Kind::Train, args.output.force, keep)?;
+    out.keep_unfinished(out.path().join(CHECKPOINT).exists());
+    find(runtime)?;
+
+    let TrainedFolder { report, encoder: onnx, table: old, held_out } = trained;
+    let mut encoder = Encoder::open(&onnx, runtime).map_err(Failure::work)?;
+    let faces = Faces::embed(&new, &args.faces, &mut encoder, console)?;
+    let features = faces.features(encoder.dim())?;
+    let names: Vec<String> = new.iter().map(|person| person.name.clone()).collect();
+    let fixed = Fixed { rows: old.classes(), logit_scale: old.logit_scale() };
+    let task = Task {
+        clip: &pack.clip,
+        tokenizer: &pack.tokenizer,
+        names: &names,
+        features: &features,
+        settings: &settings,
+        fixed: (!old.is_empty()).then_some(fixed),
+    };
+    let learnt = learn(&task, &mut out, console)?;
+
+    // A number is never given again, whoever left meanwhile.
+    let highest = old.people().iter().map(|person| person.id.0 + 1).max().unwrap_or(0);
+    let first = report.next_person.max(highest);
+    let ids: Vec<PersonId> = (first..).take(names.len()).map(PersonId).collect();
+    let held_out = held_out.with(faces.held_out(&learnt.split, &ids));
+    let intra_class_similarity =
+        intra_class::of_table(old.intra_class_similarity(), &faces.intra_class_similarity(&learnt.split, names.len()));
+    let table = joined(old, &ids, &names, &learnt.classes, &intra_class_similarity)?;
+    let table = with_thresholds(table, &held_out, &thresholds, &pack, &onnx, runtime, console)?;
+
+    let mut sources = report.held_out;
+    sources.extend(learnt.split.held_out.iter().map(|&row| faces.sources[row].clone()));
+    let mut changes = report.changes;
+    changes.push(Change::Added { people: names.len() as u32, settings });
+    let report = TrainReport {
+        people: table.len() as u32,
+        trained_on: report.trained_on + learnt.split.train.len() as u32,
+        held_out: sources,
+        rule: table.rule(),
+        calibration: table.calibration().copied(),
+        next_person: first + names.len() as u32,
+        changes,
+        ..report
+    };
+    let (report, done) = TrainedFolder { report, encoder: onnx, table, held_out }.write(out)?;
+    say(&report, &done, console);
+    Ok(())
+}
+
+/// Those whom the table does not have.
+fn new_people<'a>(
+    people: &'a People,
+    table: &Table,
+    args: &TableAddArgs,
+    console: &Console,
+) -> Result<Vec<&'a Person>, Failure> {
+    let there: BTreeSet<String> = table.people().iter().map(|person| folded(&person.name)).collect();
+    let new: Vec<&Person> = people.people.iter().filter(|person| !there.contains(&folded(&person.name))).collect();
+    let known = people.people.len() - new.len();
+    if new.is_empty() {
+        return Err(Failure::input(format!(
+            "everybody in {} is in the table already ({known} people); to learn new photos of them, `lintel train` anew, or \
+             `lintel table remove` them first",
+            args.faces.display()
+        )));
+    }
+    if known > 0 {
+        console.say(format!("{known} people are in the table already, and stay as they are"));
+    }
+    Ok(new)
+}
+
+fn settings(args: &TableAddArgs, pack: &Pack, table: &Table, new: &[&Person]) -> Settings {
+    let own = Settings::default();
+    let recommended = pack.about.training;
+    let crops: usize = new.iter().map(|person| person.crops.len()).sum();
+    let steps_per_epoch = crops.div_ceil(own.batch).max(1);
+    let least = LEAST_STEPS.div_ceil(steps_per_epoch) as u32;
+    let usual = recommended.epochs.unwrap_or(own.epochs);
+    Settings {
+        template: table.template().to_owned(),
+        epochs: args.epochs.unwrap_or(usual.max(least)),
+        learning_rate: args.lr.or(recommended.learning_rate).unwrap_or(own.learning_rate),
+        seed: args.seed,
+        ..own
+    }
+}
+
+/// The table with new rows behind the old, one revision later; its thresholds are still those of before.
+fn joined(
+    old: Table,
+    ids: &[PersonId],
+    names: &[String],
+    rows: &[f32],
+    intra_class_similarity: &[f32],
+) -> Result<Table, Failure> {
+    let mut parts = old.into_parts();
+    parts.people.extend(ids.iter().zip(names).map(|(&id, name)| Enrolled { id, name: name.clone() }));
+    parts.classes.extend_from_slice(rows);
+    parts.intra_class_similarity.extend_from_slice(intra_class_similarity);
+    let revision = parts.revision.saturating_add(1);
+    Table::new(TableParts { revision, calibration: None, ..parts }).map_err(Failure::input)
+}

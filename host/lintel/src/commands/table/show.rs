@@ -1,0 +1,81 @@
+//! `lintel table show`.
+
+use std::path::Path;
+
+use lintel_core::table::{Person, Rule, Table};
+use lintel_formats::bundle::Role;
+use lintel_formats::table::MAX_FILE_BYTES;
+use lintel_work::failure::Failure;
+use serde_json::json;
+
+use crate::cli::TableShowArgs;
+use crate::console::Console;
+
+pub(super) fn run(args: &TableShowArgs, console: &Console) -> Result<(), Failure> {
+    let table = read_table(&args.table)?;
+    console.say(said(&table));
+    let person = |(person, intra_class_similarity): (&Person, &f32)| json!({ "id": person.id, "name": person.name, "intra_class_similarity": intra_class_similarity });
+    let people: Vec<_> = table.people().iter().zip(table.intra_class_similarity()).map(person).collect();
+    console.result(&json!({
+        "table": args.table,
+        "revision": table.revision(),
+        "encoder": table.encoder().to_string(),
+        "template": table.template(),
+        "logit_scale": table.logit_scale(),
+        "dim": table.dim(),
+        "rule": table.rule(),
+        "calibration": table.calibration(),
+        "people": people,
+    }));
+    Ok(())
+}
+
+/// The table of a trained folder, of a bundle, or the file itself.
+pub(in crate::commands) fn read_table(path: &Path) -> Result<Table, Failure> {
+    let file = &if path.is_dir() { path.join(Role::Table.file_name()) } else { path.to_owned() };
+    let meta = std::fs::metadata(file).map_err(|error| Failure::reading(file, &error))?;
+    if meta.len() > MAX_FILE_BYTES as u64 {
+        return Err(Failure::input(format!("{} is too long for an identity table", file.display())));
+    }
+    let bytes = std::fs::read(file).map_err(|error| Failure::reading(file, &error))?;
+    lintel_formats::table::from_bytes(&bytes).map_err(|error| Failure::input(format!("{}: {error}", file.display())))
+}
+
+fn said(table: &Table) -> String {
+    let mut lines = vec![format!(
+        "revision {}: {} people, encoder {}, {:?}",
+        table.revision(),
+        table.len(),
+        table.encoder(),
+        table.template()
+    )];
+    lines.push(match table.rule() {
+        Rule::Paper { confidence } => format!("the paper's rule: confidence {confidence:.2}"),
+        Rule::Calibrated { similarity, margin } => format!(
+            "thresholds: similarity {similarity:.3}, less what a person's photos lack in similarity to each other (below); margin {margin:.3}"
+        ),
+    });
+    lines.push(match (table.rule(), table.calibration()) {
+        (_, Some(calibration)) => format!(
+            "set for an FPIR of {} on {} strangers, of whom {:.2} % would be named (95 %: at most {:.2} %)",
+            calibration.target_fpir,
+            calibration.strangers,
+            calibration.observed_fpir * 100.0,
+            calibration.fpir_upper * 100.0
+        ),
+        (Rule::Paper { .. }, None) => "nothing was measured on strangers".to_owned(),
+        (Rule::Calibrated { .. }, None) => {
+            "somebody was taken out at a door: the thresholds were not set anew since".to_owned()
+        }
+    });
+    lines.push(String::new());
+    lines.extend(table.people().iter().zip(table.intra_class_similarity()).map(|(person, intra_class_similarity)| {
+        match table.rule() {
+            Rule::Paper { .. } => format!("{:>6}  {}", person.id.0, person.name),
+            Rule::Calibrated { similarity, .. } => {
+                format!("{:>6}  from {:.3}  {}", person.id.0, similarity - (1.0 - intra_class_similarity), person.name)
+            }
+        }
+    }));
+    lines.join("\n")
+}

@@ -1,0 +1,180 @@
+//! The user's data folder: where packs are installed, and which limits the user has accepted.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::PACK_FILE;
+use super::copy::{sha256, sha256_of};
+use super::error::{PackError, StoreError};
+use super::known::{KnownFile, KnownPack};
+
+/// Which limits were accepted: a pack's name and the hash of their text, so that new limits are shown again.
+const ACCEPTED: &str = "accepted.toml";
+/// The largest such file that is read, in bytes.
+const MAX_ACCEPTED_BYTES: u64 = 64 << 10;
+
+/// Where packs are installed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Store {
+    root: PathBuf,
+}
+
+/// How a file of an installed pack is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum FileState {
+    /// There, with a hash that is listed.
+    Good,
+    /// Not there.
+    Absent,
+    /// There, with another hash.
+    Wrong {
+        /// The hash that it has.
+        got: String,
+    },
+}
+
+impl Store {
+    /// `lintel/packs` in the user's data folder, after the XDG base directory rules.
+    ///
+    /// # Errors
+    /// [`StoreError::NoFolder`].
+    pub fn of_user() -> Result<Self, StoreError> {
+        Self::of(std::env::var_os("XDG_DATA_HOME"), std::env::var_os("HOME"))
+    }
+
+    fn of(data_home: Option<OsString>, home: Option<OsString>) -> Result<Self, StoreError> {
+        // Relative paths do not count, as the rules say.
+        let absolute = |path: OsString| Some(PathBuf::from(path)).filter(|path| path.is_absolute());
+        let data = data_home.and_then(absolute).or_else(|| Some(home.and_then(absolute)?.join(".local/share")));
+        data.map(|data| Self::at(data.join("lintel/packs"))).ok_or(StoreError::NoFolder)
+    }
+
+    /// The store in this folder.
+    #[must_use]
+    pub fn at(root: PathBuf) -> Self {
+        Self { root }
+    }
+
+    /// The folder of the pack called `name`, whether it is there or not.
+    #[must_use]
+    pub fn folder(&self, name: &str) -> PathBuf {
+        self.root.join(name)
+    }
+
+    /// Makes the pack's folder, and locks it against a second process.
+    pub(super) fn open(&self, name: &str) -> Result<(PathBuf, File), StoreError> {
+        let folder = self.folder(name);
+        fs::create_dir_all(&folder).map_err(StoreError::disk(&folder))?;
+        let lock = File::open(&folder).and_then(|lock| lock.lock().map(|()| lock));
+        Ok((folder.clone(), lock.map_err(StoreError::disk(&folder))?))
+    }
+
+    /// Whether a file of the pack's folder is there, by its name and size alone: hashing a large pack takes seconds.
+    #[must_use]
+    pub fn has(&self, pack: &str, name: &str, file: &KnownFile) -> bool {
+        let meta = fs::metadata(self.folder(pack).join(name));
+        meta.is_ok_and(|meta| meta.is_file() && file.may_have(meta.len()))
+    }
+
+    /// Hashes a file of an installed pack; `step` sees how many bytes are done.
+    ///
+    /// # Errors
+    /// [`StoreError`] when it is there and can't be read.
+    pub fn verify(
+        &self,
+        pack: &str,
+        name: &str,
+        file: &KnownFile,
+        step: &mut dyn FnMut(u64),
+    ) -> Result<FileState, StoreError> {
+        let path = self.folder(pack).join(name);
+        match fs::metadata(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(FileState::Absent),
+            Err(error) => return Err(StoreError::disk(&path)(error)),
+            Ok(_) => {}
+        }
+        let got = sha256_of(&path, step)?;
+        Ok(if file.is(&got) { FileState::Good } else { FileState::Wrong { got } })
+    }
+
+    /// Writes `pack.toml` once all files of the pack are there: from then on the folder is a pack.
+    pub(super) fn complete(&self, name: &str, pack: &KnownPack) -> Result<bool, PackError> {
+        let Some(about) = &pack.pack else { return Ok(false) };
+        if !pack.files.iter().all(|(file, known)| self.has(name, file, known)) {
+            return Ok(false);
+        }
+        let path = self.folder(name).join(PACK_FILE);
+        let text = toml::to_string(about).expect("pack.toml holds plain values");
+        replace(&path, text.as_bytes())?;
+        Ok(true)
+    }
+
+    /// Whether the user has accepted these limits of the pack called `name`.
+    #[must_use]
+    pub fn accepted(&self, name: &str, limits: &[String]) -> bool {
+        limits.is_empty() || self.acceptances().get(name) == Some(&sha256(limits.join("\n").as_bytes()))
+    }
+
+    /// Remembers that the user has accepted these limits.
+    ///
+    /// # Errors
+    /// [`StoreError`] when it can't be written down.
+    pub fn accept(&self, name: &str, limits: &[String]) -> Result<(), StoreError> {
+        fs::create_dir_all(&self.root).map_err(StoreError::disk(&self.root))?;
+        let mut accepted = self.acceptances();
+        accepted.insert(name.to_owned(), sha256(limits.join("\n").as_bytes()));
+        let text = toml::to_string(&accepted).expect("names and hashes");
+        replace(&self.root.join(ACCEPTED), text.as_bytes())
+    }
+
+    /// What was accepted. A file that can't be read means that nothing was: the limits are shown again.
+    fn acceptances(&self) -> BTreeMap<String, String> {
+        let path = self.root.join(ACCEPTED);
+        let small = fs::metadata(&path).is_ok_and(|meta| meta.len() <= MAX_ACCEPTED_BYTES);
+        let text = if small { fs::read_to_string(&path).unwrap_or_default() } else { String::new() };
+        toml::from_str(&text).unwrap_or_default()
+    }
+}
+
+/// Writes a small file whole or not at all.
+fn replace(path: &Path, content: &[u8]) -> Result<(), StoreError> {
+    let partial = path.with_extension("toml.partial");
+    fs::write(&partial, content).map_err(StoreError::disk(&partial))?;
+    super::copy::settle(&partial, path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_data_folder_follows_the_xdg_rules() {
+        let check = |data: Option<&str>, home: Option<&str>, expected: Option<&str>| {
+            let store = Store::of(data.map(OsString::from), home.map(OsString::from)).ok();
+            assert_eq!(store.map(|store| store.root), expected.map(PathBuf::from));
+        };
+        check(Some("/data"), Some("/of/x"), Some("/data/lintel/packs"));
+        check(Some("data"), Some("/of/x"), Some("/of/x/.local/share/lintel/packs"));
+        check(None, Some("/of/x"), Some("/of/x/.local/share/lintel/packs"));
+        check(None, Some("x"), None);
+        check(None, None, None);
+    }
+
+    #[test]
+    fn limits_are_accepted_once_and_shown_again_when_they_change() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let store = Store::at(folder.path().join("packs"));
+        let limits = |text: &str| vec![text.to_owned()];
+        assert!(store.accepted("a", &[]));
+        assert!(!store.accepted("a", &limits("research only")));
+        store.accept("a", &limits("research only")).expect("written");
+        store.accept("b", &limits("no cats")).expect("written");
+        assert!(store.accepted("a", &limits("research only")) && store.accepted("b", &limits("no cats")));
+        assert!(!store.accepted("a", &limits("research only, on Sundays")));
+        fs::write(folder.path().join("packs").join(ACCEPTED), "not = [toml").expect("written");
+        assert!(!store.accepted("a", &limits("research only")));
+    }
+}

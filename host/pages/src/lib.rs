@@ -1,0 +1,5 @@
+//! What a person looks at: canvases with text, charts, and HTML documents that stand alone.
+
+pub mod html;
+pub mod picture;
+pub mod plots;

@@ -1,0 +1,366 @@
+//! An ONNX model and pictures → the same model in 8-bit integers, if it keeps its word.
+//!
+//! Static quantisation in QDQ form (Jacob et al. 2018; ONNX Runtime's and TensorRT's explicit quantisation): weights
+//! symmetric with a scale for each output channel, activations with one scale each, biases in 32 bits. Nothing here knows
+//! what the model is for.
+//!
+//! 1. [`prepare`]: what is constant is folded; an operator set that has what is needed.
+//! 2. [`feed`]: pixels reach the first convolution as the bytes that they are.
+//! 3. [`equalize`]: channels that share a scale reach alike.
+//! 4. [`calibrate`], [`range`]: what each value is on real pictures → its scale.
+//! 5. [`plan`], [`weights`], [`rewrite`]: which nodes, which integers, which graph.
+//! 6. [`sensitivity`], [`fidelity`]: what each layer costs, and the fewest in float that meet the threshold. A model that
+//!    misses it is an error, never a file.
+//! 7. [`kernels`]: what ONNX Runtime makes of it.
+
+pub mod calibrate;
+pub mod equalize;
+pub mod feed;
+pub mod fidelity;
+pub mod kernels;
+pub mod network;
+pub mod plan;
+pub mod prepare;
+pub mod range;
+mod rewrite;
+pub mod sensitivity;
+pub mod weights;
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
+use lintel_inference::saturation::saturates;
+use lintel_inference::{Array, Model, Options, RuntimeError};
+use lintel_onnx::OnnxError;
+use lintel_onnx::proto::ModelProto;
+use serde::{Deserialize, Serialize};
+
+use fidelity::{OutputFidelity, outputs_of};
+use kernels::Kernels;
+use network::Network;
+use plan::{Layer, layers, plan};
+
+pub use range::Method;
+use range::{Grid, Scale};
+use rewrite::{Form, Seen, rewrite};
+use sensitivity::LayerReport;
+
+/// The fidelity that is asked for where nobody says otherwise.
+pub const MIN_COSINE: f64 = 0.99;
+/// The fewest samples that a model is calibrated with.
+pub const FEWEST_SAMPLES: usize = 2;
+/// One sample in this many is held out of the calibration, to judge by.
+const HELD_OUT: usize = 4;
+
+/// Who is to run the model.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Target {
+    /// ONNX Runtime on a processor: activations u8 around any zero point, biases in integers, bytes fed as they are
+    #[default]
+    Cpu,
+    /// TensorRT's explicit quantisation: activations i8 around 0, biases in float
+    #[value(name = "tensorrt")]
+    TensorRt,
+}
+
+/// How much of 8 bits weights use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Precision {
+    /// No two products overflow the 16-bit sums of processors without VNNI: every processor computes the same
+    Exact,
+    /// All 8 bits, for processors with VNNI and for Arm; a door on another x86 refuses the model
+    Full,
+}
+
+impl Precision {
+    /// What suits the processor that this runs on.
+    #[must_use]
+    pub fn here() -> Self {
+        if saturates() { Self::Exact } else { Self::Full }
+    }
+}
+
+/// How a model is quantised.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Settings {
+    /// For whom.
+    pub target: Target,
+    /// How scales are found.
+    pub method: Method,
+    /// How weights are rounded.
+    pub precision: Precision,
+    /// The least cosine of every output with the original's, over held-out samples.
+    pub min_cosine: f64,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            target: Target::default(),
+            method: Method::default(),
+            precision: Precision::here(),
+            min_cosine: MIN_COSINE,
+        }
+    }
+}
+
+/// Why a model was not quantised.
+#[derive(Debug, thiserror::Error)]
+pub enum QuantizeError {
+    /// The model is no sound ONNX model, or one that can't be worked on.
+    #[error(transparent)]
+    Onnx(#[from] OnnxError),
+    /// ONNX Runtime can't open or run it.
+    #[error(transparent)]
+    Runtime(#[from] RuntimeError),
+    /// There is nothing in it that multiplies by constants.
+    #[error("model has no convolution or matrix product with constant weights; there is nothing to quantise")]
+    NoLayers,
+    /// Too few samples.
+    #[error("{got} calibration pictures are not enough, wanted {FEWEST_SAMPLES} or more")]
+    TooFewSamples {
+        /// How many there are.
+        got: usize,
+    },
+    /// The threshold can't be met.
+    #[error(
+        "the model in integers has cosine {got:.4} with the original, wanted {threshold}; with any of its {layers} layers in \
+         float it still misses; nothing was written"
+    )]
+    Misses {
+        /// The worst cosine with all layers in integers.
+        got: f64,
+        /// The threshold.
+        threshold: f64,
+        /// Layers of the model.
+        layers: usize,
+    },
+    /// A scratch file can't be written or read.
+    #[error("{}: {source}", path.display())]
+    Scratch {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// Whoever asked for it doesn't want it any more.
+    #[error("stopped")]
+    Stopped,
+}
+
+/// How far the work is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Step {
+    /// What is being done.
+    pub doing: &'static str,
+    /// Steps done.
+    pub done: usize,
+    /// Steps in all; 0 when that is not known.
+    pub total: usize,
+}
+
+/// Told of every step; an error stops the work.
+pub type Progress<'a> = dyn FnMut(Step) -> Result<(), QuantizeError> + 'a;
+
+/// What was done, for people and programs.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Report {
+    /// How it was asked for.
+    pub settings: Settings,
+    /// Samples that scales were found on.
+    pub calibrated_on: usize,
+    /// Samples that fidelity was judged on; none of those above.
+    pub judged_on: usize,
+    /// Sizes of the files before and after, in bytes.
+    pub bytes: [usize; 2],
+    /// Whether the first convolution reads the pixels' bytes.
+    pub fed_bytes: bool,
+    /// Every output's fidelity.
+    pub outputs: Vec<OutputFidelity>,
+    /// Every layer's damage.
+    pub layers: Vec<LayerReport>,
+    /// What ONNX Runtime runs on this machine.
+    pub kernels: Kernels,
+}
+
+/// A model that met the threshold.
+#[derive(Clone, Debug)]
+pub struct Quantized {
+    /// The file.
+    pub onnx: Vec<u8>,
+    /// How it came about.
+    pub report: Report,
+}
+
+/// Files for ONNX Runtime, gone with this.
+#[derive(Debug)]
+pub struct Scratch(tempfile::TempDir);
+
+impl Scratch {
+    /// An empty folder in the system's place for temporary files.
+    ///
+    /// # Errors
+    /// [`QuantizeError::Scratch`].
+    pub fn new() -> Result<Self, QuantizeError> {
+        let made = tempfile::Builder::new().prefix("lintel-").tempdir();
+        made.map(Self).map_err(|source| QuantizeError::Scratch { path: std::env::temp_dir(), source })
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+}
+
+/// Everything that a quantised graph is built from.
+pub struct Builder<'a> {
+    model: &'a ModelProto,
+    network: &'a Network<'a>,
+    layers: &'a [Layer],
+    outputs: &'a [String],
+    seen: &'a Seen,
+    given: &'a BTreeSet<String>,
+    form: Form,
+}
+
+impl Builder<'_> {
+    /// The graph with the layers at `chosen` in integers, and with `between` what lies between them too.
+    fn build(&self, chosen: &BTreeSet<usize>, between: bool) -> Result<ModelProto, QuantizeError> {
+        let plan = plan(self.network, self.layers, chosen, between, self.form.target, self.given);
+        rewrite(self.model, self.network, self.layers, &plan, self.seen, self.given, self.form)
+    }
+
+    /// Opens what was built, to judge it by what it will give where it is to run: a processor that saturates runs a model
+    /// for others as it is written.
+    fn open(&self, onnx: &[u8], runtime: &Options) -> Result<Model, RuntimeError> {
+        match self.form.precision {
+            Precision::Full if saturates() => Model::open_as_written(onnx, runtime),
+            Precision::Full | Precision::Exact => Model::open(onnx, runtime),
+        }
+    }
+}
+
+/// Quantises a model with one input. `samples` are fed to it as they are; every fourth is held out to judge by.
+///
+/// # Errors
+/// [`QuantizeError`]; [`QuantizeError::Misses`] when no choice of layers meets the threshold.
+pub fn quantize(
+    onnx: &[u8],
+    samples: &[Array],
+    settings: &Settings,
+    runtime: &Options,
+    progress: &mut Progress<'_>,
+) -> Result<Quantized, QuantizeError> {
+    if samples.len() < FEWEST_SAMPLES {
+        return Err(QuantizeError::TooFewSamples { got: samples.len() });
+    }
+    let scratch = Scratch::new()?;
+    let mut model = prepare::prepare(onnx, runtime, &scratch)?;
+    // TensorRT takes no unsigned integers: there the pixels' arithmetic stays.
+    let pixels = if settings.target == Target::Cpu { feed::feed_bytes(&mut model)? } else { None };
+    let held_out = |place: usize| place % HELD_OUT == HELD_OUT - 1 || place + 1 == samples.len();
+    let [judges, teachers] = [true, false].map(|held| {
+        let all = samples.iter().enumerate();
+        all.filter(|(place, _)| held_out(*place) == held).map(|(_, sample)| sample).collect::<Vec<&Array>>()
+    });
+    equalize(&mut model, &teachers, runtime, progress)?;
+    let network = Network::of(&model)?;
+    let layers = layers(&network);
+    if layers.is_empty() {
+        return Err(QuantizeError::NoLayers);
+    }
+    let outputs: Vec<String> = network.graph().output.iter().map(|output| output.name.clone()).collect();
+    let given: BTreeSet<String> = pixels.iter().map(|(value, _)| value.clone()).collect();
+    let mut seen = seen(&model, &network, &layers, &given, &teachers, settings, runtime, progress)?;
+    if let Some((value, zero)) = pixels {
+        seen.scales.insert(value, Scale { scale: 1.0, zero, grid: Grid::U8 });
+    }
+    // Judged against the file as it was given, so that a mistake in preparing it would show too.
+    let wanted = outputs_of(&mut Model::open(onnx, runtime)?, &outputs, &judges)?;
+    let form = Form { target: settings.target, precision: settings.precision };
+    let builder = Builder {
+        model: &model,
+        network: &network,
+        layers: &layers,
+        outputs: &outputs,
+        seen: &seen,
+        given: &given,
+        form,
+    };
+    let mut reports = sensitivity::alone(&builder, &judges, &wanted, runtime, progress)?;
+    let threshold = settings.min_cosine;
+    let found = sensitivity::fewest_in_float(&builder, &reports, &judges, &wanted, threshold, runtime, progress)?;
+    for (report, layer) in reports.iter_mut().zip(&layers) {
+        report.quantized = !found.float.contains(&layer.node);
+    }
+    let kernels = Kernels::of(&prepare::as_run(&found.onnx, runtime, &scratch)?);
+    let report = Report {
+        settings: *settings,
+        calibrated_on: teachers.len(),
+        judged_on: judges.len(),
+        bytes: [onnx.len(), found.onnx.len()],
+        fed_bytes: !given.is_empty(),
+        outputs: found.fidelity,
+        layers: reports,
+        kernels,
+    };
+    Ok(Quantized { onnx: found.onnx, report })
+}
+
+/// Lets the channels between convolutions reach alike.
+fn equalize(
+    model: &mut ModelProto,
+    samples: &[&Array],
+    runtime: &Options,
+    progress: &mut Progress<'_>,
+) -> Result<(), QuantizeError> {
+    let observed = {
+        let network = Network::of(model)?;
+        let layers = layers(&network);
+        let values = equalize::scalable(&network, &layers);
+        let values: BTreeSet<&str> = values.iter().map(String::as_str).collect();
+        if values.is_empty() {
+            return Ok(());
+        }
+        calibrate::observe(model, &network, &layers, &values, samples, runtime, progress)?
+    };
+    equalize::equalize(model, &observed)
+}
+
+/// Scales and means of all values that any choice of layers may need.
+#[expect(clippy::too_many_arguments, reason = "one caller, and each is a different thing")]
+fn seen(
+    model: &ModelProto,
+    network: &Network<'_>,
+    layers: &[Layer],
+    given: &BTreeSet<String>,
+    samples: &[&Array],
+    settings: &Settings,
+    runtime: &Options,
+    progress: &mut Progress<'_>,
+) -> Result<Seen, QuantizeError> {
+    let all: BTreeSet<usize> = layers.iter().map(|layer| layer.node).collect();
+    let whole = plan(network, layers, &all, true, settings.target, given);
+    // With fewer layers in integers, fewer values have a neighbour whose scale they could share.
+    let mut values = whole.roots();
+    for &at in &whole.nodes {
+        let node = &network.nodes()[at];
+        values.extend(plan::numbers(network, node));
+        values.extend(network.activated(node));
+    }
+    let observed = calibrate::observe(model, network, layers, &values, samples, runtime, progress)?;
+    let grid = match settings.target {
+        Target::Cpu => Grid::U8,
+        Target::TensorRt => Grid::S8,
+    };
+    let mut seen = Seen::default();
+    for (name, observed) in observed {
+        let means = observed.means();
+        if !means.is_empty() {
+            seen.means.insert(name.clone(), means);
+        }
+        seen.scales.insert(name, observed.histogram.scale(settings.method, grid));
+    }
+    Ok(seen)
+}

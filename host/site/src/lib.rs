@@ -1,0 +1,237 @@
+//! A site: whose signatures count at its doors, who this workstation is, and which devices it knows ⇄ one folder.
+//!
+//! ```text
+//! SITE/site.json              how long signatures count
+//! SITE/identity.lintel        this workstation's key (only its owner can read it)
+//! SITE/keys/ROLE-….key        the keys that sign (likewise); those of the root may lie elsewhere
+//! SITE/root/N.root.json       whose signatures count, one file for every change
+//! SITE/devices/NAME.json      the devices: address, certificate, the end of their journal when it was last seen
+//! SITE/files/SHA256           what was pushed, to make the next push of
+//! SITE/receipts/…             what devices signed
+//! ```
+
+use std::fs::{self, File, Permissions};
+use std::io::{self, ErrorKind, Write as _};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+
+use lintel_link::{Identity, IdentityError};
+use lintel_work::failure::{Failure, reason};
+use serde::{Deserialize, Serialize};
+
+pub mod device;
+pub mod devices;
+pub mod files;
+pub mod keys;
+pub mod publish;
+
+/// The settings' file.
+const SITE_FILE: &str = "site.json";
+const FORMAT: u32 = 1;
+
+/// How long signatures count, in days.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Days {
+    /// Who may sign.
+    pub root: u32,
+    /// What may be installed.
+    pub targets: u32,
+    /// Which versions belong together.
+    pub snapshot: u32,
+    /// Which is the newest.
+    pub timestamp: u32,
+    /// This workstation's own key.
+    pub workstation: u32,
+}
+
+impl Default for Days {
+    fn default() -> Self {
+        Self { root: 365, targets: 90, snapshot: 7, timestamp: 1, workstation: 730 }
+    }
+}
+
+/// `site.json`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Settings {
+    format: u32,
+    days: Days,
+}
+
+/// Why a site can't be used.
+#[derive(Debug, thiserror::Error)]
+pub enum SiteError {
+    /// There is none.
+    #[error("{} is no site; `lintel keys new` makes one", .0.display())]
+    None(PathBuf),
+    /// There is one already.
+    #[error("{} is a site already; nothing was changed", .0.display())]
+    Exists(PathBuf),
+    /// No folder is known for it.
+    #[error("no folder for the site: give one with --site DIR")]
+    NoFolder,
+    /// A file cannot be read or written.
+    #[error("{}: {}", path.display(), reason(source))]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A file's content is not what it should be.
+    #[error("{}: {why}", path.display())]
+    Content {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        why: String,
+    },
+    /// The workstation's key.
+    #[error("{}: {source}", path.display())]
+    Identity {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        source: IdentityError,
+    },
+    /// The keys at hand are not enough to sign.
+    #[error("{0}")]
+    Keys(String),
+    /// No device has this name.
+    #[error("no device is called {name:?}; known are: {known}")]
+    UnknownDevice {
+        /// What was asked for.
+        name: String,
+        /// The names that there are.
+        known: String,
+    },
+}
+
+impl From<SiteError> for Failure {
+    fn from(error: SiteError) -> Self {
+        match &error {
+            SiteError::File { source, .. } if source.kind() != ErrorKind::NotFound => Self::work(error),
+            _ => Self::input(error),
+        }
+    }
+}
+
+/// A site's folder.
+#[derive(Debug)]
+pub struct Site {
+    dir: PathBuf,
+    /// How long signatures count.
+    pub days: Days,
+    /// This workstation.
+    pub identity: Identity,
+}
+
+impl Site {
+    /// Where the site is, if nobody says otherwise: `LINTEL_SITE`, or `lintel/site` in the configuration folder.
+    ///
+    /// # Errors
+    /// [`SiteError::NoFolder`].
+    pub fn usual() -> Result<PathBuf, SiteError> {
+        let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+        let config = || set("XDG_CONFIG_HOME").or_else(|| set("HOME").map(|home| home.join(".config")));
+        set("LINTEL_SITE").or_else(|| config().map(|config| config.join("lintel/site"))).ok_or(SiteError::NoFolder)
+    }
+
+    /// Makes a new one with its workstation, and no keys yet.
+    ///
+    /// # Errors
+    /// [`SiteError`]; a site that is there is left alone.
+    pub fn create(dir: &Path) -> Result<Self, SiteError> {
+        if dir.join(SITE_FILE).exists() {
+            return Err(SiteError::Exists(dir.to_owned()));
+        }
+        for folder in ["", "keys", "root", "devices", "files", "receipts"] {
+            let path = dir.join(folder);
+            fs::create_dir_all(&path).map_err(|source| SiteError::File { path: path.clone(), source })?;
+        }
+        fs::set_permissions(dir, Permissions::from_mode(0o700))
+            .map_err(|source| SiteError::File { path: dir.to_owned(), source })?;
+        let path = dir.join("identity.lintel");
+        let identity = Identity::generate().map_err(|source| SiteError::Identity { path: path.clone(), source })?;
+        write(&path, &identity.to_bytes())?;
+        let settings = Settings { format: FORMAT, days: Days::default() };
+        // Last: a site that was begun and not finished is none.
+        write(&dir.join(SITE_FILE), &pretty(&settings))?;
+        Ok(Self { dir: dir.to_owned(), days: settings.days, identity })
+    }
+
+    /// Gives a site, such as a copy on a new machine, an identity of its own. Its devices stay listed; each must be
+    /// paired again.
+    ///
+    /// # Errors
+    /// [`SiteError`].
+    pub fn renew_identity(dir: &Path) -> Result<Self, SiteError> {
+        if !dir.join(SITE_FILE).exists() {
+            return Err(SiteError::None(dir.to_owned()));
+        }
+        let path = dir.join("identity.lintel");
+        let identity = Identity::generate().map_err(|source| SiteError::Identity { path: path.clone(), source })?;
+        write(&path, &identity.to_bytes())?;
+        Self::open(dir)
+    }
+
+    /// Opens one.
+    ///
+    /// # Errors
+    /// [`SiteError`].
+    pub fn open(dir: &Path) -> Result<Self, SiteError> {
+        let path = dir.join(SITE_FILE);
+        if !path.exists() {
+            return Err(SiteError::None(dir.to_owned()));
+        }
+        let settings: Settings = read_json(&path)?;
+        if settings.format != FORMAT {
+            let why = format!("format {}, this program reads {FORMAT}", settings.format);
+            return Err(SiteError::Content { path, why });
+        }
+        let path = dir.join("identity.lintel");
+        let bytes = read(&path)?;
+        let identity = Identity::from_bytes(&bytes).map_err(|source| SiteError::Identity { path, source })?;
+        Ok(Self { dir: dir.to_owned(), days: settings.days, identity })
+    }
+
+    /// The folder.
+    #[must_use]
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+}
+
+/// The wall clock, in seconds since 1970.
+#[must_use]
+#[allow(clippy::disallowed_methods, reason = "signatures are dated by the workstation's clock")]
+pub fn now() -> u64 {
+    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}
+
+/// A file of a site: whole or not at all, and readable by its owner only.
+pub(crate) fn write(path: &Path, bytes: &[u8]) -> Result<(), SiteError> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let store = || {
+        // A name of its own, readable by its owner only: several pushes may write one file at once.
+        let mut file = tempfile::NamedTempFile::new_in(folder)?;
+        file.write_all(bytes)?;
+        file.as_file().sync_all()?;
+        file.persist(path).map_err(|e| e.error)?;
+        File::open(folder)?.sync_all()
+    };
+    store().map_err(|source| SiteError::File { path: path.to_owned(), source })
+}
+
+pub(crate) fn read(path: &Path) -> Result<Vec<u8>, SiteError> {
+    fs::read(path).map_err(|source| SiteError::File { path: path.to_owned(), source })
+}
+
+pub(crate) fn read_json<T: serde::de::DeserializeOwned>(path: &Path) -> Result<T, SiteError> {
+    serde_json::from_slice(&read(path)?).map_err(|e| SiteError::Content { path: path.to_owned(), why: e.to_string() })
+}
+
+pub(crate) fn pretty(value: &impl Serialize) -> Vec<u8> {
+    serde_json::to_vec_pretty(value).expect("plain data")
+}

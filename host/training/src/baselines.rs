@@ -1,0 +1,178 @@
+//! Features of photos → what simpler ways of telling people apart make of them, by the measure of the door.
+//!
+//! The text fine-tune must beat these on the same features, or it is not worth its trouble. Each is trained on the
+//! photos that the fine-tune was trained on; what it has to choose (strengths, passes) it chooses on photos kept back
+//! from those. Held-out photos and strangers only measure.
+
+mod adam;
+pub mod class_mean;
+pub mod linear_probe;
+pub mod matching;
+pub mod tip_adapter;
+
+use lintel_core::embed::Embedding;
+use lintel_statistics::Rate;
+use serde::{Deserialize, Serialize};
+
+use crate::calibration::{Thresholds, thresholds_for};
+
+/// One way of telling people apart: a unit feature `[dim]` → a score for each person `[N]`, more is more like.
+pub type Scorer<'a> = Box<dyn Fn(&[f32]) -> Vec<f32> + Send + Sync + 'a>;
+
+/// A photo and whose it is.
+#[derive(Debug, Clone)]
+pub struct Photo {
+    /// The person's row, below the number of people.
+    pub row: usize,
+    /// What the encoder makes of it.
+    pub face: Embedding,
+}
+
+/// What all ways are compared on.
+#[derive(Debug, Clone)]
+pub struct Data {
+    /// People.
+    pub people: usize,
+    /// Components of a feature.
+    pub dim: usize,
+    /// Photos to learn from.
+    pub train: Vec<Photo>,
+    /// Photos that nobody learns from.
+    pub held_out: Vec<Photo>,
+    /// People who are not enrolled, a trial each.
+    pub strangers: Vec<Embedding>,
+}
+
+/// How one way does.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Measured {
+    /// Its name.
+    pub name: String,
+    /// Held-out photos whose person has the highest score.
+    pub rank_1: Rate,
+    /// Held-out photos that are not named, or misnamed, with thresholds for the target FPIR.
+    pub fnir: Rate,
+    /// Strangers who are named with these thresholds.
+    pub fpir: Rate,
+}
+
+impl Data {
+    /// The photos in two parts: to learn from, and one in four of each person's to choose by; who has fewer than four gives none.
+    #[must_use]
+    pub fn to_choose_by(&self) -> (Vec<&Photo>, Vec<&Photo>) {
+        let mut seen = vec![0_usize; self.people];
+        self.train.iter().partition(|photo| {
+            seen[photo.row] += 1;
+            !seen[photo.row].is_multiple_of(4)
+        })
+    }
+}
+
+/// Rank-1 accuracy, and the misses with thresholds for `target` on score and margin.
+///
+/// Thresholds are set on one half of strangers and held-out photos and measured on the other, both ways round, so that every
+/// trial counts once and none set the thresholds that it was measured with. Half the strangers must be able to show the target, or the thresholds let none of them pass.
+#[must_use]
+pub fn measure(name: &str, scorer: &Scorer<'_>, data: &Data, target: f64) -> Measured {
+    let mut mated: Vec<(Thresholds, bool)> = data
+        .held_out
+        .iter()
+        .map(|photo| {
+            let (best, thresholds) = top(&scorer(photo.face.vector()));
+            (thresholds, best == photo.row)
+        })
+        .collect();
+    let mut others: Vec<Thresholds> = data.strangers.iter().map(|face| top(&scorer(face.vector())).1).collect();
+    // Thresholds are on cosines; logits keep their order when they are shrunk to the same range.
+    let largest =
+        |largest: f32, thresholds: &Thresholds| largest.max(thresholds.similarity.abs()).max(thresholds.margin / 2.0);
+    let scale = mated.iter().map(|(thresholds, _)| thresholds).chain(&others).fold(1.0, largest);
+    for thresholds in mated.iter_mut().map(|(thresholds, _)| thresholds).chain(&mut others) {
+        *thresholds = Thresholds { similarity: thresholds.similarity / scale, margin: thresholds.margin / scale };
+    }
+    let (mut missed, mut named) = (0, 0);
+    for half in 0..2 {
+        let sets = |place: &usize| place % 2 == half;
+        let of = |all: &[Thresholds], setting: bool| -> Vec<Thresholds> {
+            all.iter()
+                .enumerate()
+                .filter(|(place, _)| sets(place) == setting)
+                .map(|(_, thresholds)| *thresholds)
+                .collect()
+        };
+        let right: Vec<Thresholds> = mated
+            .iter()
+            .enumerate()
+            .filter(|(place, (_, right))| sets(place) && *right)
+            .map(|(_, (thresholds, _))| *thresholds)
+            .collect();
+        let thresholds = thresholds_for(&of(&others, true), &right, target);
+        let named_right = |(got, right): &(Thresholds, bool)| *right && got.passes(thresholds);
+        missed += mated.iter().enumerate().filter(|(place, trial)| !sets(place) && !named_right(trial)).count();
+        named += of(&others, false).iter().filter(|got| got.passes(thresholds)).count();
+    }
+    Measured {
+        name: name.to_owned(),
+        rank_1: Rate::new(mated.iter().filter(|(_, right)| *right).count(), mated.len()),
+        fnir: Rate::new(missed, mated.len()),
+        fpir: Rate::new(named, others.len()),
+    }
+}
+
+/// The best row, its score, and its margin over the next.
+#[must_use]
+pub fn top(scores: &[f32]) -> (usize, Thresholds) {
+    let (mut best, mut first, mut second) = (0, f32::NEG_INFINITY, f32::NEG_INFINITY);
+    for (row, &score) in scores.iter().enumerate() {
+        if score > first {
+            (best, second, first) = (row, first, score);
+        } else if score > second {
+            second = score;
+        }
+    }
+    (best, Thresholds { similarity: first, margin: if second.is_finite() { first - second } else { 0.0 } })
+}
+
+/// Scores by cosine with one unit row for each person: the fine-tuned table, prompts, class means.
+#[must_use]
+pub fn by_rows<'a>(rows: Vec<f32>, dim: usize) -> Scorer<'a> {
+    Box::new(move |feature| {
+        rows.chunks_exact(dim).map(|row| row.iter().zip(feature).map(|(a, b)| a * b).sum()).collect()
+    })
+}
+
+/// Features `[M, dim]`, row-major, and whose they are.
+fn stacked(photos: &[&Photo]) -> (Vec<f32>, Vec<usize>) {
+    let values = photos.iter().flat_map(|photo| photo.face.vector().iter().copied()).collect();
+    (values, photos.iter().map(|photo| photo.row).collect())
+}
+
+/// How well logits fit photos: how many are right, and of equals the likelihood (minus the mean cross-entropy). More is better.
+fn fit(scorer: &dyn Fn(&[f32]) -> Vec<f32>, photos: &[&Photo]) -> (usize, f64) {
+    let (mut right, mut sum) = (0, 0.0);
+    for photo in photos {
+        let logits = scorer(photo.face.vector());
+        let (best, Thresholds { similarity: most, .. }) = top(&logits);
+        right += usize::from(best == photo.row);
+        let all: f64 = logits.iter().map(|logit| f64::from(logit - most).exp()).sum();
+        sum += f64::from(logits[photo.row] - most) - all.ln();
+    }
+    #[expect(clippy::cast_precision_loss, reason = "counts of photos")]
+    let mean = sum / photos.len().max(1) as f64;
+    (right, mean)
+}
+
+/// The choice that fits best; the first of equals.
+fn best_fit<T: Copy>(choices: impl Iterator<Item = T>, mut fit: impl FnMut(T) -> (usize, f64)) -> Option<T> {
+    let mut best: Option<(T, (usize, f64))> = None;
+    for choice in choices {
+        let now = fit(choice);
+        if best.is_none_or(|(_, before)| now > before) {
+            best = Some((choice, now));
+        }
+    }
+    best.map(|(choice, _)| choice)
+}
+
+#[cfg(test)]
+mod tests;

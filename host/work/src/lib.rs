@@ -1,0 +1,6 @@
+//! What every command stands on: failures in one line, Ctrl-C, output folders that are whole or not there, kept results.
+
+pub mod failure;
+pub mod interrupt;
+pub mod kept;
+pub mod outdir;
