@@ -37,7 +37,8 @@ use std::time::Instant;
 use anyhow::Result;
 use burn::prelude::Device;
 use clap::{Parser, Subcommand, ValueEnum};
-use lintel::cli::{ComputeArg, ComputeArgs};
+use lintel_clip::text_encoder::MatmulPrecision;
+use lintel_training::Compute;
 
 use crate::beside::Beside;
 use crate::log::Log;
@@ -52,10 +53,31 @@ struct Cli {
     #[arg(long, global = true, default_value = "models/mini")]
     out: PathBuf,
     /// Where networks are trained: minutes on a GPU, hours on the processor
-    #[arg(long, global = true, value_enum, default_value_t = ComputeArg::Cpu)]
-    device: ComputeArg,
+    #[arg(long, global = true, value_enum, default_value_t = Processor::Cpu)]
+    device: Processor,
     #[command(subcommand)]
     step: Step,
+}
+
+/// Where networks are trained.
+#[derive(Clone, Copy, ValueEnum)]
+enum Processor {
+    /// The processor.
+    Cpu,
+    /// A GPU with a Vulkan driver, for programs built with `--features lintel-training/vulkan`.
+    Vulkan,
+    /// A GPU of NVIDIA's, for programs built with `--features lintel-training/cuda`.
+    Cuda,
+}
+
+impl Processor {
+    fn compute(self) -> Compute {
+        match self {
+            Self::Cpu => Compute::Cpu,
+            Self::Vulkan => Compute::Vulkan,
+            Self::Cuda => Compute::Cuda,
+        }
+    }
 }
 
 #[derive(Subcommand)]
@@ -112,8 +134,7 @@ struct Settings {
 fn main() -> Result<()> {
     let cli = Cli::parse();
     std::fs::create_dir_all(&cli.work)?;
-    let compute = ComputeArgs { device: cli.device, ..ComputeArgs::default() };
-    let device = compute.compute().open(compute.precision())?.device;
+    let device = cli.device.compute().open(MatmulPrecision::F32)?.device;
     let name = cli.device.to_possible_value().expect("no device is hidden");
     let device_argument = format!("--device={}", name.get_name());
     let recipe = Recipe { log: Log::new(&cli.work), work: cli.work, out: cli.out, device, device_argument };
