@@ -5,8 +5,8 @@ use std::sync::LazyLock;
 use glam::Vec3A as Vec3;
 
 use crate::canvas::Canvas;
+use crate::picture::Picture;
 use crate::rng::Rng;
-use crate::scene::Picture;
 
 /// What the camera does to the light. `Camera::default()` is a perfect one.
 #[derive(Clone, Copy, Debug, PartialEq)]

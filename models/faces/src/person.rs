@@ -18,8 +18,8 @@ pub struct Person {
     pub shape: Shape,
     /// Colour and marks of the skin.
     pub skin: Skin,
-    /// Analyzer, without gaze.
-    pub eyes: Analyzer,
+    /// Eyes, without gaze.
+    pub eyes: Eyes,
     /// Eyebrows.
     pub brows: Brows,
     /// Hair of the head.
@@ -126,9 +126,9 @@ pub struct Skin {
     pub moles: Vec<[f32; 4]>,
 }
 
-/// Analyzer, cm and radians.
+/// Eyes, cm and radians.
 #[derive(Clone, Debug)]
-pub struct Analyzer {
+pub struct Eyes {
     /// Half width.
     pub half_width: f32,
     /// How far the upper lid rises over the corners.

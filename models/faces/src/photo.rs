@@ -4,9 +4,11 @@ use crate::background::Background;
 use crate::camera::Camera;
 use crate::light::Light;
 use crate::person::Person;
+use crate::picture::Picture;
+use crate::pose::Pose;
 use crate::render::render;
 use crate::rng::{Rng, mix};
-use crate::scene::{Expression, Gaze, Occluder, Picture, Placement, Pose, Scene};
+use crate::scene::{Expression, Gaze, Occluder, Placement, Scene};
 
 /// A decent photo of `person`: one face, |yaw| ≤ 25°, at least 90 px wide where `size` (width, height in px) allows,
 /// sharp. `photo` numbers that person's photos.

@@ -2,7 +2,7 @@
 
 use glam::Vec3A as Vec3;
 
-use crate::person::{Analyzer, Beard, Brows, Glasses, Hair, Person, Shape, Skin, Style};
+use crate::person::{Beard, Brows, Eyes, Glasses, Hair, Person, Shape, Skin, Style};
 use crate::rng::{Rng, lerp, linear};
 
 const SKIN: [[u8; 3]; 8] = [
@@ -40,7 +40,7 @@ impl Person {
         let skin = Skin::draw(rng, masculine, age, &shape);
         let (word, colour) = hair_colour(rng, skin.melanin, age);
         let hair = Hair::draw(rng, masculine, age, word, colour, skin.melanin);
-        let eyes = Analyzer::draw(rng, masculine, skin.melanin, age);
+        let eyes = Eyes::draw(rng, masculine, skin.melanin, age);
         let brows = Brows::draw(rng, masculine, &shape, &hair);
         let beard = Beard::draw(rng, masculine, &hair);
         let glasses = rng.chance(0.3).then(|| Glasses::draw(rng, &shape));
@@ -137,7 +137,7 @@ impl Skin {
     }
 }
 
-impl Analyzer {
+impl Eyes {
     fn draw(rng: &mut Rng, masculine: f32, melanin: f32, age: f32) -> Self {
         let m = (masculine - 0.5) * 0.3;
         let light = (0.75 - melanin).max(0.0);

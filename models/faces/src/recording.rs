@@ -6,9 +6,11 @@ use crate::canvas::Canvas;
 use crate::light::Light;
 use crate::person::Person;
 use crate::photo::placement;
+use crate::picture::Picture;
+use crate::pose::Pose;
 use crate::render::render_over;
 use crate::rng::{Rng, mix, smooth};
-use crate::scene::{Picture, Placement, Pose, Scene};
+use crate::scene::{Placement, Scene};
 
 /// A recording at the door: empty, someone walks up within a second, stands, looks about and blinks.
 #[derive(Clone, Debug)]

@@ -4,8 +4,9 @@ use glam::Vec3A as Vec3;
 
 use crate::canvas::Canvas;
 use crate::figure::{self, Owners};
+use crate::picture::Picture;
 use crate::rng::linear;
-use crate::scene::{Occluder, Picture, Scene};
+use crate::scene::{Occluder, Scene};
 
 /// Renders `scene`. The same scene gives the same bytes on one machine.
 #[must_use]

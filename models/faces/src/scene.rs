@@ -1,20 +1,10 @@
-//! What a picture shows: people, light, background, camera; and what is true of it.
+//! What a picture is to show: people, light, background, camera.
 
 use crate::background::Background;
 use crate::camera::Camera;
 use crate::light::Light;
 use crate::person::Person;
-
-/// Degrees, relative to the line of sight; applied as roll · yaw · pitch.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Pose {
-    /// Positive: the nose points to the image's right. Within ±45.
-    pub yaw: f32,
-    /// Positive: the face looks up. Within ±25.
-    pub pitch: f32,
-    /// Positive: the head leans clockwise in the image. Within ±20.
-    pub roll: f32,
-}
+use crate::pose::Pose;
 
 /// What the face does, on top of its shape.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -91,34 +81,4 @@ pub struct Scene {
     pub background: Background,
     /// What takes the picture.
     pub camera: Camera,
-}
-
-/// What is true of one face of a picture, in the order of [`Scene::faces`].
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Truth {
-    /// The person's seed.
-    pub person: u64,
-    /// x1, y1, x2, y2 px: forehead to chin, cheek to cheek, as WIDER FACE draws it; may reach out of the picture.
-    pub bbox: [f32; 4],
-    /// px: the eye at the image's left, the other eye, nose tip, left mouth corner, right mouth corner.
-    pub landmarks: [[f32; 2]; 5],
-    /// As it was placed.
-    pub pose: Pose,
-    /// How much of the face is in the picture and not hidden, [0, 1].
-    pub visible: f32,
-    /// Whether glasses are on this face.
-    pub wears_glasses: bool,
-}
-
-/// A finished picture.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Picture {
-    /// px.
-    pub width: u32,
-    /// px.
-    pub height: u32,
-    /// [height, width, 3], sRGB.
-    pub rgb: Vec<u8>,
-    /// One for each face that was placed, visible or not.
-    pub truth: Vec<Truth>,
 }

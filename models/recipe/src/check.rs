@@ -14,10 +14,11 @@ use lintel_export::encoder_onnx;
 use lintel_faces::{Approach, Picture, crowd, photo};
 use lintel_inference::{Detector, Encoder, Options};
 
-use crate::frames::{CHECK_SEED, HEIGHT, WIDTH, faces, frame};
+use crate::frames::{CHECK_SEED, faces, frame};
 use crate::pack::VIEWS;
 use crate::rng::Rng;
 use crate::schedule::bar;
+use crate::scrfd::{HEIGHT, WIDTH};
 
 /// First seed of the people that enrol and come to the door in `check`; disjoint from all others of the recipe.
 const PEOPLE: u64 = 800_000;

@@ -14,11 +14,8 @@ use crate::detector_loss::Target;
 use crate::rng::Rng;
 use crate::rooms::Room;
 use crate::schedule::bar;
+use crate::scrfd::{HEIGHT, WIDTH};
 
-/// Frame width, pixels.
-pub const WIDTH: usize = 640;
-/// Frame height, pixels.
-pub const HEIGHT: usize = 480;
 const FRAME_BYTES: usize = WIDTH * HEIGHT * 3;
 /// First seed of the frames the detector trains on.
 pub const TRAIN_SEED: u64 = 1_000_000;

@@ -10,7 +10,7 @@ use lintel_clip::weights::{NamedTensor, Precision};
 use lintel_export::Views;
 
 use crate::log::{FILE, Log};
-use crate::{detector, detector_onnx, encoder, frames, text};
+use crate::{detector, detector_onnx, encoder, scrfd, text};
 
 /// `pack.toml`.
 const ABOUT: &str = r#"name = "mini"
@@ -66,7 +66,7 @@ pub fn copy_log(work: &Path, out: &Path) -> Result<()> {
 pub fn write_detector(work: &Path, out: &Path) -> Result<()> {
     fs::create_dir_all(out)?;
     let (net, operating_point) = detector::trained(work)?;
-    let file = detector_onnx::export(&net, frames::WIDTH, frames::HEIGHT, operating_point);
+    let file = detector_onnx::export(&net, scrfd::WIDTH, scrfd::HEIGHT, operating_point);
     fs::write(out.join("detector.onnx"), file).context("writing the detector")
 }
 

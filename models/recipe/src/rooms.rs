@@ -15,9 +15,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::assign::Corners;
 use crate::detector_onnx;
-use crate::frames::{HEIGHT, WIDTH};
 use crate::schedule::bar;
-use crate::scrfd::Scrfd;
+use crate::scrfd::{HEIGHT, Scrfd, WIDTH};
 
 /// First seed of the rooms that are searched; disjoint from all others of the recipe.
 const SEED: u64 = 3_000_000;

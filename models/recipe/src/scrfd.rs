@@ -12,6 +12,11 @@ use crate::assign::{SIDES, STRIDES};
 use crate::conv::convolve;
 use crate::layers::{ConvNorm, conv_biased};
 
+/// Width of the frames that the detector looks at, in pixels.
+pub const WIDTH: usize = 640;
+/// Height of the frames that the detector looks at, in pixels.
+pub const HEIGHT: usize = 480;
+
 /// Anchors per cell.
 pub const PER_CELL: usize = 2;
 /// Values per anchor that a head emits: score, four distances, five points.
