@@ -1,4 +1,5 @@
-//! Models judged by others: detectors by rendered truth, exported graphs by a second engine and by ONNX's own checker; the crops that a
+//! Models judged by others: detectors by rendered truth, exported graphs by a second engine and by ONNX's own
+//! checker; the crops that a
 //! push ships, by the renderer.
 
 mod detectors;
