@@ -83,7 +83,7 @@ pub fn write_bundle(dir: &Path, parts: &BundleParts) -> Result<Manifest, BundleE
     let files = Contents::new([
         (Role::Detector, parts.detector.to_vec()),
         (Role::Encoder, parts.encoder.to_vec()),
-        (Role::Table, lintel_formats::table::to_bytes(&parts.table)),
+        (Role::Table, lintel_formats::table::to_bytes(parts.table)),
     ]);
     let manifest = Manifest {
         pack: parts.pack.to_owned(),

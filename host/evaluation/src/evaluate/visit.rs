@@ -115,7 +115,7 @@ pub struct Visit {
 enum Moment {
     /// A frame was looked at.
     Look {
-        sighting: Sighting,
+        sighting: Box<Sighting>,
         /// When the look at it was done.
         done: Uptime,
         /// Mean luma of the largest face, 0..=1.
@@ -223,7 +223,7 @@ impl Visit {
             let light =
                 sighting.seen.first().map_or(0.0, |seen| mean_luma(&decoded.pixels, decoded.info, seen.face.bbox));
             free_at = captured.saturating_add(setup.frame_time);
-            visit.moments.push(Moment::Look { sighting, done: free_at, light });
+            visit.moments.push(Moment::Look { sighting: Box::new(sighting), done: free_at, light });
             on_frame().map_err(EvaluateError::Interrupted)?;
         }
         Ok(visit)
@@ -308,7 +308,7 @@ impl Visit {
             match moment {
                 Moment::Flaw { change, .. } => controller::carry_out(&mut door, change.input(), now, &mut watched),
                 Moment::Look { sighting, .. } => {
-                    let mut sighting = sighting.clone();
+                    let mut sighting = Sighting::clone(sighting);
                     for held in sighting.seen.iter_mut().filter_map(|seen| seen.opinion.as_mut()) {
                         if let Some(other) = opinion(held.scores()) {
                             *held = other;
