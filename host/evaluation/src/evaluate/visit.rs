@@ -280,7 +280,7 @@ impl Visit {
     /// What was seen in each frame that was looked at, and the light on the largest face.
     fn sightings(&self) -> impl Iterator<Item = (&Sighting, f32)> {
         self.moments.iter().filter_map(|moment| match moment {
-            Moment::Look { sighting, light, .. } => Some((sighting, *light)),
+            Moment::Look { sighting, light, .. } => Some((sighting.as_ref(), *light)),
             Moment::Flaw { .. } => None,
         })
     }
