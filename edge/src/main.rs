@@ -7,6 +7,8 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use clap::{Args, CommandFactory as _, Parser, Subcommand};
 use clap_complete::Shell;
+use etcetera::BaseStrategy as _;
+use etcetera::base_strategy::Xdg;
 use lintel_core::time::Uptime;
 use lintel_edge::audit_log;
 use lintel_edge::check::{Extra, check};
@@ -44,7 +46,8 @@ Examples:
     lintel-edge run --print-config > lintel-edge.toml
 
 ONNX Runtime's library is looked for at --onnxruntime, in LINTEL_ONNXRUNTIME, beside the program, and in the cache that
-`lintel` fills; --fetch-onnxruntime fetches it once, by package name, and checks its hash.
+`lintel` fills (`cache` in the state folder where the user has no home folder); --fetch-onnxruntime fetches it there once,
+by package name, and checks its hash.
 
 Exit codes: 0 done; 1 something failed while running; 2 what was given is not right; 130 stopped by Ctrl-C or SIGTERM
 (a released strike is locked first; that is the only edge that a stop makes).";
@@ -333,7 +336,8 @@ fn options(args: CommonArgs) -> Result<RunOptions, OptionsError> {
     config.inference.onnxruntime = args.onnxruntime.unwrap_or(config.inference.onnxruntime);
     let CommonArgs { bundle, state, fetch_onnxruntime: fetch, .. } =
         CommonArgs { replay: Vec::new(), camera: None, onnxruntime: None, ..args };
-    Ok(RunOptions { config, bundle, state, events: None, fast: false, fetch, recorded: None })
+    let cache = Xdg::new().map_or_else(|_| state.join("cache"), |user| user.cache_dir().join("lintel"));
+    Ok(RunOptions { config, bundle, state, events: None, fast: false, cache: Some(cache), fetch, recorded: None })
 }
 
 /// The machine's wall clock, which may be wrong; what depends on it says so.

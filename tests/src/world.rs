@@ -10,7 +10,6 @@ use lintel::cli::{
 };
 use lintel::commands::{export, ingest, render, train};
 use lintel::console::Console;
-use lintel_inference::Options;
 use lintel_training::TEMPLATE;
 use lintel_training::calibration::TARGET_FPIR;
 use sha2::{Digest as _, Sha256};
@@ -89,7 +88,7 @@ pub fn name(number: u32) -> String {
 
 fn make(folder: &Path) -> Result<()> {
     let console = Console::silent();
-    let runtime = Options::default();
+    let runtime = lintel_work::places::runtime();
     let output = |name: &str| Output { out: folder.join(name), force: false };
     let step = |name: &'static str| move |e: lintel_work::failure::Failure| anyhow!("lintel {name}: {e}");
     let rendering = RenderArgs {

@@ -150,7 +150,7 @@ fn main() {
     let visit = Visit::of(vec![Who::Stranger(1)], 5.0);
     let path = recording(&visit, &world.kept()).expect("the recording is rendered");
     let folder = tempfile::tempdir().expect("a folder");
-    let options = Options { threads: 1, ..Options::default() };
+    let options = Options { threads: 1, ..lintel_work::places::runtime() };
     let others = Others::count(&path, &world.bundle(), &options);
     let vision = FaceAnalyzer::open(&world.bundle(), &options, QualityLimits::default()).expect("the bundle opens");
     let marks = Arc::new(Mutex::new(Vec::with_capacity(100_000)));

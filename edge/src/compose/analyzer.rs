@@ -22,7 +22,11 @@ pub fn inference(options: &RunOptions) -> Options {
     };
     let path = Some(inference.onnxruntime.clone()).filter(|path| !path.as_os_str().is_empty());
     Options {
-        library: Library { path, fetch: if options.fetch { Fetch::Allowed } else { Fetch::Never } },
+        library: Library {
+            path,
+            cache: options.cache.clone(),
+            fetch: if options.fetch { Fetch::Allowed } else { Fetch::Never },
+        },
         providers: inference.providers.iter().map(provider).collect(),
         fallback: if inference.require { Fallback::Refused } else { Fallback::Shown },
         threads: inference.threads.into(),

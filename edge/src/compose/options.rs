@@ -17,6 +17,8 @@ pub struct RunOptions {
     pub events: Option<PathBuf>,
     /// Virtual time instead of real time.
     pub fast: bool,
+    /// Where a fetched ONNX Runtime is kept; without it none is looked for there or fetched.
+    pub cache: Option<PathBuf>,
     /// ONNX Runtime may be fetched if it is not found.
     pub fetch: bool,
     /// For rigs: nobody is recognised; what was seen before is taken from this file.

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 use lintel_inference::{Fetch, Library, Options};
+use lintel_work::places;
 
 mod bench;
 mod compute;
@@ -72,11 +73,9 @@ impl Everywhere {
     #[must_use]
     pub fn runtime(&self) -> Options {
         let fetch = if self.offline { Fetch::Never } else { Fetch::default() };
-        Options {
-            library: Library { path: self.onnxruntime.clone(), fetch },
-            threads: self.threads.into(),
-            ..Options::default()
-        }
+        let usual = places::runtime();
+        let library = Library { path: self.onnxruntime.clone(), fetch, ..usual.library };
+        Options { library, threads: self.threads.into(), ..usual }
     }
 }
 

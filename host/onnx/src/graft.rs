@@ -235,7 +235,7 @@ mod tests {
     use super::*;
     use crate::GraphBuilder;
     use lintel_core::align::CROP_BYTES;
-    use lintel_inference::{Encoder, Options};
+    use lintel_inference::Encoder;
 
     /// An "encoder" that averages each channel over its input: what is seen is what preprocessing made of the pixels.
     fn means(dims: [usize; 3], layout: Layout, batch: Dim) -> Vec<u8> {
@@ -257,7 +257,7 @@ mod tests {
         let check = |dims: [usize; 3], layout, preprocessing: Preprocessing, expected: [f32; 3]| {
             for batch in [Dim::Named("n"), Dim::Fixed(1)] {
                 let onnx = graft(&means(dims, layout, batch), &preprocessing).expect("grafted");
-                let mut encoder = Encoder::open(&onnx, &Options::default()).expect("an encoder");
+                let mut encoder = Encoder::open(&onnx, &lintel_work::places::runtime()).expect("an encoder");
                 let got = encoder.embed(&crop([200, 100, 50])).expect("embedded");
                 let length = expected.iter().map(|v| v * v).sum::<f32>().sqrt();
                 for (got, expected) in got.vector().iter().zip(expected) {

@@ -1,10 +1,11 @@
 //! The user's data folder: where packs are installed, and which limits the user has accepted.
 
 use std::collections::BTreeMap;
-use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
+
+use lintel_work::places;
 
 use super::PACK_FILE;
 use super::copy::{sha256, sha256_of};
@@ -42,14 +43,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::NoFolder`].
     pub fn of_user() -> Result<Self, StoreError> {
-        Self::of(std::env::var_os("XDG_DATA_HOME"), std::env::var_os("HOME"))
-    }
-
-    fn of(data_home: Option<OsString>, home: Option<OsString>) -> Result<Self, StoreError> {
-        // Relative paths do not count, as the rules say.
-        let absolute = |path: OsString| Some(PathBuf::from(path)).filter(|path| path.is_absolute());
-        let data = data_home.and_then(absolute).or_else(|| Some(home.and_then(absolute)?.join(".local/share")));
-        data.map(|data| Self::at(data.join("lintel/packs"))).ok_or(StoreError::NoFolder)
+        places::data().map(|data| Self::at(data.join("packs"))).ok_or(StoreError::NoFolder)
     }
 
     /// The store in this folder.
@@ -149,19 +143,6 @@ fn replace(path: &Path, content: &[u8]) -> Result<(), StoreError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_data_folder_follows_the_xdg_rules() {
-        let check = |data: Option<&str>, home: Option<&str>, expected: Option<&str>| {
-            let store = Store::of(data.map(OsString::from), home.map(OsString::from)).ok();
-            assert_eq!(store.map(|store| store.root), expected.map(PathBuf::from));
-        };
-        check(Some("/data"), Some("/of/x"), Some("/data/lintel/packs"));
-        check(Some("data"), Some("/of/x"), Some("/of/x/.local/share/lintel/packs"));
-        check(None, Some("/of/x"), Some("/of/x/.local/share/lintel/packs"));
-        check(None, Some("x"), None);
-        check(None, None, None);
-    }
 
     #[test]
     fn limits_are_accepted_once_and_shown_again_when_they_change() {

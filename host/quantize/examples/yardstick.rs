@@ -96,7 +96,7 @@ fn pictures(dir: &Path, name: &str, kind: &str, input: &[i64]) -> Vec<Array> {
 }
 
 fn one_thread() -> Options {
-    Options { threads: 1, ..Options::default() }
+    Options { threads: 1, ..lintel_work::places::runtime() }
 }
 
 fn own(dir: &Path, name: &str, rest: &[&str]) {
@@ -114,7 +114,7 @@ fn own(dir: &Path, name: &str, rest: &[&str]) {
     }
     let samples = pictures(dir, name, "teach", &input);
     let mut said = "";
-    let quantized = quantize(&float, &samples, &settings, &Options::default(), &mut |step| {
+    let quantized = quantize(&float, &samples, &settings, &lintel_work::places::runtime(), &mut |step| {
         if step.doing != said {
             said = step.doing;
             eprintln!("{said}");

@@ -17,6 +17,7 @@ use std::path::{Path, PathBuf};
 
 use lintel_link::{Identity, IdentityError};
 use lintel_work::failure::{Failure, reason};
+use lintel_work::places;
 use serde::{Deserialize, Serialize};
 
 pub mod device;
@@ -134,8 +135,8 @@ impl Site {
     /// [`SiteError::NoFolder`].
     pub fn usual() -> Result<PathBuf, SiteError> {
         let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-        let config = || set("XDG_CONFIG_HOME").or_else(|| set("HOME").map(|home| home.join(".config")));
-        set("LINTEL_SITE").or_else(|| config().map(|config| config.join("lintel/site"))).ok_or(SiteError::NoFolder)
+        let config = || places::config().map(|config| config.join("site"));
+        set("LINTEL_SITE").or_else(config).ok_or(SiteError::NoFolder)
     }
 
     /// Makes a new one with its workstation, and no keys yet.

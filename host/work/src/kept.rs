@@ -5,10 +5,10 @@ pub mod embeddings;
 use std::path::{Path, PathBuf};
 
 use lintel_core::embed::EncoderId;
-use lintel_inference::library::user_cache;
 use sha2::{Digest as _, Sha256};
 
 use crate::outdir::write_file;
+use crate::places;
 
 /// Where it is kept what these two models made; `None` where the user has no cache folder.
 #[must_use]
@@ -17,7 +17,7 @@ pub fn file(folder: &str, detector: &[u8], encoder: EncoderId) -> Option<PathBuf
     hash.update(Sha256::digest(detector));
     hash.update(encoder.0);
     let name = hex::encode(&hash.finalize()[..12]);
-    Some(user_cache()?.join(folder).join(format!("{name}.lintel")))
+    Some(places::cache()?.join(folder).join(format!("{name}.lintel")))
 }
 
 /// Writes it, whole or not at all.

@@ -1,6 +1,8 @@
-//! What every command stands on: failures in one line, Ctrl-C, output folders that are whole or not there, kept results.
+//! What every command stands on: failures in one line, Ctrl-C, output folders that are whole or not there, the user's
+//! folders, kept results.
 
 pub mod failure;
 pub mod interrupt;
 pub mod kept;
 pub mod outdir;
+pub mod places;

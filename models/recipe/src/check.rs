@@ -12,7 +12,7 @@ use lintel_core::geometry::{Point, Rect};
 use lintel_core::time::Uptime;
 use lintel_export::encoder_onnx;
 use lintel_faces::{Approach, Picture, crowd, photo};
-use lintel_inference::{Detector, Encoder, Options};
+use lintel_inference::{Detector, Encoder};
 
 use crate::frames::{CHECK_SEED, faces, frame};
 use crate::pack::VIEWS;
@@ -56,7 +56,7 @@ pub struct CheckArgs {
 
 /// Measures the pack in `folder`; the report is what `recipe.log` holds.
 pub fn check(folder: &Path, args: &CheckArgs) -> Result<String> {
-    let options = Options::default();
+    let options = lintel_work::places::runtime();
     let file = |name: &str| fs::read(folder.join(name)).with_context(|| format!("reading {name}"));
     let onnx = file("detector.onnx")?;
     let lowest = Limits { min_score: OTHER_BARS[0], ..Limits::default() };

@@ -9,7 +9,7 @@ use lintel_core::detect::{Face, Limits};
 use lintel_core::frame::Frame;
 use lintel_core::time::Uptime;
 use lintel_faces::crowd;
-use lintel_inference::{Detector, Options};
+use lintel_inference::Detector;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
@@ -91,7 +91,8 @@ fn point(mut scores: Vec<f32>, allowed: usize) -> f32 {
 fn faces_seen(net: &Scrfd, first: u64, count: usize, what: &str) -> Result<Vec<(u64, Vec<Face>)>> {
     let limits = Limits { min_score: MIN_SCORE, ..Limits::default() };
     let onnx = detector_onnx::export(net, WIDTH, HEIGHT, detector_onnx::AS_TRAINED);
-    let mut detector = Detector::open_with(&onnx, &Options::default(), (WIDTH as u32, HEIGHT as u32), limits)?;
+    let mut detector =
+        Detector::open_with(&onnx, &lintel_work::places::runtime(), (WIDTH as u32, HEIGHT as u32), limits)?;
     let progress = bar(count, 0, what);
     let mut all = Vec::with_capacity(count);
     let seeds: Vec<u64> = (0..count as u64).map(|i| first + i).collect();

@@ -6,6 +6,8 @@ use std::hint::black_box;
 use std::path::{Path, PathBuf};
 
 use criterion::{Criterion, criterion_group, criterion_main};
+use etcetera::BaseStrategy as _;
+use etcetera::base_strategy::Xdg;
 use lintel_core::align::{CROP_BYTES, TEMPLATE, crop_transform, warp};
 use lintel_core::detect::{Letterbox, Level, Limits, STRIDES, decode, rows};
 use lintel_core::frame::Frame;
@@ -15,10 +17,16 @@ use lintel_core::time::Uptime;
 use lintel_core::track::{TrackSettings, Tracker};
 use lintel_formats::bundle::Role;
 use lintel_formats::recording::Recording;
-use lintel_inference::{Detector, Encoder, FaceAnalyzer, LoadedBundle, Options};
+use lintel_inference::{Detector, Encoder, FaceAnalyzer, Library, LoadedBundle, Options};
 
 const PROJECT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
 const SIZE: (u32, u32) = (640, 480);
+
+/// Models on the processor, with the library in the user's cache.
+fn options() -> Options {
+    let cache = Xdg::new().ok().map(|user| user.cache_dir().join("lintel"));
+    Options { library: Library { cache, ..Library::default() }, ..Options::default() }
+}
 
 fn noise(len: usize) -> Vec<u8> {
     (0..len as u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 24) as u8).collect()
@@ -94,7 +102,7 @@ fn first_recording(folder: &Path) -> Option<PathBuf> {
 fn models(c: &mut Criterion) {
     let Some((folder, pixels, size)) = bundle() else { return };
     let frame = frame(&pixels, size);
-    let options = Options::default();
+    let options = options();
     let loaded = LoadedBundle::load(&folder).expect("a whole bundle");
     let mut detector = Detector::open(&loaded.files[Role::Detector], &options).expect("a detector");
     c.bench_function("detect", |b| b.iter(|| detector.detect(&frame).expect("sound outputs").len()));

@@ -1,7 +1,8 @@
-//! Where ONNX Runtime's shared library is: a path → beside the program → the cache → fetched by package name.
+//! Where ONNX Runtime's shared library may be → its path: given, beside the program, in the program's cache folder, or
+//! fetched into it by package name.
 //!
-//! What this program fetches is pinned by SHA-256. What somebody else put there, a path or a library beside the
-//! program, is theirs to choose (a GPU build, say): it must only be new enough, which loading it checks.
+//! A fetched library is pinned by SHA-256. A library that somebody gives by path or puts beside the program is theirs to
+//! choose (a GPU build, say): it must only be new enough, and loading it checks that.
 
 use std::ffi::OsString;
 use std::fs::{self, File};
@@ -30,8 +31,10 @@ const MAX_BYTES: u64 = 256 << 20;
 /// Which library to use.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Library {
-    /// This one, and no other. Without it, `LINTEL_ONNXRUNTIME` is asked.
+    /// This one, and no other. Without it, the environment variable `LINTEL_ONNXRUNTIME` is read.
     pub path: Option<PathBuf>,
+    /// The folder of the program that holds fetched libraries; without it none is looked for there or fetched.
+    pub cache: Option<PathBuf>,
     /// What to do when there is none.
     pub fetch: Fetch,
 }
@@ -127,6 +130,9 @@ fn known_build(os: &str, processor: &str) -> Option<Build> {
 }
 
 /// The library's path: given, in the environment, beside the program, in the cache, or fetched, in this order.
+///
+/// # Errors
+/// [`LibraryError`]: a path that leads nowhere, or no library in any of these places.
 pub fn find(wanted: &Library) -> Result<PathBuf, LibraryError> {
     if let Some(path) = &wanted.path {
         return given(path.clone(), "--onnxruntime");
@@ -141,7 +147,7 @@ pub fn find(wanted: &Library) -> Result<PathBuf, LibraryError> {
         let system = format!("{} on {}", std::env::consts::OS, std::env::consts::ARCH);
         return Err(LibraryError::UnknownSystem { system });
     };
-    let folder = user_cache().ok_or(LibraryError::NoCache)?;
+    let folder = wanted.cache.as_ref().ok_or(LibraryError::NoCache)?;
     Cache { folder: folder.join(format!("onnxruntime-{VERSION}-{}", build.platform)), build }.get(wanted.fetch)
 }
 
@@ -156,19 +162,6 @@ fn beside_program() -> Option<PathBuf> {
     // The shortest name, so that a link to the current version wins over the versions.
     let name = names.filter(library).min_by_key(|name| (name.len(), name.clone()))?;
     Some(folder.join(name)).filter(|path| path.is_file())
-}
-
-/// `lintel` in the user's cache folder; `None` where there is none.
-#[must_use]
-pub fn user_cache() -> Option<PathBuf> {
-    cache_folder(std::env::var_os("XDG_CACHE_HOME"), std::env::var_os("HOME"))
-}
-
-/// `lintel` in the user's cache folder. Relative paths do not count, as the XDG base directory rules say.
-fn cache_folder(xdg_cache_home: Option<OsString>, home: Option<OsString>) -> Option<PathBuf> {
-    let absolute = |path: OsString| Some(PathBuf::from(path)).filter(|path| path.is_absolute());
-    let cache = xdg_cache_home.and_then(absolute).or_else(|| Some(home.and_then(absolute)?.join(".cache")))?;
-    Some(cache.join("lintel"))
 }
 
 /// The folder that holds one build of the library.

@@ -17,7 +17,6 @@ use lintel_edge::io::clock::{Clock, Clocks, Stop, WallClock};
 use lintel_edge::link::control::{Order, Reply};
 use lintel_edge::link::{Device, Link, Parts, Running};
 use lintel_edge::pipeline::exchange::Exchange;
-use lintel_inference::Options;
 use lintel_site::Site;
 use lintel_site::device::parcel::{Content, Parcel};
 use lintel_site::device::push::{self, ReceiptReport, Watcher};
@@ -125,7 +124,7 @@ impl TestDevice {
         let parts = Parts {
             state: state.clone(),
             name: "rig".to_owned(),
-            inference: Options::default(),
+            inference: lintel_work::places::runtime(),
             running: Running { manifest: loaded.manifest, table: loaded.table, provider: "cpu".to_owned() },
             exchange: exchange.clone(),
             publisher: stream.publisher(),
@@ -297,7 +296,7 @@ impl TestWorkstation {
     /// # Errors
     /// If it cannot be made.
     pub fn parcel(&self, content: &Content, status: &Status) -> Result<Parcel> {
-        Ok(Parcel::make(content, &push::running(status)?, &self.site, &Options::default())?)
+        Ok(Parcel::make(content, &push::running(status)?, &self.site, &lintel_work::places::runtime())?)
     }
 
     /// Pushes `content` without a retry.

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use lintel_inference::{Library, library};
+use lintel_inference::library;
 
 /// The path of a program. Prints SKIPPED and returns `None` if it was not built.
 #[must_use]
@@ -29,7 +29,8 @@ pub fn program(name: &str) -> Option<PathBuf> {
 /// If there is no ONNX Runtime.
 #[must_use]
 pub fn daemon(edge: &Path, before: &[&str]) -> Command {
-    let runtime = library::find(&Library::default()).expect("ONNX Runtime is there or can be fetched");
+    let runtime =
+        library::find(&lintel_work::places::runtime().library).expect("ONNX Runtime is there or can be fetched");
     let mut command = match before.split_first() {
         Some((first, rest)) => {
             let mut command = Command::new(first);

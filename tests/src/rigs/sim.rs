@@ -27,7 +27,7 @@ use lintel_edge::io::display::{Display, DisplayError};
 use lintel_edge::io::relay::sim::{SimRelay, SimSettings};
 use lintel_edge::pipeline::executor::{Executor, ExecutorParts};
 use lintel_edge::pipeline::{Analyzer, End, Stages, lockstep};
-use lintel_inference::{FaceAnalyzer, Options};
+use lintel_inference::FaceAnalyzer;
 use lintel_wire::event::{Event, EventKind, Started, Verdict};
 use lintel_wire::value::Strike;
 
@@ -94,7 +94,7 @@ fn power_on(story: &Story, world: &World, state: &Path, from: usize) -> Result<R
         people: u32::try_from(bundle.table.people().len())?,
         provider: text("cpu"),
     };
-    let vision = FaceAnalyzer::new(bundle, &Options::default(), QualityLimits::default())?;
+    let vision = FaceAnalyzer::new(bundle, &lintel_work::places::runtime(), QualityLimits::default())?;
     let number = |name: &str| (1..=world::ENROLLED).find(|number| world::name(*number) == name);
     let people = vision.table().people().iter().filter_map(|person| Some((person.id, number(&person.name)?))).collect();
     let visits = &story.visits[from..];

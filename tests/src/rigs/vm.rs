@@ -14,7 +14,7 @@ use anyhow::{Context as _, Result, bail};
 use lintel_core::quality::QualityLimits;
 use lintel_core::table::PersonId;
 use lintel_edge::pipeline::recorded;
-use lintel_inference::{FaceAnalyzer, LoadedBundle, Options};
+use lintel_inference::{FaceAnalyzer, LoadedBundle};
 use serde::Deserialize;
 
 use crate::recordings::recording;
@@ -210,7 +210,7 @@ feedback_released = "high"
 
 /// Analyses the recordings here: the emulated processor takes seven seconds for a picture.
 fn record(bundle: &Path, recordings: &[PathBuf], path: &Path) -> Result<()> {
-    let mut vision = FaceAnalyzer::open(bundle, &Options::default(), QualityLimits::default())?;
+    let mut vision = FaceAnalyzer::open(bundle, &lintel_work::places::runtime(), QualityLimits::default())?;
     let mut out = BufWriter::new(File::create(path)?);
     recorded::record(&mut vision, recordings, &mut out)?;
     Ok(out.flush()?)

@@ -89,7 +89,7 @@ fn model(name: &str, test: &str) -> Option<PathBuf> {
 fn check_published(name: &str) {
     let Some(path) = model(name, "the published detectors find rendered people") else { return };
     let onnx = std::fs::read(path).expect("a readable model");
-    let mut detector = Detector::open(&onnx, &Options::default()).expect("a published detector");
+    let mut detector = Detector::open(&onnx, &lintel_work::places::runtime()).expect("a published detector");
     let mut judgement = Judgement::default();
     // The rendered landmarks' places were tuned on the first half of these pictures; the second half is unseen.
     for i in 0..300 {
@@ -115,7 +115,7 @@ fn scrfd_2_5g_finds_rendered_people() {
 #[test]
 fn the_mini_detector_finds_people_it_never_saw() {
     let pack = Pack::open(None).expect("the embedded pack");
-    let mut detector = Detector::open(&pack.detector, &Options::default()).expect("the embedded detector");
+    let mut detector = Detector::open(&pack.detector, &lintel_work::places::runtime()).expect("the embedded detector");
     let mut judgement = Judgement::default();
     for i in 0..120 {
         let mut scene = crowd_scene(PEOPLE + i, [640, 480], 4, 44.0);
@@ -134,7 +134,7 @@ fn the_mini_detector_finds_people_it_never_saw() {
 #[test]
 fn a_face_that_fills_the_frame_is_found() {
     let pack = Pack::open(None).expect("the embedded pack");
-    let mut detector = Detector::open(&pack.detector, &Options::default()).expect("the embedded detector");
+    let mut detector = Detector::open(&pack.detector, &lintel_work::places::runtime()).expect("the embedded detector");
     let (mut once, mut twice) = (0, Vec::new());
     for i in 0..30 {
         let picture = portrait_near(i, 0.8 + 0.04 * (i % 10) as f32);
@@ -156,7 +156,7 @@ fn the_mini_detector_sees_nobody_where_nobody_is() {
     let pack = Pack::open(None).expect("the embedded pack");
     // False faces are rare: a few hundred frames would measure chance.
     let frames = 2000;
-    let alone = Options { threads: 1, ..Options::default() };
+    let alone = Options { threads: 1, ..lintel_work::places::runtime() };
     let open = || Detector::open(&pack.detector, &alone).expect("the embedded detector");
     let false_faces = |detector: &mut Detector, i: u64| {
         let mut scene = crowd_scene(PEOPLE + 10_000 + i, [640, 480], 1, 40.0);

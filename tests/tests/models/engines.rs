@@ -8,7 +8,7 @@ use lintel_clip::text_encoder::TextConfig;
 use lintel_clip::visual::VisualConfig;
 use lintel_clip::weights::NamedTensors;
 use lintel_export::{Views, encoder_onnx, text_encoder_onnx};
-use lintel_inference::{Encoder, Options};
+use lintel_inference::Encoder;
 use lintel_onnx::with_u8_input;
 use lintel_onnx::{read, write};
 use lintel_tests::fixtures::clip_shapes::{RN50_TEXT, RN50_VISUAL, clip};
@@ -63,7 +63,7 @@ fn sizes_are_read_off_the_shapes() {
 fn two_engines_agree_on_a_picture() {
     let onnx = encoder_onnx(&tensors(), 224, Views::default()).unwrap();
     let pixels = formula::picture("two engines", 224);
-    let mut encoder = Encoder::open(&onnx, &Options::default()).unwrap();
+    let mut encoder = Encoder::open(&onnx, &lintel_work::places::runtime()).unwrap();
     let ours = encoder.embed(&pixels).unwrap();
     let theirs = run_rten(&onnx, NdTensor::from_data([1, 224, 224, 3], pixels).into());
     let difference = difference(ours.vector(), &theirs);

@@ -8,7 +8,7 @@ use std::process::{Child, Command, Output, Stdio};
 use std::thread;
 use std::time::Duration;
 
-use lintel_inference::{Library, LoadedBundle, library};
+use lintel_inference::{LoadedBundle, library};
 use lintel_tests::recordings::recording;
 use lintel_tests::story::{Visit, Who};
 use lintel_wire::event::{self, EventKind};
@@ -37,7 +37,8 @@ fn start(program: &Path, recording: &Path, state: &Path, more: &[&str]) -> Child
 }
 
 fn start_with(program: &Path, recording: &Path, state: &Path, more: &[&str], environment: &[(&str, &OsStr)]) -> Child {
-    let runtime = library::find(&Library::default()).expect("ONNX Runtime is there or can be fetched");
+    let runtime =
+        library::find(&lintel_work::places::runtime().library).expect("ONNX Runtime is there or can be fetched");
     Command::new(program)
         .envs(environment.iter().copied())
         .args(["run", "--bundle"])

@@ -124,6 +124,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "lintel-export",
             "lintel-training",
             "lintel-faces",
+            "lintel-work",
         ],
     ),
     ("lintel-tidy", &[]),

@@ -5,7 +5,7 @@ use lintel_core::frame::Frame;
 use lintel_core::geometry::Rect;
 use lintel_core::time::Uptime;
 use lintel_export::detector_input;
-use lintel_inference::{Detector, Options};
+use lintel_inference::Detector;
 use lintel_onnx::proto::{DimensionValue, TypeValue, ValueInfoProto};
 use lintel_onnx::with_u8_input;
 use lintel_onnx::{Dim, ElementType, GraphBuilder, i64_values, read, value_info, write};
@@ -28,7 +28,7 @@ fn published(test: &str, name: &str) -> Option<Vec<u8>> {
 fn faces(onnx: &[u8], photo: &str) -> Faces {
     let photo = image::open(shared(&["photos", photo])).unwrap().into_rgb8();
     let frame = Frame::rgb8(&photo, photo.width(), photo.height(), Uptime::ZERO).unwrap();
-    Detector::open(onnx, &Options::default()).unwrap().detect(&frame).unwrap()
+    Detector::open(onnx, &lintel_work::places::runtime()).unwrap().detect(&frame).unwrap()
 }
 
 /// The judge's boxes on a photo at score ≥ `score`, and their shortest side when the photo is scaled to `size`.
@@ -146,7 +146,7 @@ fn folded(width: usize, height: usize) -> Vec<u8> {
 
 #[test]
 fn constants_that_follow_from_the_size_are_rewritten() {
-    let open = |onnx: &[u8]| Detector::open(onnx, &Options::default()).map(|detector| detector.input());
+    let open = |onnx: &[u8]| Detector::open(onnx, &lintel_work::places::runtime()).map(|detector| detector.input());
     let fixed = folded(640, 640);
     assert_eq!(open(&fixed).unwrap(), (640, 640));
     for size in [(320, 320), (640, 480), (96, 256)] {

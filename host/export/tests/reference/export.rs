@@ -7,7 +7,7 @@ use lintel_core::frame::Frame;
 use lintel_core::table::{Person, PersonId, Rule, Table, TableParts};
 use lintel_core::time::Uptime;
 use lintel_export::{BundleParts, Views, detector_input, encoder_onnx, write_bundle};
-use lintel_inference::{Detector, Encoder, Options};
+use lintel_inference::{Detector, Encoder};
 use lintel_onnx::with_u8_input;
 use lintel_onnx::{Dim, ElementType, GraphBuilder, read, write};
 
@@ -26,7 +26,8 @@ fn the_same_weights_give_the_same_bytes() {
 fn a_batch_is_its_crops() {
     let tensors = formula::tensors(&shapes::visual(128));
     let mut encoder =
-        Encoder::open(&encoder_onnx(&tensors, 224, Views::default()).unwrap(), &Options::default()).unwrap();
+        Encoder::open(&encoder_onnx(&tensors, 224, Views::default()).unwrap(), &lintel_work::places::runtime())
+            .unwrap();
     let crops = [0, 1, 2].map(|i| formula::picture(&format!("crop {i}"), 224));
     let batch = encoder.embed_batch(&crops.each_ref().map(Vec::as_slice)).unwrap();
     for (crop, together) in crops.iter().zip(&batch) {
@@ -54,7 +55,7 @@ fn a_mirrored_encoder_sees_both_sides_as_one() {
         assert!((cosine(&both, &both) - 1.0).abs() < 1e-4);
     }
     // Several at a time: each with its own mirror image.
-    let mut encoder = Encoder::open(&mirrored, &Options::default()).unwrap();
+    let mut encoder = Encoder::open(&mirrored, &lintel_work::places::runtime()).unwrap();
     let third = formula::picture("another", 224);
     let batch = encoder.embed_batch(&[&crop, &third, &other]).unwrap();
     let alone = encoder.embed(&third).unwrap();
@@ -92,7 +93,7 @@ fn a_multi_scale_encoder_sees_a_smaller_and_a_larger_face() {
     // Several at a time, and in a mirror too: each with its own views.
     let both = encoder_onnx(&tensors, 224, Views { mirror: true, ..multi_scale }).unwrap();
     for onnx in [&seen, &both] {
-        let mut encoder = Encoder::open(onnx, &Options::default()).unwrap();
+        let mut encoder = Encoder::open(onnx, &lintel_work::places::runtime()).unwrap();
         let batch = encoder.embed_batch(&crops.each_ref().map(Vec::as_slice)).unwrap();
         for (crop, together) in crops.iter().zip(&batch) {
             assert!(encoder.embed(crop).unwrap().similarity(together).unwrap().get() > 0.999_99);
@@ -154,7 +155,8 @@ fn a_large_crop_is_averaged_and_centred() {
 }
 
 fn embed(onnx: &[u8], crop: &[u8], side: usize) -> Vec<f32> {
-    let mut session = lintel_inference::session::open("open the encoder", onnx, &Options::default()).unwrap().session;
+    let mut session =
+        lintel_inference::session::open("open the encoder", onnx, &lintel_work::places::runtime()).unwrap().session;
     let crop = ort::value::Tensor::from_array(([1, side, side, 3], crop.to_vec())).unwrap();
     session.run(ort::inputs![crop]).unwrap()[0].try_extract_tensor::<f32>().unwrap().1.to_vec()
 }
@@ -212,7 +214,7 @@ fn published_detectors_survive_and_find_the_same_faces() {
         assert_eq!(with_u8_input(&shipped, None).unwrap(), shipped);
         let frame = Frame::rgb8(photo, photo.width(), photo.height(), Uptime::ZERO).unwrap();
         let [before, after] = [&published, &shipped]
-            .map(|onnx| Detector::open(onnx, &Options::default()).unwrap().detect(&frame).unwrap());
+            .map(|onnx| Detector::open(onnx, &lintel_work::places::runtime()).unwrap().detect(&frame).unwrap());
         assert_eq!(before.len(), 2, "{name}");
         assert_eq!(before.len(), after.len());
         for (before, after) in before.iter().zip(&after) {

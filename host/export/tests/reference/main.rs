@@ -24,7 +24,7 @@ use lintel_clip::tokenizer::Tokenizer;
 use lintel_clip::visual::VisualConfig;
 use lintel_clip::weights::NamedTensors;
 use lintel_export::{Views, encoder_onnx, text_encoder_onnx};
-use lintel_inference::{Encoder, Options, session};
+use lintel_inference::{Encoder, session};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use sha2::{Digest as _, Sha256};
@@ -116,7 +116,7 @@ fn rn50_image_embeddings_are_the_references() {
     let Some((tensors, reference)) = rn50(test, |name| name.starts_with("visual.")) else { return };
     let onnx = encoder_onnx(&tensors, 224, Views::default()).unwrap();
     drop(tensors);
-    let mut encoder = Encoder::open(&onnx, &Options::default()).unwrap();
+    let mut encoder = Encoder::open(&onnx, &lintel_work::places::runtime()).unwrap();
     for described in &reference.pictures {
         let embedding = encoder.embed(&picture(described, 224)).unwrap();
         check_same(&described.name, embedding.vector(), &described.features);
@@ -142,7 +142,7 @@ fn rn50_text_embeddings_are_the_references() {
 
 /// Token rows through the exported text encoder: `[N, D]` unit embeddings.
 fn embed_texts(onnx: &[u8], rows: &[Vec<u32>]) -> Vec<Vec<f32>> {
-    let mut session = session::open("open the text encoder", onnx, &Options::default()).unwrap().session;
+    let mut session = session::open("open the text encoder", onnx, &lintel_work::places::runtime()).unwrap().session;
     let length = rows[0].len();
     let ids: Vec<i64> = rows.iter().flatten().map(|&id| i64::from(id)).collect();
     let tokens = ort::value::Tensor::from_array(([rows.len(), length], ids)).unwrap();
@@ -229,7 +229,7 @@ fn an_archive_of_openais_form_holds_what_was_put_in() {
 fn small_clip_image_embedding_is_the_references() {
     let Some((tensors, reference)) = mini_clip("small_clip_image_embedding_is_the_references") else { return };
     let onnx = encoder_onnx(&tensors, 64, Views::default()).unwrap();
-    let mut session = session::open("open the encoder", &onnx, &Options::default()).unwrap().session;
+    let mut session = session::open("open the encoder", &onnx, &lintel_work::places::runtime()).unwrap().session;
     let pixels = picture(&reference.picture, 64);
     // Twice, so that the free batch dimension is used.
     let crops = ort::value::Tensor::from_array(([2_usize, 64, 64, 3], [pixels.clone(), pixels].concat())).unwrap();

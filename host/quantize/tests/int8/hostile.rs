@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use lintel_inference::{Array, Options, Values};
+use lintel_inference::{Array, Values};
 use lintel_onnx::{read, write};
 use lintel_quantize::feed::feed_bytes;
 use lintel_quantize::network::Network;
@@ -64,7 +64,8 @@ fn what_is_wrong_is_said() {
         change(model.graph.as_mut().unwrap());
         let picture = Array { shape: vec![1, 16, 16, 3], values: Values::U8(vec![7; 768]) };
         let pictures = [picture.clone(), picture];
-        let result = quantize(&write(&model), &pictures, &Settings::default(), &Options::default(), &mut |_| Ok(()));
+        let result =
+            quantize(&write(&model), &pictures, &Settings::default(), &lintel_work::places::runtime(), &mut |_| Ok(()));
         let error = result.unwrap_err().to_string();
         assert!(error.contains(expected) && !error.contains('\n'), "{error}");
     };
@@ -88,6 +89,6 @@ fn branch() -> lintel_onnx::proto::AttributeProto {
 
 #[test]
 fn pictures_are_needed() {
-    let none = quantize(&small(), &[], &Settings::default(), &Options::default(), &mut |_| Ok(()));
+    let none = quantize(&small(), &[], &Settings::default(), &lintel_work::places::runtime(), &mut |_| Ok(()));
     assert!(none.unwrap_err().to_string().contains("0 calibration pictures"));
 }

@@ -18,7 +18,7 @@ mod small;
 
 use lintel_export::{Views, encoder_onnx};
 use lintel_inference::saturation::saturates;
-use lintel_inference::{Array, Encoder, Model, Options, Values};
+use lintel_inference::{Array, Encoder, Model, Values};
 use lintel_onnx::with_u8_input;
 use lintel_packs::Pack;
 use lintel_quantize::fidelity::{compare, outputs_of, worst};
@@ -34,7 +34,7 @@ fn pictures(count: usize, side: usize) -> Vec<Array> {
 }
 
 fn integers(onnx: &[u8], pictures: &[Array], settings: &Settings) -> Quantized {
-    quantize(onnx, pictures, settings, &Options::default(), &mut |_| Ok(())).unwrap()
+    quantize(onnx, pictures, settings, &lintel_work::places::runtime(), &mut |_| Ok(())).unwrap()
 }
 
 /// A CLIP RN50 with one bottleneck a stage instead of 3, 4, 6, 3: its own widths, its attention pool.
@@ -65,7 +65,8 @@ fn a_shallow_rn50_keeps_its_word_in_every_way() {
         }
         assert_eq!(quantized.onnx, integers(&onnx, &pictures, &settings).onnx, "the same pictures give the same bytes");
         // The file that was written, opened anew, on pictures that nothing has seen.
-        let mut models = [&onnx, &quantized.onnx].map(|onnx| Model::open(onnx, &Options::default()).unwrap());
+        let mut models =
+            [&onnx, &quantized.onnx].map(|onnx| Model::open(onnx, &lintel_work::places::runtime()).unwrap());
         let fresh = self::pictures(12, 224);
         let fresh: Vec<&Array> = fresh[8..].iter().collect();
         let names = models[0].outputs();
@@ -84,7 +85,7 @@ fn weights_of_8_bits_run_only_where_they_cannot_saturate() {
     let full = Settings { precision: Precision::Full, ..Settings::default() };
     let quantized = integers(&onnx, &pictures(8, 224), &full);
     assert!(worst(&quantized.report.outputs) >= 0.999, "judged as it is written: {:?}", quantized.report.outputs);
-    let opened = Encoder::open(&quantized.onnx, &Options::default());
+    let opened = Encoder::open(&quantized.onnx, &lintel_work::places::runtime());
     if saturates() {
         let error = opened.err().unwrap().to_string();
         assert!(error.contains("--weights exact"), "{error}");
@@ -92,7 +93,7 @@ fn weights_of_8_bits_run_only_where_they_cannot_saturate() {
         opened.unwrap();
     }
     let exact = Settings { precision: Precision::Exact, ..Settings::default() };
-    Encoder::open(&integers(&onnx, &pictures(8, 224), &exact).onnx, &Options::default()).unwrap();
+    Encoder::open(&integers(&onnx, &pictures(8, 224), &exact).onnx, &lintel_work::places::runtime()).unwrap();
 }
 
 #[test]
@@ -110,7 +111,7 @@ fn a_pyramid_can_leave_any_of_its_layers_in_float() {
     let pictures = pictures(6, 320);
     for min_cosine in [0.9, 0.99, 0.999, 0.9999, 0.99999] {
         let settings = Settings { min_cosine, ..Settings::default() };
-        match quantize(&detector, &pictures, &settings, &Options::default(), &mut |_| Ok(())) {
+        match quantize(&detector, &pictures, &settings, &lintel_work::places::runtime(), &mut |_| Ok(())) {
             Ok(quantized) => assert!(worst(&quantized.report.outputs) >= min_cosine),
             Err(QuantizeError::Misses { .. }) => {}
             Err(error) => panic!("{min_cosine}: {error}"),
@@ -121,7 +122,8 @@ fn a_pyramid_can_leave_any_of_its_layers_in_float() {
 #[test]
 fn a_model_that_misses_is_an_error() {
     let settings = Settings { min_cosine: 1.0, ..Settings::default() };
-    let result = quantize(&shallow_rn50(), &pictures(4, 224), &settings, &Options::default(), &mut |_| Ok(()));
+    let result =
+        quantize(&shallow_rn50(), &pictures(4, 224), &settings, &lintel_work::places::runtime(), &mut |_| Ok(()));
     let error = result.unwrap_err().to_string();
     assert!(error.contains("wanted 1") && error.contains("nothing was written"), "{error}");
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use lintel_core::detect::{Face, Faces, Letterbox, Limits};
 use lintel_core::frame::Frame;
 use lintel_core::time::Uptime;
-use lintel_inference::{Array, Detector, Options, Values};
+use lintel_inference::{Array, Detector, Values};
 use lintel_onnx::with_u8_input;
 use lintel_photos::calibration_set::frames;
 use lintel_photos::photos::{decode, read};
@@ -78,7 +78,7 @@ fn check(test: &str, name: &str) {
 /// A detector that also tells of what is nearly a face.
 fn open(onnx: &[u8]) -> Detector {
     let limits = Limits { min_score: 0.3, ..Limits::default() };
-    Detector::open_with(onnx, &Options::default(), (640, 640), limits).unwrap()
+    Detector::open_with(onnx, &lintel_work::places::runtime(), (640, 640), limits).unwrap()
 }
 
 fn rendered(crowd: u64) -> Array {

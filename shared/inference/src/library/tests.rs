@@ -15,23 +15,10 @@ fn builds_are_known_for_the_two_processors() {
 }
 
 #[test]
-fn the_cache_is_where_the_user_keeps_caches() {
-    let check = |xdg: Option<&str>, home: Option<&str>, expected: Option<&str>| {
-        assert_eq!(cache_folder(xdg.map(Into::into), home.map(Into::into)), expected.map(PathBuf::from));
-    };
-    check(Some("/c"), Some("/h"), Some("/c/lintel"));
-    check(None, Some("/h"), Some("/h/.cache/lintel"));
-    check(Some(""), Some("/h"), Some("/h/.cache/lintel"));
-    check(Some("relative"), Some("/h"), Some("/h/.cache/lintel"));
-    check(None, Some("relative"), None);
-    check(None, None, None);
-}
-
-#[test]
 fn a_given_path_is_taken_or_refused_but_never_replaced() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let path = folder.path().join("libonnxruntime.so");
-    let wanted = Library { path: Some(path.clone()), fetch: Fetch::Never };
+    let wanted = Library { path: Some(path.clone()), ..Library::default() };
     assert!(matches!(find(&wanted), Err(LibraryError::Missing { origin: "--onnxruntime", .. })));
     fs::write(&path, CONTENT).expect("a writable folder");
     assert_eq!(find(&wanted).expect("it is there"), path);

@@ -1,9 +1,12 @@
 //! Models, bundles and whole frames through ONNX Runtime; models are written by the test itself.
 
 mod onnx;
+mod parity;
 
 use std::path::{Path, PathBuf};
 
+use etcetera::BaseStrategy as _;
+use etcetera::base_strategy::Xdg;
 use lintel_core::align::CROP_BYTES;
 use lintel_core::detect::{Limits, STRIDES, rows};
 use lintel_core::embed::EncoderId;
@@ -18,6 +21,12 @@ use lintel_inference::{
     BundleError, Detector, Encoder, FaceAnalyzer, Fallback, Library, LoadedBundle, Options, Provider, RuntimeError,
 };
 use onnx::{BYTE, F32, constant, end, mean_colour};
+
+/// Models on the processor, with the library in the user's cache.
+fn options() -> Options {
+    let cache = Xdg::new().ok().map(|user| user.cache_dir().join("lintel"));
+    Options { library: Library { cache, ..Library::default() }, ..Options::default() }
+}
 
 type Output = (&'static str, Vec<i64>, Vec<f32>);
 
@@ -68,7 +77,7 @@ fn detectors_of_both_forms_are_run() {
     let check = |input: onnx::Message, batch: bool| {
         let onnx = detector_with(&input, &one_face(batch));
         let size = (SIDE as u32, SIDE as u32);
-        let mut detector = Detector::open_with(&onnx, &Options::default(), size, Limits::default()).expect("SCRFD");
+        let mut detector = Detector::open_with(&onnx, &options(), size, Limits::default()).expect("SCRFD");
         assert_eq!((detector.input(), detector.provider()), (size, Provider::Cpu));
         // Frames of several sizes, one after another: the face is where the letterbox puts it.
         for (width, height, scale) in [(64, 64, 1.0), (128, 96, 2.0), (32, 64, 1.0)] {
@@ -94,7 +103,7 @@ fn other_models_are_not_taken_for_detectors() {
     let check = |input: onnx::Message, change: &dyn Fn(&mut Vec<Output>), expected: &str| {
         let mut outputs = one_face(false);
         change(&mut outputs);
-        let got = error_of(Detector::open(&detector_with(&input, &outputs), &Options::default()));
+        let got = error_of(Detector::open(&detector_with(&input, &outputs), &options()));
         assert!(got.contains(expected) && !got.contains('\n'), "{got}");
     };
     check(good(), &|_| {}, "fine");
@@ -108,7 +117,7 @@ fn other_models_are_not_taken_for_detectors() {
     check(good(), &|o| o[0].1 = vec![4, 8], "wanted f32 [n, 1], [n, 4] and [n, 10]");
     let onnx = &detector()[..200];
     for (onnx, expected) in [(onnx, "could not open the detector"), (b"no model", "could not open the detector")] {
-        let got = error_of(Detector::open(onnx, &Options::default()));
+        let got = error_of(Detector::open(onnx, &options()));
         assert!(got.contains(expected) && !got.contains('\n'), "{got}");
     }
 }
@@ -118,7 +127,7 @@ fn numbers_that_are_none_are_an_error() {
     let mut outputs = one_face(false);
     outputs[1].2[0] = f32::NAN;
     let onnx = detector_with(&end("x", BYTE, &[1, SIDE, SIDE, 3]), &outputs);
-    let mut detector = Detector::open(&onnx, &Options::default()).expect("SCRFD by its shapes");
+    let mut detector = Detector::open(&onnx, &options()).expect("SCRFD by its shapes");
     let pixels = picture(64, 64);
     let frame = Frame::rgb8(&pixels, 64, 64, Uptime::ZERO).expect("a valid frame");
     assert_eq!(
@@ -131,7 +140,7 @@ fn numbers_that_are_none_are_an_error() {
 fn encoders_give_unit_embeddings_in_order() {
     for n in [1, -1] {
         let onnx = mean_colour(n);
-        let mut encoder = Encoder::open(&onnx, &Options::default()).expect("an encoder");
+        let mut encoder = Encoder::open(&onnx, &options()).expect("an encoder");
         assert_eq!((encoder.dim(), encoder.id()), (3, EncoderId::of(&onnx)));
         let crops: Vec<Vec<u8>> = [[255, 0, 0], [0, 80, 60]].iter().map(|c| c.repeat(CROP_BYTES / 3)).collect();
         let expected = [[1.0, 0.0, 0.0], [0.0, 0.8, 0.6]];
@@ -148,7 +157,7 @@ fn encoders_give_unit_embeddings_in_order() {
         assert_eq!(got, "number of bytes in a crop is 150527, wanted 150528 (RGB8, 224x224)");
         assert!(error_of(encoder.embed(&[0; CROP_BYTES])).starts_with("encoder gave nonsense: embedding has length 0"));
     }
-    let got = error_of(Encoder::open(&detector(), &Options::default()));
+    let got = error_of(Encoder::open(&detector(), &options()));
     assert_eq!(got, "encoder input is u8 [1, 64, 64, 3], wanted u8 [N, 224, 224, 3]");
 }
 
@@ -157,7 +166,7 @@ fn falling_back_is_shown_or_refused() {
     let onnx = mean_colour(1);
     // No machine without a GPU build of ONNX Runtime has this one.
     let providers = vec![Provider::TensorRt, Provider::Cpu];
-    let options = Options { providers, ..Options::default() };
+    let options = Options { providers, ..options() };
     let encoder = Encoder::open(&onnx, &options).expect("the processor is always there");
     if encoder.provider() == Provider::TensorRt {
         eprintln!("SKIPPED falling_back_is_shown_or_refused: TensorRT works here");
@@ -230,7 +239,7 @@ fn a_frame_becomes_a_sighting() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     write_bundle(folder.path(), None, &|_| {});
     let look = |limits: QualityLimits| {
-        let mut vision = FaceAnalyzer::open(folder.path(), &Options::default(), limits).expect("a whole bundle");
+        let mut vision = FaceAnalyzer::open(folder.path(), &options(), limits).expect("a whole bundle");
         let mut tracker = Tracker::new(TrackSettings::default()).expect("valid settings");
         let pixels = picture(128, 128);
         let frame = Frame::rgb8(&pixels, 128, 128, Uptime::from_micros(7)).expect("a valid frame");
@@ -259,7 +268,7 @@ fn a_frame_becomes_a_sighting() {
 
 /// Loads the bundle and opens its models, and says what is wrong.
 fn opened(folder: &Path) -> Result<(), BundleError> {
-    FaceAnalyzer::new(LoadedBundle::load(folder)?, &Options::default(), QualityLimits::default()).map(drop)
+    FaceAnalyzer::new(LoadedBundle::load(folder)?, &options(), QualityLimits::default()).map(drop)
 }
 
 #[test]

@@ -95,6 +95,7 @@ fn round(world: &World, visits: &[PathBuf], loaded: bool) -> Result<(Vec<u128>, 
         state: state.path().join("state"),
         events: None,
         fast: false,
+        cache: lintel_work::places::cache(),
         fetch: true,
         recorded: None,
     };
@@ -188,7 +189,7 @@ fn one_push(site: &Site, device: &lintel_site::devices::KnownDevice, content: &C
     let table = lintel_core::table::Table::new(parts)?;
     let content = Content::Table { table, encoder: Some(bundle.files[Role::Encoder].to_vec()) };
     let running = push::running(&Client::to(site, device)?.status()?)?;
-    let parcel = Parcel::make(&content, &running, site, &Options { threads: 1, ..Options::default() })?;
+    let parcel = Parcel::make(&content, &running, site, &Options { threads: 1, ..lintel_work::places::runtime() })?;
     push::push(site, device, (&parcel, &[]), 5, &Blind)?;
     Ok(())
 }

@@ -16,7 +16,7 @@ use lintel_clip::tokenizer::Tokenizer;
 use lintel_clip::visual::VisualConfig;
 use lintel_clip::weights::NamedTensors;
 use lintel_export::{Views, encoder_onnx, text_encoder_onnx};
-use lintel_inference::{Array, Encoder, Options, Values};
+use lintel_inference::{Array, Encoder, Values};
 use lintel_quantize::fidelity::worst;
 use lintel_quantize::{Settings, quantize};
 use lintel_tests::fixtures::clip_shapes::{RN50_TEXT, RN50_VISUAL, clip};
@@ -135,7 +135,8 @@ fn integers(visual: &Path, out: &Path, clock: &mut Clock) -> Result<()> {
     };
     let pictures: Vec<Array> = (0..CALIBRATION).map(picture).collect();
     let settings = Settings::default();
-    let quantized = quantize(&fs::read(visual)?, &pictures, &settings, &Options::default(), &mut |_| Ok(()))?;
+    let quantized =
+        quantize(&fs::read(visual)?, &pictures, &settings, &lintel_work::places::runtime(), &mut |_| Ok(()))?;
     fs::write(out, &quantized.onnx)?;
     let report = quantized.report;
     let kept = report.layers.iter().filter(|layer| !layer.quantized).count();
@@ -154,7 +155,7 @@ fn integers(visual: &Path, out: &Path, clock: &mut Clock) -> Result<()> {
 }
 
 fn check_pictures(visual: &Path, pictures: &[Picture]) -> Result<()> {
-    let mut encoder = Encoder::open(&fs::read(visual)?, &Options::default())?;
+    let mut encoder = Encoder::open(&fs::read(visual)?, &lintel_work::places::runtime())?;
     for picture in pictures {
         let embedding = encoder.embed(&formula::picture(&picture.name, RN50_VISUAL.resolution as u64))?;
         check(&picture.name, embedding.vector(), &picture.features)?;

@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result, ensure};
 use clap::Parser;
 use lintel_core::embed::Embedding;
 use lintel_core::table::{Table, TableParts};
-use lintel_inference::{Encoder, Options};
+use lintel_inference::Encoder;
 use lintel_photos::ingest::People;
 use lintel_training::trained::TrainedFolder;
 
@@ -36,7 +36,7 @@ fn main() -> Result<()> {
     ensure!(int8.report.int8.is_some(), "{} was trained without --int8", args.int8.display());
     ensure!(float.report.held_out == int8.report.held_out, "the two hold out different faces: train with one seed");
     let people = People::open(&args.faces, 2)?;
-    let mut encoder = Encoder::open(&int8.encoder, &Options::default())?;
+    let mut encoder = Encoder::open(&int8.encoder, &lintel_work::places::runtime())?;
     let mut held_out: Vec<(usize, Embedding)> = Vec::new();
     for (row, person) in people.people.iter().enumerate() {
         for crop in &person.crops {

@@ -12,7 +12,7 @@ use clap::Parser;
 use lintel_core::detect::is_near;
 use lintel_core::frame::Frame;
 use lintel_core::time::Uptime;
-use lintel_inference::{Detector, Options};
+use lintel_inference::Detector;
 use lintel_tests::fixtures::near_faces::{judge, portrait};
 
 /// How near a person may stand.
@@ -30,7 +30,7 @@ fn main() -> Result<()> {
     let args = Args::parse();
     for path in &args.models {
         let onnx = std::fs::read(path).with_context(|| path.display().to_string())?;
-        let mut detector = Detector::open(&onnx, &Options::default())?;
+        let mut detector = Detector::open(&onnx, &lintel_work::places::runtime())?;
         println!("{}", path.file_name().unwrap_or_default().to_string_lossy());
         println!("share of height   once: found, off   twice where due: found, off");
         for tenth in 2..=12 {

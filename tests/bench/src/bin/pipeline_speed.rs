@@ -70,7 +70,7 @@ fn main() -> Result<()> {
     let world = World::open(&args.cache)?;
     let visit = |number: u32| Visit::of(vec![Who::Enrolled(number)], 6.0);
     let played = (1..=2).map(|number| recording(&visit(number), &world.kept())).collect::<Result<Vec<_>>>()?;
-    let options = Options { threads: args.threads, ..Options::default() };
+    let options = Options { threads: args.threads, ..lintel_work::places::runtime() };
     replayed(args.frames, &world, &options, &played)?.print();
     rounds(&world, &options, &played)?;
     live(&args, &world, &options, &played)?;

@@ -213,6 +213,7 @@ fn a_bundle_that_was_left_on_the_command_line_does_not_undo_a_push() {
         state: rig.state(),
         events: None,
         fast: false,
+        cache: lintel_work::places::cache(),
         fetch: true,
         recorded: None,
     };

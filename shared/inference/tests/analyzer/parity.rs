@@ -7,7 +7,7 @@ use lintel_core::frame::Frame;
 use lintel_core::geometry::{Point, Rect};
 use lintel_core::quality::{QualityLimits, sharpness};
 use lintel_core::time::Uptime;
-use lintel_inference::{Detector, Options};
+use lintel_inference::Detector;
 use serde_json::Value;
 
 /// A file or folder beside the project, or `None`, said aloud.
@@ -57,7 +57,7 @@ fn faces_are_those_that_others_find() {
     for (model, key) in [("scrfd_500m_kps", "500m"), ("scrfd_2.5g_kps", "2.5g")] {
         let Some(path) = shared(test, &format!("models/{model}.onnx")) else { return };
         let onnx = std::fs::read(path).expect("a readable model");
-        let mut detector = Detector::open(&onnx, &Options::default()).expect("an SCRFD model");
+        let mut detector = Detector::open(&onnx, &crate::options()).expect("an SCRFD model");
         assert_eq!(detector.input(), (640, 640));
         for (photo, of_photo) in detections["photos"].as_object().expect("photos") {
             let path = shared(test, &format!("photos/{photo}")).expect("every photo of detections.json");
