@@ -191,7 +191,11 @@ impl Command<'_> {
     fn features(&self, features: &[&str], chosen: Option<&Package>) -> Result<(), Vec<String>> {
         for feature in features {
             let (package, name) = match feature.split_once('/') {
-                Some((package, name)) => (self.packages.named(package), name),
+                // A chosen package can only reach the features of what it depends on.
+                Some((of, name)) if chosen.is_none_or(|chosen| chosen.name == of || chosen.has_feature(of)) => {
+                    (self.packages.named(of), name)
+                }
+                Some(_) => (None, ""),
                 None => (chosen, *feature),
             };
             if !package.is_some_and(|package| package.has_feature(name)) {
@@ -283,6 +287,7 @@ mod tests {
             ("cargo test -p lintel-a nowhere", "nowhere"),
             ("cargo test -p lintel-a --lib link::", "link::"),
             ("cargo test --features lintel-a/cuda", "lintel-a/cuda"),
+            ("cargo build -p x-fuzz --features lintel-a/mini", "lintel-a/mini"),
             ("cargo bench -p lintel-a --bench other", "other"),
             ("cargo publish", "publish"),
             ("bash rigs/gone", "rigs/gone"),
