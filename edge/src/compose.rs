@@ -7,6 +7,7 @@ use lintel_core::time::Uptime;
 use lintel_core::track::Tracker;
 use lintel_wire::event::Started;
 
+use crate::config::Config;
 use crate::events::fault_board::FaultBoard;
 use crate::events::stream::Stream;
 use crate::events::wire_file::WireFile;
@@ -22,13 +23,13 @@ use crate::pipeline::threads::{self, Patience, Surroundings};
 use crate::pipeline::{End, Outcome, StageError, Stages, lockstep};
 
 pub mod analyzer;
-mod audit_log;
+pub mod audit_log;
 pub mod bundle;
-mod camera;
+pub mod camera;
 pub mod display;
 pub mod door;
 mod error;
-mod link;
+pub mod link;
 mod options;
 mod state;
 pub mod warmup;
@@ -47,6 +48,12 @@ pub fn exit_code(end: &End) -> u8 {
     }
 }
 
+/// How long the stages of a run in real time may be silent, and how old frames get, by `[pipeline]`.
+#[must_use]
+pub fn patience(config: &Config) -> Patience {
+    Patience { stage: config.pipeline.stage_timeout_s.duration(), max_frame_age: config.vote_settings().max_frame_age }
+}
+
 /// Runs the daemon until its recordings end or somebody asks to stop. `extra` gets every event too.
 ///
 /// # Errors
@@ -59,13 +66,15 @@ pub fn run(
 ) -> Result<Outcome, RunError> {
     let config = &options.config;
     let clock = &clocks.monotonic;
-    let camera = camera::open(options, clock)?;
+    let camera = camera::open(camera::plan(config), options.fast, clock)?;
     let _lock = state::lock(&options.state)?;
-    let mut display = display::open(options);
+    let mut display = display::open(display::plan(options));
     // Before anything that takes time or may fail: a strike that was left released by a daemon that is gone is locked
     // by this, since the line is taken as an inactive output.
-    let relay = door::open_relay(config).inspect_err(|_| drop(display.show(&Screen::Fault(Fault::Relay))))?;
+    let relay =
+        door::open_relay(door::relay_plan(config)).inspect_err(|_| drop(display.show(&Screen::Fault(Fault::Relay))))?;
     let inputs = door::open_inputs(config)?;
+    tracing::info!("without power the door is {}", door::without_power(config.door_settings().fail));
     // The controller says it again; but loading takes a moment, and the display would be dark meanwhile.
     if let Err(e) = display.show(&Screen::Starting) {
         tracing::warn!("display: {e}");
@@ -112,17 +121,13 @@ pub fn run(
     let now = clock.now();
     let refusals = audit_log::refusals(options, &audit_log);
     let stages = begin(parts(refusals, display, Box::new(stream.publisher())), now)?;
-    let patience = Patience {
-        stage: config.pipeline.stage_timeout_s.duration(),
-        max_frame_age: config.vote_settings().max_frame_age,
-    };
     let mut watchdog = Watchdog::from_environment();
     watchdog.ready();
     let exchange = Exchange::default();
     let log = link::Log { publisher: stream.publisher(), audit_log, faults };
-    let link = link::open(options, running, &exchange, log, clocks, stop);
+    let link = link::plan(config).and_then(|plan| link::open(plan, options, running, &exchange, log, clocks, stop));
     let surroundings = Surroundings { inputs, alive: Box::new(move |now| watchdog.alive(now)), exchange };
-    let outcome = threads::run(stages, surroundings, clock, stop, patience).map_err(RunError::Thread);
+    let outcome = threads::run(stages, surroundings, clock, stop, patience(config)).map_err(RunError::Thread);
     drop(link);
     outcome
 }

@@ -27,7 +27,7 @@ mod sections;
 pub use crate::io::display::png::Size;
 use keys::{UnknownKey, nearest_key, overlay};
 pub use sections::{
-    Camera, CameraHealth, CameraKind, Display, DisplayKind, Door, Fail, Inference, Inputs, Journal, Level, Lockout,
+    AuditLog, Camera, CameraHealth, CameraKind, Display, DisplayKind, Door, Fail, Inference, Inputs, Level, Lockout,
     Network, Pipeline, ProviderName, PullName, Relay, RelayAction, RelayKind, Vote,
 };
 
@@ -116,7 +116,7 @@ pub struct Config {
     pub display: Display,
     pub inference: Inference,
     pub lockout: Lockout,
-    pub journal: Journal,
+    pub audit_log: AuditLog,
     pub network: Network,
 }
 
@@ -233,8 +233,8 @@ impl Config {
         self.track_settings().check()?;
         self.door_settings().check()?;
         self.lockout_settings().check()?;
-        let keep = self.journal.keep;
-        range("journal.keep", (1000..=10_000_000).contains(&keep), keep as f64, "1000 to 10000000")?;
+        let keep = self.audit_log.keep;
+        range("audit_log.keep", (1000..=10_000_000).contains(&keep), keep as f64, "1000 to 10000000")?;
         let days = self.network.table_expires_days;
         range("network.table_expires_days", days <= 3650, days.into(), "0 to 3650")?;
         let pulse = self.relay.pulse_s.duration();
@@ -434,7 +434,7 @@ mod tests {
         check("[pipeline]\nstage_timeout_s = 0.5", "pipeline.stage_timeout_s is 0.5, wanted at least 1");
         check("[lockout]\ngrowth = 0", "lockout setting growth is out of range, wanted 1 to 10");
         check("[network]\ntable_expires_days = 4000", "network.table_expires_days is 4000, wanted 0 to 3650");
-        check("[journal]\nkeep = 9", "journal.keep is 9, wanted 1000 to 10000000");
+        check("[audit_log]\nkeep = 9", "audit_log.keep is 9, wanted 1000 to 10000000");
         check("[relay]\npulse_s = 5.5", "relay.pulse_s is 5.5, wanted 0.05 to door.release_s");
         check("[relay]\npulse_s = 0.01", "relay.pulse_s is 0.01, wanted 0.05 to door.release_s");
         check("[camera]\nfps = 0", "camera.fps is 0, wanted 1 to 1000");

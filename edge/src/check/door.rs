@@ -15,7 +15,7 @@ use lintel_inference::{FaceAnalyzer, LoadedBundle};
 
 use super::{Checks, Extra, Failure, Mark};
 use crate::compose::analyzer::inference;
-use crate::compose::door::open_relay;
+use crate::compose::door::{open_relay, relay_plan, without_power};
 use crate::compose::{RunOptions, display};
 use crate::config::DisplayKind;
 use crate::io::camera::v4l2::V4l2Camera;
@@ -172,7 +172,9 @@ fn outline(image: &mut RgbImage, face: &Rect) {
 
 /// The relay's line, and a click if that was asked for.
 pub fn relay(options: &RunOptions, extra: &Extra, clock: &Clock, checks: &mut Checks) {
-    let mut relay = match open_relay(&options.config) {
+    let power = without_power(options.config.door_settings().fail);
+    checks.add("power", Mark::Good, format!("when it fails the door is {power}"), "");
+    let mut relay = match open_relay(relay_plan(&options.config)) {
         Ok(relay) => relay,
         Err(e) => return checks.bad("relay", &e, "set relay.kind and relay.line to what is there"),
     };
@@ -228,11 +230,12 @@ pub fn inputs(options: &RunOptions, checks: &mut Checks) {
 
 /// The display shows that the door is ready; pictures in a folder are only spoken of.
 pub fn display(options: &RunOptions, checks: &mut Checks) {
-    let words = display::describe(options);
+    let plan = display::plan(options);
+    let words = display::describe(&plan);
     if matches!(options.config.display.kind, DisplayKind::Png | DisplayKind::None) {
         return checks.add("display", Mark::Good, words, "");
     }
-    match display::open(options).show(&Screen::Ready) {
+    match display::open(plan).show(&Screen::Ready) {
         Ok(()) => checks.add("display", Mark::Good, format!("{words}: it should say Ready now"), ""),
         Err(e) => checks.bad("display", &e, "check cable, bus and display.kind; the door works without it"),
     }

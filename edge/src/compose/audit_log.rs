@@ -1,12 +1,19 @@
-//! `[journal]` → the audit log, and the refusals that it remembers.
+//! `[audit_log]` → the audit log, and the refusals that it remembers.
 
 use super::options::RunOptions;
 use crate::audit_log::AuditLog;
+use crate::config::Config;
 use crate::io::clock::Clocks;
 
 /// The audit log of a run in real time; where the disk refuses it now, entries wait.
 pub(super) fn open(options: &RunOptions, clocks: &Clocks) -> AuditLog {
-    AuditLog::patient(&options.state, options.config.journal.keep, clocks)
+    AuditLog::patient(&options.state, entries_kept(&options.config), clocks)
+}
+
+/// How many entries the log keeps; the oldest go first.
+#[must_use]
+pub fn entries_kept(config: &Config) -> u64 {
+    config.audit_log.keep
 }
 
 /// Refusals in a row that were counted before the power went; they still count.

@@ -2,10 +2,12 @@
 
 use std::fs;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::analyzer::inference;
 use super::options::RunOptions;
 use crate::audit_log::AuditLog;
+use crate::config::Config;
 use crate::events::fault_board::FaultBoard;
 use crate::events::stream::Publisher;
 use crate::io::clock::{Clocks, Stop};
@@ -19,8 +21,34 @@ pub(super) struct Log {
     pub(super) faults: FaultBoard,
 }
 
-/// The network, if the settings want one. What is wrong with it is said, and the door goes on without.
+/// The network that the settings ask for.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct NetworkPlan {
+    /// Address and port.
+    pub listen: String,
+    /// The device's name, for people.
+    pub name: String,
+    /// Whether multicast DNS announces it.
+    pub announce: bool,
+    /// How long a table counts without a push; `None`: for ever.
+    pub table_lasts: Option<Duration>,
+}
+
+/// What `[network]` asks for; `None`: no network at all.
+#[must_use]
+pub fn plan(config: &Config) -> Option<NetworkPlan> {
+    let network = &config.network;
+    (!network.listen.is_empty()).then(|| NetworkPlan {
+        listen: network.listen.clone(),
+        name: if network.name.is_empty() { host_name() } else { network.name.clone() },
+        announce: network.announce,
+        table_lasts: config.table_lasts(),
+    })
+}
+
+/// The network of a plan. Where it cannot be had, that is logged, and the door goes on without it.
 pub(super) fn open(
+    plan: NetworkPlan,
     options: &RunOptions,
     running: Running,
     exchange: &Exchange,
@@ -28,14 +56,11 @@ pub(super) fn open(
     clocks: &Clocks,
     stop: &Stop,
 ) -> Option<Link> {
-    let network = &options.config.network;
-    if network.listen.is_empty() {
-        return None;
-    }
+    let NetworkPlan { listen, name, announce, table_lasts } = plan;
     let Log { publisher, audit_log, faults } = log;
     let parts = Parts {
         state: options.state.clone(),
-        name: if network.name.is_empty() { host_name() } else { network.name.clone() },
+        name,
         inference: inference(options),
         running,
         exchange: exchange.clone(),
@@ -43,10 +68,9 @@ pub(super) fn open(
         audit_log,
         faults,
         clocks: clocks.clone(),
-        table_lasts: options.config.table_lasts(),
+        table_lasts,
     };
-    let started =
-        Device::open(parts).and_then(|device| Link::start(Arc::new(device), &network.listen, network.announce, stop));
+    let started = Device::open(parts).and_then(|device| Link::start(Arc::new(device), &listen, announce, stop));
     match started {
         Ok(link) => {
             tracing::info!("listening at {}", link.address());

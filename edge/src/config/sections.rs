@@ -242,11 +242,11 @@ pub struct Lockout {
     pub forget_after_s: Seconds,
 }
 
-/// `[journal]`
+/// `[audit_log]`
 #[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[expect(missing_docs, reason = "default.toml documents every key, next to its default")]
-pub struct Journal {
+pub struct AuditLog {
     pub keep: u64,
 }
 
