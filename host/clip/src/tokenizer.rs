@@ -49,7 +49,8 @@ pub enum TokenizerError {
         wanted: usize,
     },
     /// No tokenizer of this kind has such sizes.
-    #[error("a vocabulary of {vocabulary} tokens and a context of {context} are out of range, wanted {least} to 65535 and at least {MIN_CONTEXT}", least = BYTE_TOKENS + MARKS)]
+    #[error("a vocabulary of {vocabulary} tokens and a context of {context} are out of range, wanted {least} to 65535 \
+        and at least {MIN_CONTEXT}", least = BYTE_TOKENS + MARKS)]
     Sizes {
         /// The vocabulary asked for.
         vocabulary: usize,

@@ -60,7 +60,7 @@ pub enum WeightsError {
     /// Two tensors would have the same name.
     #[error("tensor {name} is there twice")]
     Twice {
-        /// The name.
+        /// The tensor's name, as OpenAI's state dict has it.
         name: String,
     },
     /// A limit that keeps memory bounded was passed.
@@ -88,7 +88,7 @@ pub enum WeightsError {
         name: String,
         /// Row-major index of the value.
         index: usize,
-        /// The value.
+        /// The value as it was read, which may be NaN or infinite.
         value: f32,
     },
     /// A tensor that the architecture needs is not there.
@@ -244,11 +244,11 @@ impl NamedTensors {
 
     /// Reads CLIP's weights in any of the forms that they are published in, told apart by their content: OpenAI's
     /// TorchScript archive, a state dict that `torch.save` wrote, or a safetensors file. Tensors get OpenAI's names;
-    /// F16, BF16 and F64 become f32; integers, which only count (batches that a norm has seen, the context's length), and
-    /// the causal mask, which follows from the context's length, are left out.
+    /// F16, BF16 and F64 become f32; integers, which only count (batches that a norm has seen, the context's length),
+    /// and the causal mask, which follows from the context's length, are left out.
     ///
-    /// Beside `bytes`, memory stays below twelve times the larger of the file's size and 64 MiB, whatever the bytes are;
-    /// for a file that PyTorch wrote it is what the tensors take in f32 and the largest storage.
+    /// Beside `bytes`, memory stays below twelve times the larger of the file's size and 64 MiB, whatever the bytes
+    /// are; for a file that PyTorch wrote it is what the tensors take in f32 and the largest storage.
     ///
     /// # Errors
     /// [`WeightsError`] for anything but a well-formed file of finite numbers within the limits of this module.

@@ -20,7 +20,7 @@ use strangers::Nearest;
 
 /// Bumped when the meaning of `audit.json` changes.
 pub const AUDIT_FORMAT: u32 = 1;
-/// The page.
+/// File name of the HTML page in the output folder.
 pub const PAGE_FILE: &str = "audit.html";
 /// How many of each kind are listed.
 pub const MOST: usize = 12;
@@ -32,7 +32,7 @@ pub struct Audit {
     pub format: u32,
     /// The table's revision.
     pub revision: u64,
-    /// People in it.
+    /// Enrolled people in the audited table.
     pub people: usize,
     /// Of these, people whose photos were looked at.
     pub with_photos: usize,
@@ -44,7 +44,7 @@ pub struct Audit {
     pub pairs: Vec<Pair>,
     /// Strangers who came nearest to being named, the nearest first.
     pub strangers: Vec<Nearest>,
-    /// Strangers that were looked at.
+    /// Strangers who were compared with the table, one trial each.
     pub strangers_looked_at: usize,
     /// Strangers who would be named.
     pub strangers_named: usize,

@@ -1,7 +1,7 @@
 //! Recordings → what the door would have done, and how often that was right.
 //!
-//! Frames go through the very code that runs at the door (`CameraWatch`, `FaceAnalyzer`, `Controller`) in virtual time: the clock is the
-//! recording's own, so the same bundle and recordings give the same figures on every machine.
+//! Frames go through the very code that runs at the door (`CameraWatch`, `FaceAnalyzer`, `Controller`) in virtual time:
+//! the clock is the recording's own, so the same bundle and recordings give the same figures on every machine.
 //!
 //! One recording is one transaction of one participant. *Mated*: the person is in the table. A stranger, or someone
 //! whom the table does not have, is *non-mated*.

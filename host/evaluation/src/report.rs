@@ -281,8 +281,8 @@ pub(crate) fn rule(rule: Rule) -> String {
     match rule {
         Rule::Paper { confidence } => format!("the paper's: confidence at least {confidence:.2}"),
         Rule::Calibrated { similarity, margin } => format!(
-            "similarity at least {similarity:.3}, less what a person's photos lack in similarity to each other, and margin at least \
-             {margin:.3}"
+            "normalised similarity at least {similarity:.3} (similarity + 1 − the person's intra-class similarity) and \
+             margin at least {margin:.3}"
         ),
     }
 }

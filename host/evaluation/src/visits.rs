@@ -30,7 +30,7 @@ pub struct Visit {
     pub recording: String,
     /// Who came, as the recording says.
     pub label: String,
-    /// What the verdict was.
+    /// The door's verdict: the person's name, or that of a stranger; `None` before one.
     pub verdict: Option<String>,
     /// What the display said last of all that concerned the visitor.
     pub display: String,

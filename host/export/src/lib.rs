@@ -1,7 +1,7 @@
 //! Weights and a trained table → a bundle that a door can run.
 //!
-//! [`encoder_onnx`] writes the image encoder, [`text_encoder_onnx`] the text encoder, [`write_bundle`] seals the models and
-//! the table with a manifest.
+//! [`encoder_onnx`] writes the image encoder, [`text_encoder_onnx`] the text encoder, [`write_bundle`] seals the models
+//! and the table with a manifest.
 
 mod bundle;
 mod encoder;

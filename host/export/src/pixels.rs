@@ -8,8 +8,8 @@ pub const PIXEL_MEAN: [f64; 3] = [0.481_454_66, 0.457_827_5, 0.408_210_73];
 /// Standard deviation of CLIP's training pixels.
 pub const PIXEL_STD: [f64; 3] = [0.268_629_54, 0.261_302_58, 0.275_777_11];
 
-/// In how many views the encoder sees each crop; the embedding is the direction of the sum of what it makes of them. Each costs the
-/// encoder's time once more, and what is by chance in one of them is not in the others.
+/// In how many views the encoder sees each crop; the embedding is the direction of the sum of what it makes of them.
+/// Each costs the encoder's time once more, and what is by chance in one of them is not in the others.
 #[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
 pub struct Views {
     /// Every view a second time in a mirror: light from the left, a face turned to the right.
@@ -22,9 +22,9 @@ pub struct Views {
 /// The scales of a multi-scale encoder's views.
 const SCALES: [f64; 2] = [0.96, 1.04];
 
-/// `[N, side, side, 3]` u8 → `[views · N, 3, resolution, resolution]` f32 around 0, in units of 1/255, view by view; and how many views
-/// there are. The division by the standard deviation is part of the first convolution: it commutes with averages and with
-/// padding by zeros.
+/// `[N, side, side, 3]` u8 → `[views · N, 3, resolution, resolution]` f32 around 0, in units of 1/255, view by view;
+/// and how many views there are. The division by the standard deviation is part of the first convolution: it commutes
+/// with averages and with padding by zeros.
 pub(super) fn pixels(
     g: &mut GraphBuilder,
     crops: &Value,
@@ -56,8 +56,8 @@ pub(super) fn pixels(
     (seen, count)
 }
 
-/// Averages over blocks of the picture as it is at each of the [`SCALES`]: blocks that are no whole pixels, so each is a product
-/// with a matrix on either side.
+/// Averages over blocks of the picture as it is at each of the [`SCALES`]: blocks that are no whole pixels, so each is
+/// a product with a matrix on either side.
 fn at_scales(g: &mut GraphBuilder, planes: &Value, side: usize, block: usize) -> Value {
     let views = SCALES.map(|scale| {
         let name = |part: &str| format!("pixels.{scale}.{part}");
@@ -70,8 +70,8 @@ fn at_scales(g: &mut GraphBuilder, planes: &Value, side: usize, block: usize) ->
     g.concat("pixels.scales", &views.each_ref(), 0)
 }
 
-/// `[side / block, side]`: how much of each pixel of a line is in each pixel of the line's view. Where the line ends, its last pixel
-/// goes on.
+/// `[side / block, side]`: how much of each pixel of a line is in each pixel of the line's view. Where the line ends,
+/// its last pixel goes on.
 fn averages(side: usize, block: usize, scale: f64) -> NamedTensor {
     let (size, block) = (side / block, block as f64 / scale);
     let mut values = Vec::with_capacity(size * side);

@@ -1,8 +1,8 @@
 //! CLIP's text weights → the text encoder as an ONNX model: token ids `[N, L]` i64 → unit `[N, D]` f32.
 //!
-//! The architecture is that of [`text_encoder`](lintel_clip::text_encoder), written a second time as a graph: what is trained
-//! there runs in any engine from here. N and L are free, L up to the weights' context. A row's feature is taken at its
-//! first token of the greatest id, the end of text; what is behind it has no effect.
+//! The architecture is that of [`text_encoder`](lintel_clip::text_encoder), written a second time as a graph: what is
+//! trained there runs in any engine from here. N and L are free, L up to the weights' context. A row's feature is taken
+//! at its first token of the greatest id, the end of text; what is behind it has no effect.
 
 use lintel_clip::text_encoder::{HEAD_WIDTH, MASKED, NORM_EPSILON, QUICK_GELU, TextConfig};
 use lintel_clip::weights::{NamedTensor, NamedTensors, WeightsError};

@@ -58,7 +58,8 @@ pub struct Everywhere {
     #[arg(long, global = true)]
     pub json: bool,
     /// Processor threads to use; 0: all there are
-    #[arg(long, global = true, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u16).range(0..=256))]
+    #[arg(long, global = true, value_name = "N", default_value_t = 0,
+        value_parser = clap::value_parser!(u16).range(0..=256))]
     pub threads: u16,
     /// Use this ONNX Runtime library (libonnxruntime.so, 1.17 or later) instead of finding or fetching one
     #[arg(long, global = true, value_name = "FILE")]
@@ -116,7 +117,8 @@ pub enum Verb {
     Runtime(RuntimeArgs),
     /// Print the completions of a shell
     Completions(CompletionsArgs),
-    /// Bring a GPU up and no more: what training has another process do first, since a driver may crash the one that it is in
+    /// Bring a GPU up and no more: what training has another process do first, since a driver may crash the one that it
+    /// is in
     #[command(hide = true, after_help = "Example:\n  lintel try-device --device vulkan")]
     TryDevice(ComputeArgs),
 }
@@ -158,7 +160,7 @@ pub struct RuntimeArgs {}
 #[command(after_help = "Example:
   lintel completions bash > ~/.local/share/bash-completion/completions/lintel")]
 pub struct CompletionsArgs {
-    /// The shell
+    /// Shell to print the completions for
     pub shell: Shell,
 }
 

@@ -21,9 +21,9 @@ const MAX_SIDE: usize = 8192;
 
 /// Puts the conversion of pixels in front of a detector and fixes its input size.
 ///
-/// `size` is (width, height) in pixels, multiples of 32; without it the detector keeps its own, which must then be fixed. A
-/// detector that already takes u8 `[1, H, W, 3]` of that size is returned as it is. Whether a detector of a fixed size works at
-/// another one is only known once it has run: open the result before it is trusted.
+/// `size` is (width, height) in pixels, multiples of 32; without it the detector keeps its own, which must then be
+/// fixed. A detector that already takes u8 `[1, H, W, 3]` of that size is returned as it is. Whether a detector of a
+/// fixed size works at another one is only known once it has run: open the result before it is trusted.
 ///
 /// # Errors
 /// [`OnnxError`] when the bytes are no model, or the model has another input than SCRFD's.

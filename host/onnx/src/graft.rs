@@ -1,8 +1,9 @@
-//! A face encoder as others publish it → the form that bundles hold: crops `[N, 224, 224, 3]` u8 RGB → unit `[N, D]` f32.
+//! A face encoder as others publish it → the form that bundles hold: crops `[N, 224, 224, 3]` u8 RGB → unit `[N, D]`
+//! f32.
 //!
-//! What the published encoder wants of its pixels (size, order of the channels, mean, standard deviation, layout) becomes
-//! the first nodes of its graph, and the unit length the last, so that a door runs it like any other. Our crop shows faces
-//! where ArcFace's does, at twice the size, so that encoders for 112 pixels get an average of 2×2.
+//! What the published encoder wants of its pixels (size, order of the channels, mean, standard deviation, layout)
+//! becomes the first nodes of its graph, and the unit length the last, so that a door runs it like any other. Our crop
+//! shows faces where ArcFace's does, at twice the size, so that encoders for 112 pixels get an average of 2×2.
 
 use lintel_core::align::CROP;
 
@@ -37,9 +38,9 @@ impl Preprocessing {
     pub const VGG_FACE: Self = Self { bgr: true, mean: [93.594, 104.762, 129.186], std: [1.0; 3] };
     /// To 0..=1.
     pub const UNIT: Self = Self { bgr: false, mean: [0.0; 3], std: [255.0; 3] };
-    /// As they are.
+    /// No preprocessing: RGB bytes from 0 to 255 as they are.
     pub const RAW: Self = Self { bgr: false, mean: [0.0; 3], std: [1.0; 3] };
-    /// Those that have a name.
+    /// Published preprocessings, each with the name that the command line takes.
     pub const NAMED: [(&'static str, Self); 5] = [
         ("arcface", Self::ARCFACE),
         ("imagenet", Self::IMAGENET),
@@ -52,7 +53,8 @@ impl Preprocessing {
 impl std::str::FromStr for Preprocessing {
     type Err = String;
 
-    /// A name, or `rgb/MEAN/STD` or `bgr/MEAN/STD`, where a mean or a standard deviation is one number or three with commas.
+    /// A name, or `rgb/MEAN/STD` or `bgr/MEAN/STD`, where a mean or a standard deviation is one number or three with
+    /// commas.
     fn from_str(words: &str) -> Result<Self, String> {
         if let Some((_, named)) = Self::NAMED.iter().find(|(name, _)| *name == words) {
             return Ok(*named);
@@ -88,7 +90,8 @@ enum Layout {
 /// Puts the pixels' way in front of an encoder and the unit length behind it.
 ///
 /// # Errors
-/// [`OnnxError`] when the bytes are no model, or the model does not take one picture of a fixed size and give one list of numbers.
+/// [`OnnxError`] when the bytes are no model, or the model does not take one picture of a fixed size and give one list
+/// of numbers.
 pub fn graft(encoder: &[u8], preprocessing: &Preprocessing) -> Result<Vec<u8>, OnnxError> {
     let mut model = read(encoder)?;
     let graph = model.graph.as_mut().ok_or(OnnxError::NoGraph)?;

@@ -129,16 +129,16 @@ pub struct AttributeProto {
     /// A sub-graph, e.g. the branch of an `If`.
     #[prost(message, optional, tag = "6")]
     pub g: Option<GraphProto>,
-    /// Floats.
+    /// Content of a `FLOATS` attribute.
     #[prost(float, repeated, packed = "false", tag = "7")]
     pub floats: Vec<f32>,
     /// Integers.
     #[prost(int64, repeated, packed = "false", tag = "8")]
     pub ints: Vec<i64>,
-    /// Strings.
+    /// Content of a `STRINGS` attribute, each in UTF-8.
     #[prost(bytes = "vec", repeated, tag = "9")]
     pub strings: Vec<Vec<u8>>,
-    /// Tensors.
+    /// Content of a `TENSORS` attribute.
     #[prost(message, repeated, tag = "10")]
     pub tensors: Vec<TensorProto>,
     /// Sub-graphs.
@@ -150,7 +150,7 @@ pub struct AttributeProto {
     /// A type.
     #[prost(message, optional, tag = "14")]
     pub tp: Option<TypeProto>,
-    /// Types.
+    /// Content of a `TYPE_PROTOS` attribute.
     #[prost(message, repeated, tag = "15")]
     pub type_protos: Vec<TypeProto>,
     /// Which of the fields holds the value.
@@ -159,10 +159,10 @@ pub struct AttributeProto {
     /// In a function: the attribute of the caller that is meant.
     #[prost(string, tag = "21")]
     pub ref_attr_name: String,
-    /// A sparse tensor.
+    /// Content of a `SPARSE_TENSOR` attribute.
     #[prost(message, optional, tag = "22")]
     pub sparse_tensor: Option<SparseTensorProto>,
-    /// Sparse tensors.
+    /// Content of a `SPARSE_TENSORS` attribute.
     #[prost(message, repeated, tag = "23")]
     pub sparse_tensors: Vec<SparseTensorProto>,
 }
@@ -250,7 +250,7 @@ pub struct Segment {
     pub end: Option<i64>,
 }
 
-/// Types of elements.
+/// Element types of tensors, with the numbers of `TensorProto.DataType`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, prost::Enumeration)]
 #[repr(i32)]
 #[expect(missing_docs, reason = "the names say the type")]
@@ -287,7 +287,7 @@ pub struct SparseTensorProto {
     /// The values that are not zero.
     #[prost(message, optional, tag = "1")]
     pub values: Option<TensorProto>,
-    /// Their indices.
+    /// Positions of the non-zero elements, i64 `[NNZ]` or `[NNZ, rank]`.
     #[prost(message, optional, tag = "2")]
     pub indices: Option<TensorProto>,
     /// Size along each dimension.
@@ -312,7 +312,7 @@ pub struct ValueInfoProto {
     pub metadata_props: Vec<StringStringEntryProto>,
 }
 
-/// The type of a value.
+/// Type of a graph value: a tensor, a sequence, a map, an optional or a sparse tensor.
 #[derive(Clone, PartialEq, Message)]
 pub struct TypeProto {
     /// A denotation such as `IMAGE`.
@@ -332,10 +332,10 @@ pub enum TypeValue {
     /// A list of values of one type.
     #[prost(message, tag = "4")]
     Sequence(Box<InnerType>),
-    /// A map.
+    /// A map from keys of one element type to values of one type.
     #[prost(message, tag = "5")]
     Map(Box<MapType>),
-    /// A sparse tensor.
+    /// A sparse tensor with element type and shape.
     #[prost(message, tag = "8")]
     SparseTensor(TensorType),
     /// A value that may be absent.
@@ -368,7 +368,7 @@ pub struct MapType {
     /// An integer type or text.
     #[prost(enumeration = "ElementType", tag = "1")]
     pub key_type: i32,
-    /// The values' type.
+    /// Type that all values of the map have.
     #[prost(message, optional, tag = "2")]
     pub value_type: Option<TypeProto>,
 }
@@ -395,7 +395,7 @@ pub struct Dimension {
 /// The size of a dimension.
 #[derive(Clone, PartialEq, Oneof)]
 pub enum DimensionValue {
-    /// A number.
+    /// A fixed length, in elements.
     #[prost(int64, tag = "1")]
     Value(i64),
     /// A name for a size that is known at run time only.
@@ -409,7 +409,7 @@ pub struct OperatorSetIdProto {
     /// The domain; empty for ONNX's own.
     #[prost(string, tag = "1")]
     pub domain: String,
-    /// The version.
+    /// Version of the operator set, from 1.
     #[prost(int64, optional, tag = "2")]
     pub version: Option<i64>,
 }
@@ -417,10 +417,10 @@ pub struct OperatorSetIdProto {
 /// A pair of strings.
 #[derive(Clone, PartialEq, Message)]
 pub struct StringStringEntryProto {
-    /// The key.
+    /// Key of the metadata entry.
     #[prost(string, tag = "1")]
     pub key: String,
-    /// The value.
+    /// Text that the metadata entry has under its key.
     #[prost(string, tag = "2")]
     pub value: String,
 }
@@ -439,7 +439,7 @@ pub struct TensorAnnotation {
 /// A function that a model brings along.
 #[derive(Clone, PartialEq, Message)]
 pub struct FunctionProto {
-    /// Its name.
+    /// Operator type that nodes call the function by.
     #[prost(string, tag = "1")]
     pub name: String,
     /// Names of its inputs.
@@ -460,7 +460,7 @@ pub struct FunctionProto {
     /// Operator sets of its body.
     #[prost(message, repeated, tag = "9")]
     pub opset_import: Vec<OperatorSetIdProto>,
-    /// Its domain.
+    /// Operator set domain that the function belongs to.
     #[prost(string, tag = "10")]
     pub domain: String,
     /// Its attributes that have a default.

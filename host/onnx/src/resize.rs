@@ -1,8 +1,8 @@
 //! A detector's graph of one input size → the same graph for another.
 //!
-//! A network of convolutions has no size of its own; what has one is what an exporter wrote down beside it: the shapes of
-//! values, and, in files that a simplifier has folded, constants: how far a feature map is upsampled (`Resize`), how many anchors
-//! an output is reshaped to (`Reshape`). They follow from the input's size and are written anew here.
+//! A network of convolutions has no size of its own; what has one is what an exporter wrote down beside it: the shapes
+//! of values, and, in files that a simplifier has folded, constants: how far a feature map is upsampled (`Resize`), how
+//! many anchors an output is reshaped to (`Reshape`). They follow from the input's size and are written anew here.
 
 use lintel_core::detect::{STRIDES, rows};
 

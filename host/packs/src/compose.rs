@@ -1,10 +1,11 @@
-//! A pack, and somebody's face encoder → a pack in which that encoder looks, and the text encoder is brought to its space.
+//! A pack, and somebody's face encoder → a pack in which that encoder looks, and the text encoder is brought to its
+//! space.
 
 use lintel_clip::weights::{NamedTensor, NamedTensors, Precision, WeightsError};
 
 use crate::{About, Pack};
 
-/// The files of a pack, by name.
+/// Files of a composed pack: file name and bytes.
 pub type PackFiles = Vec<(&'static str, Vec<u8>)>;
 
 /// Why no pack can be composed.
@@ -21,7 +22,7 @@ pub enum ComposeError {
 /// What a pack is called, and what must be known of it.
 #[derive(Debug, Clone)]
 pub struct Naming {
-    /// The name.
+    /// Name of the composed pack, which `--pack` takes.
     pub name: String,
     /// SPDX expression, or a few words.
     pub licence: String,
@@ -29,8 +30,9 @@ pub struct Naming {
 
 /// The files of the new pack. `encoder` is in the form of bundles and gives `dim` numbers.
 ///
-/// The detector, the vocabulary and the text tower are `from`'s. Where the text tower ends in a space of another width, its
-/// last matrix is drawn anew as CLIP draws it (normal, deviation width^−½) from a fixed seed; training brings it to the encoder's space.
+/// The detector, the vocabulary and the text tower are `from`'s. Where the text tower ends in a space of another width,
+/// its last matrix is drawn anew as CLIP draws it (normal, deviation width^−½) from a fixed seed; training brings it to
+/// the encoder's space.
 ///
 /// # Errors
 /// [`ComposeError`].

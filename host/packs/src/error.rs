@@ -41,7 +41,7 @@ pub enum PackError {
     /// A file name leads out of the pack's folder.
     #[error("{PACK_FILE} names the file {got:?}, wanted a plain file name")]
     FileName {
-        /// The name.
+        /// The rejected file name, as [`PACK_FILE`] has it.
         got: String,
     },
     /// A file of a known pack is not the file that it should be.
@@ -111,7 +111,7 @@ pub enum PackError {
 /// Why a pack could not be brought.
 #[derive(Debug, thiserror::Error)]
 pub enum FetchError {
-    /// The network.
+    /// The request failed, or the connection was cut.
     #[error(
         "{address} cannot be fetched: {what}; run the same command again to go on, or use `lintel packs add --from DIR`"
     )]

@@ -25,13 +25,13 @@ pub enum Source {
     /// The addresses in `models/packs.toml`.
     #[default]
     Published,
-    /// This address, a slash, and the last part of the published one. Hashes make the server's word unnecessary, so plain
-    /// http is allowed here.
+    /// This address, a slash, and the last part of the published one. Hashes make the server's word unnecessary, so
+    /// plain http is allowed here.
     Mirror(String),
 }
 
-/// Brings the files of the pack called `name` that are not there yet. `step` sees a file's name, the bytes done of it and
-/// all its bytes.
+/// Brings the files of the pack called `name` that are not there yet. `step` sees a file's name, the bytes done of it
+/// and all its bytes.
 ///
 /// # Errors
 /// [`FetchError`]; what was brought so far stays, and the next run goes on from it.

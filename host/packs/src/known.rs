@@ -22,7 +22,7 @@ pub struct KnownPack {
     pub source: String,
     /// The `pack.toml` of a pack that is installed; a pack that is part of the program has its own.
     pub pack: Option<About>,
-    /// Its files by name.
+    /// File name in the pack → hash, size and address.
     pub files: BTreeMap<String, KnownFile>,
 }
 
@@ -58,7 +58,7 @@ pub struct Variant {
     pub sha256: String,
     /// Its size.
     pub bytes: u64,
-    /// What is in it.
+    /// What the variant of the file contains, in words for `lintel packs list`.
     pub content: String,
 }
 
@@ -143,7 +143,8 @@ mod tests {
         let abc = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
         let abd = "a52d159f262b2c6ddb724a61840befc36eb30c88877a4030b65cbe86298449c9";
         let pack: KnownPack = toml::from_str(&format!(
-            "description = 'd'\nlicence = 'l'\nsource = 's'\n[files.'a.txt']\nsha256 = '{abc}'\ncontent = 'three letters'\n\
+            "description = 'd'\nlicence = 'l'\nsource = 's'\n[files.'a.txt']\nsha256 = '{abc}'\n\
+             content = 'three letters'\n\
              also = [{{ sha256 = '{abd}', bytes = 3, content = 'three others' }}]"
         ))
         .expect("a pack");

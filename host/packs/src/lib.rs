@@ -77,12 +77,12 @@ pub struct About {
     /// File name of an image encoder in the form of bundles (`lintel packs compose` makes one); without one, CLIP's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub encoder: Option<String>,
-    /// Whether CLIP's image encoder looks at every face a second time in a mirror, which costs as much again and tells people apart
-    /// better.
+    /// Whether CLIP's image encoder looks at every face a second time in a mirror, which costs as much again and tells
+    /// people apart better.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub mirror: bool,
-    /// Whether it looks at every face a little smaller and a little larger instead of as it is, which costs as much again and forgives
-    /// landmarks that are a little off.
+    /// Whether it looks at every face a little smaller and a little larger instead of as it is, which costs as much
+    /// again and forgives landmarks that are a little off.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub multi_scale: bool,
     /// File name of the list of merges; without one, OpenAI's, which is part of the program.

@@ -36,7 +36,7 @@ pub struct People {
     pub detector_sha256: String,
     /// The gate that the crops have passed.
     pub limits: QualityLimits,
-    /// By name.
+    /// Ingested people, sorted by name.
     pub people: Vec<Person>,
 }
 
@@ -73,7 +73,7 @@ pub struct Crop {
 pub struct Rejected {
     /// File name of the photo.
     pub source: String,
-    /// Which of the reasons.
+    /// Why the photo gave no crop.
     pub reason: Reason,
     /// Got and wanted.
     pub detail: String,
@@ -122,7 +122,7 @@ pub enum IngestError {
     #[error("{name} has {got} usable photo{} of {of}, at least {MIN_PHOTOS} are needed ({rejected}){others}",
         if *got == 1 { "" } else { "s" })]
     TooFewUsable {
-        /// Who.
+        /// The person's name.
         name: String,
         /// Photos that gave a crop.
         got: usize,
@@ -141,7 +141,7 @@ pub enum IngestError {
         /// What it said.
         reason: String,
     },
-    /// The output.
+    /// The output folder cannot be written.
     #[error(transparent)]
     Output(#[from] OutdirError),
     /// Not a folder that `lintel ingest` wrote.

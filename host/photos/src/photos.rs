@@ -50,11 +50,12 @@ pub enum PhotosError {
     #[error("{} holds no folders; make one folder per person, named after the person, with photos in it", .0.display())]
     Empty(PathBuf),
     /// A table of one cannot tell anyone apart.
-    #[error("{} holds photos of one person ({only}); at least two people are needed to tell apart, or --joining for a table that exists", root.display())]
+    #[error("{} holds photos of one person ({only}); at least two people are needed to tell apart, or --joining for a \
+        table that exists", root.display())]
     OnePerson {
         /// The folder that was walked.
         root: PathBuf,
-        /// Who is in it.
+        /// Name of the only person found.
         only: Name,
     },
     /// More people than a table takes.
@@ -82,18 +83,19 @@ pub enum PhotosError {
     SameName {
         /// One folder.
         first: PathBuf,
-        /// The other.
+        /// Path of the other folder.
         second: PathBuf,
     },
     /// Too few photos to learn from one and check with another.
-    #[error("{} holds {got} photo{}; each person needs at least {MIN_PHOTOS}", folder.display(), if *got == 1 { "" } else { "s" })]
+    #[error("{} holds {got} photo{}; each person needs at least {MIN_PHOTOS}",
+        folder.display(), if *got == 1 { "" } else { "s" })]
     TooFewPhotos {
         /// The person's folder.
         folder: PathBuf,
         /// Photos found.
         got: usize,
     },
-    /// Too many.
+    /// More photos of one person than [`MAX_PHOTOS`].
     #[error("{} holds {got} photos, at most {MAX_PHOTOS} per person are taken", folder.display())]
     TooManyPhotos {
         /// The person's folder.

@@ -165,7 +165,8 @@ fn turns(dir: &Path, name: &str, rounds: usize) {
         let mut written = Model::open_as_written(&onnx, &one_thread()).unwrap();
         let written = compare(&names, &wanted, &outputs_of(&mut written, &names, &judges).unwrap());
         println!(
-            "{name}{kind:<8} {time:7.1} ms  {:4.2}x  {:6.1} MB  cosine mean {mean:.6}, worst {:.6}; without saturation {:.6}",
+            "{name}{kind:<8} {time:7.1} ms  {:4.2}x  {:6.1} MB  cosine mean {mean:.6}, worst {:.6}; without \
+            saturation {:.6}",
             float / time,
             *size as f64 / 1e6,
             worst(&all),

@@ -1,10 +1,11 @@
 //! Channels of one value that reach very differently far → the same graph in which they reach alike.
 //!
-//! A value has one scale for all its channels, so that a channel which reaches a tenth as far as the widest is left with
-//! 25 of 255 steps. Between two convolutions that only a Relu or a pool separates, a channel can be made smaller in the
-//! first and larger in the second by the same factor, and the graph computes what it did (Nagel et al. 2019, §4.1). The
-//! first one's weights have a scale for each output channel, so that this costs them nothing; the second one's weights
-//! pay for it unless they are depthwise, which is why the factor is then split between the two (Xiao et al. 2022, §4).
+//! A value has one scale for all its channels, so that a channel which reaches a tenth as far as the widest is left
+//! with 25 of 255 steps. Between two convolutions that only a Relu or a pool separates, a channel can be made smaller
+//! in the first and larger in the second by the same factor, and the graph computes what it did (Nagel et al. 2019,
+//! §4.1). The first one's weights have a scale for each output channel, so that this costs them nothing; the second
+//! one's weights pay for it unless they are depthwise, which is why the factor is then split between the two (Xiao et
+//! al. 2022, §4).
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;

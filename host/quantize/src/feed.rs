@@ -1,11 +1,10 @@
 //! Pixels that a graph turns into floats → pixels that its first convolution reads as they are.
 //!
 //! A model that takes u8 begins with Cast and a subtraction of the mean, perhaps a division: work on every pixel, whose
-//! result would be rounded to bytes again. Bytes are quantised already, with a scale of 1. So DequantizeLinear takes the
-//! place of that arithmetic, with the zero point at the mean of the means, and the rest moves into the first
-//! convolution: factors into its weights; what the channels' means differ by into one more channel of pixels,
-//! constant, whose padding is zero as that of the centred picture is. A term in the bias would be wrong at the
-//! borders.
+//! result would be rounded to bytes again. Bytes are quantised already, with a scale of 1. So DequantizeLinear takes
+//! the place of that arithmetic, with the zero point at the mean of the means, and the rest moves into the first
+//! convolution: factors into its weights; what the channels' means differ by into one more channel of pixels, constant,
+//! whose padding is zero as that of the centred picture is. A term in the bias would be wrong at the borders.
 
 use std::collections::BTreeSet;
 

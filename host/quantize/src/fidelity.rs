@@ -18,7 +18,7 @@ pub struct OutputFidelity {
     pub output: String,
     /// Cosine with the original, mean over the samples.
     pub mean_cosine: f64,
-    /// The least of them.
+    /// Lowest cosine over the held-out samples, −1 to 1.
     pub least_cosine: f64,
     /// Cosine over all samples as one vector.
     pub pooled_cosine: f64,

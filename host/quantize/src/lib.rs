@@ -1,16 +1,16 @@
 //! An ONNX model and pictures → the same model in 8-bit integers, if it keeps its word.
 //!
 //! Static quantisation in QDQ form (Jacob et al. 2018; ONNX Runtime's and TensorRT's explicit quantisation): weights
-//! symmetric with a scale for each output channel, activations with one scale each, biases in 32 bits. Nothing here knows
-//! what the model is for.
+//! symmetric with a scale for each output channel, activations with one scale each, biases in 32 bits. Nothing here
+//! knows what the model is for.
 //!
 //! 1. [`prepare`]: what is constant is folded; an operator set that has what is needed.
 //! 2. [`feed`]: pixels reach the first convolution as the bytes that they are.
 //! 3. [`equalize`]: channels that share a scale reach alike.
 //! 4. [`calibrate`], [`range`]: what each value is on real pictures → its scale.
 //! 5. [`plan`], [`weights`], [`rewrite`]: which nodes, which integers, which graph.
-//! 6. [`sensitivity`], [`fidelity`]: what each layer costs, and the fewest in float that meet the threshold. A model that
-//!    misses it is an error, never a file.
+//! 6. [`sensitivity`], [`fidelity`]: what each layer costs, and the fewest in float that meet the threshold. A model
+//!    that misses it is an error, never a file.
 //! 7. [`kernels`]: what ONNX Runtime makes of it.
 
 pub mod calibrate;
@@ -118,21 +118,21 @@ pub enum QuantizeError {
     /// There is nothing in it that multiplies by constants.
     #[error("model has no convolution or matrix product with constant weights; there is nothing to quantise")]
     NoLayers,
-    /// Too few samples.
+    /// Fewer calibration samples than the quantiser needs.
     #[error("{got} calibration pictures are not enough, wanted {FEWEST_SAMPLES} or more")]
     TooFewSamples {
-        /// How many there are.
+        /// Calibration samples that were given.
         got: usize,
     },
     /// The threshold can't be met.
     #[error(
-        "the model in integers has cosine {got:.4} with the original, wanted {threshold}; with any of its {layers} layers in \
-         float it still misses; nothing was written"
+        "the model in integers has cosine {got:.4} with the original, wanted {threshold}; it misses with any \
+         choice of its {layers} layers in float, too; nothing was written"
     )]
     Misses {
         /// The worst cosine with all layers in integers.
         got: f64,
-        /// The threshold.
+        /// The least cosine that was asked for, 0 to 1.
         threshold: f64,
         /// Layers of the model.
         layers: usize,
@@ -231,8 +231,8 @@ impl Builder<'_> {
         rewrite(self.model, self.network, self.layers, &plan, self.seen, self.given, self.form)
     }
 
-    /// Opens what was built, to judge it by what it will give where it is to run: a processor that saturates runs a model
-    /// for others as it is written.
+    /// Opens what was built, to judge it by what it will give where it is to run: a processor that saturates runs a
+    /// model for others as it is written.
     fn open(&self, onnx: &[u8], runtime: &Options) -> Result<Model, RuntimeError> {
         match self.form.precision {
             Precision::Full if saturates() => Model::open_as_written(onnx, runtime),

@@ -88,7 +88,7 @@ impl<'g> Network<'g> {
         Ok(())
     }
 
-    /// The graph.
+    /// The ONNX graph that was indexed.
     pub fn graph(&self) -> &'g GraphProto {
         self.graph
     }

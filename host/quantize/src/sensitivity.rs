@@ -20,9 +20,9 @@ const MOST_RETRIES: usize = 12;
 /// What became of a layer.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct LayerReport {
-    /// Its name.
+    /// Node name of the layer in the graph.
     pub layer: String,
-    /// Its operator.
+    /// ONNX operator of the layer, such as `Conv`.
     pub operator: String,
     /// Signal to noise of its own output when it alone is quantised, dB.
     pub sqnr_db: f64,
@@ -93,8 +93,8 @@ pub struct Found {
     pub float: BTreeSet<usize>,
 }
 
-/// Takes layers out of the integers, those that cost most first, until the threshold is met; then puts back what needn't have
-/// gone.
+/// Takes layers out of the integers, those that cost most first, until the threshold is met; then puts back what
+/// needn't have gone.
 ///
 /// # Errors
 /// [`QuantizeError::Misses`] when the threshold is not met by any of it.

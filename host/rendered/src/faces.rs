@@ -21,8 +21,8 @@ const FRAME: [u32; 2] = [400, 400];
 const FPS: f32 = 10.0;
 /// How long a visit lasts, seconds.
 const SECONDS: f32 = 5.0;
-/// The frames of a visit that are looked at: whoever walks up stands there by then, and they lie as far apart as the looks
-/// that a door puts together.
+/// The frames of a visit that are looked at: whoever walks up stands there by then, and they lie as far apart as the
+/// looks that a door puts together.
 const LOOKED_AT: [usize; 3] = [20, 24, 28];
 /// People who are best met at a time: enough to keep every processor busy.
 pub const CHUNK: usize = 64;
@@ -41,7 +41,7 @@ pub struct Visitor {
 /// Somebody's photos and visit, as far as they pass the gate.
 #[derive(Clone, Debug)]
 pub struct Acquaintance {
-    /// Photos by number.
+    /// Photos that passed the quality gate: the renderer's photo number and the embedding.
     pub photos: Vec<(u64, Embedding)>,
     /// The visit.
     pub visitor: Option<Visitor>,
@@ -77,7 +77,7 @@ impl Analyzer {
         Ok(Self { pairs, encoder, dim })
     }
 
-    /// Which encoder it is.
+    /// SHA-256 of the image encoder that makes the embeddings.
     #[must_use]
     pub fn encoder(&self) -> EncoderId {
         self.encoder

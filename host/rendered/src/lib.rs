@@ -1,8 +1,8 @@
 //! A seed → people who do not exist: their names, and which of the renderer's people they are.
 //!
 //! The ranges of seeds are kept apart so that nobody is met twice: whoever the mini pack was trained on has a number
-//! below 2⁶²; whoever sets the thresholds of a table has one from 2⁶² on; whoever is enrolled or stands at the door, 2⁶³ on; whoever
-//! fills up a table to see how it grows, 3·2⁶² on.
+//! below 2⁶²; whoever sets the thresholds of a table has one from 2⁶² on; whoever is enrolled or stands at the door,
+//! 2⁶³ on; whoever fills up a table to see how it grows, 3·2⁶² on.
 
 pub mod faces;
 pub mod strangers;

@@ -1,8 +1,8 @@
 //! Faces of people who may not pass → embeddings that a table's thresholds are set by.
 //!
-//! From an ingested folder, or of people who do not exist. Every trial is another person: photos of one person resemble each
-//! other, and a bound that took them for as many trials would claim too much. As at the door, a person's looks are put
-//! together.
+//! From an ingested folder, or of people who do not exist. Every trial is another person: photos of one person resemble
+//! each other, and a bound that took them for as many trials would claim too much. As at the door, a person's looks are
+//! put together.
 
 pub mod kept;
 
@@ -26,7 +26,7 @@ const WORLD: u64 = 0;
 /// Somebody who may not pass: one trial.
 #[derive(Clone, Debug)]
 pub struct Stranger {
-    /// Who it is.
+    /// Where the stranger comes from: rendered or ingested.
     pub who: Who,
     /// What the door makes of the looks together.
     pub embedding: Embedding,
@@ -39,7 +39,7 @@ pub enum Who {
     Rendered(u64),
     /// A person of an ingested folder.
     Ingested {
-        /// The name there.
+        /// The person's name in the strangers' folder.
         name: String,
         /// The first crop.
         crop: Crop,
@@ -52,7 +52,7 @@ pub enum StrangersError {
     /// Someone is on both sides.
     #[error("{name} is enrolled and in {} too; take one of the two out", folder.display())]
     Enrolled {
-        /// Who.
+        /// The person's name in the strangers' folder.
         name: String,
         /// The strangers' folder.
         folder: PathBuf,
@@ -132,7 +132,7 @@ pub fn ingested(
 pub struct Cohort {
     /// Those whose faces could be used.
     pub met: Vec<Stranger>,
-    /// How many were rendered for that.
+    /// Rendered people who were tried to find these; some fail the quality gate.
     pub rendered: u32,
 }
 

@@ -1,4 +1,5 @@
-//! What was pushed ⇄ files named by their hash, to make the next push of: a table alone needs the encoder that is there.
+//! What was pushed ⇄ files named by their hash, to make the next push of: a table alone needs the encoder that is
+//! there.
 
 use std::fs;
 use std::io::ErrorKind;

@@ -130,7 +130,8 @@ impl Site {
         Ok(files)
     }
 
-    /// Replaces the keys of a role by new ones in a new root, and deletes the old ones. Root keys that are not in the site are given with `others`.
+    /// Replaces the keys of a role by new ones in a new root, and deletes the old ones. Root keys that are not in the
+    /// site are given with `others`.
     ///
     /// # Errors
     /// [`SiteError::Keys`], when too few of the old root's keys are at hand.

@@ -63,7 +63,7 @@ struct Settings {
 /// Why a site can't be used.
 #[derive(Debug, thiserror::Error)]
 pub enum SiteError {
-    /// There is none.
+    /// The folder holds no site.
     #[error("{} is no site; `lintel keys new` makes one", .0.display())]
     None(PathBuf),
     /// There is one already.

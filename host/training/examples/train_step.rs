@@ -1,11 +1,12 @@
-//! One step of training at CLIP RN50's size, random weights: the yardstick `tests/bench/yardstick/train_step.py` runs this.
+//! One step of training at CLIP RN50's size, random weights: the yardstick `tests/bench/yardstick/train_step.py` runs
+//! this.
 //!
 //! `train_step PEOPLE[,PEOPLE…] STEPS [--device cpu|vulkan|cuda] [--precision f32|bf16] [--chunk N[,N…]]
-//! [--classes-per-step N] [--most-seconds S]` prints one line of JSON for each number of people and each chunk, with larger
-//! chunks too where there are more people than the one before: the seconds of the first step (kernels are compiled and
-//! chosen in it) and of each later one, the losses, the process's peak memory, and what was reserved on a GPU at most.
-//! After S seconds no further step is begun, if one after the first is done.
-//! `train_step rows PEOPLE` prints the same prompts as token ids. `RAYON_NUM_THREADS=1` keeps it on one thread.
+//! [--classes-per-step N] [--most-seconds S]` prints one line of JSON for each number of people and each chunk, with
+//! larger chunks too where there are more people than the one before: the seconds of the first step (kernels are
+//! compiled and chosen in it) and of each later one, the losses, the process's peak memory, and what was reserved on a
+//! GPU at most. After S seconds no further step is begun, if one after the first is done. `train_step rows PEOPLE`
+//! prints the same prompts as token ids. `RAYON_NUM_THREADS=1` keeps it on one thread.
 #![allow(
     clippy::disallowed_methods,
     clippy::unwrap_used,

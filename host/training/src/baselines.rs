@@ -19,7 +19,7 @@ use crate::calibration::{Thresholds, thresholds_for};
 /// One way of telling people apart: a unit feature `[dim]` → a score for each person `[N]`, more is more like.
 pub type Scorer<'a> = Box<dyn Fn(&[f32]) -> Vec<f32> + Send + Sync + 'a>;
 
-/// A photo and whose it is.
+/// Feature of one photo, labelled with the person it shows.
 #[derive(Debug, Clone)]
 pub struct Photo {
     /// The person's row, below the number of people.
@@ -31,7 +31,7 @@ pub struct Photo {
 /// What all ways are compared on.
 #[derive(Debug, Clone)]
 pub struct Data {
-    /// People.
+    /// Number of enrolled people N; labels are below it.
     pub people: usize,
     /// Components of a feature.
     pub dim: usize,
@@ -46,7 +46,7 @@ pub struct Data {
 /// How one way does.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Measured {
-    /// Its name.
+    /// Name of the baseline, as pages and JSON show it.
     pub name: String,
     /// Held-out photos whose person has the highest score.
     pub rank_1: Rate,
@@ -57,7 +57,8 @@ pub struct Measured {
 }
 
 impl Data {
-    /// The photos in two parts: to learn from, and one in four of each person's to choose by; who has fewer than four gives none.
+    /// The photos in two parts: to learn from, and one in four of each person's to choose by; who has fewer than four
+    /// gives none.
     #[must_use]
     pub fn to_choose_by(&self) -> (Vec<&Photo>, Vec<&Photo>) {
         let mut seen = vec![0_usize; self.people];
@@ -70,8 +71,9 @@ impl Data {
 
 /// Rank-1 accuracy, and the misses with thresholds for `target` on score and margin.
 ///
-/// Thresholds are set on one half of strangers and held-out photos and measured on the other, both ways round, so that every
-/// trial counts once and none set the thresholds that it was measured with. Half the strangers must be able to show the target, or the thresholds let none of them pass.
+/// Thresholds are set on one half of strangers and held-out photos and measured on the other, both ways round, so that
+/// every trial counts once and none set the thresholds that it was measured with. Half the strangers must be able to
+/// show the target, or the thresholds let none of them pass.
 #[must_use]
 pub fn measure(name: &str, scorer: &Scorer<'_>, data: &Data, target: f64) -> Measured {
     let mut mated: Vec<(Thresholds, bool)> = data
@@ -147,7 +149,8 @@ fn stacked(photos: &[&Photo]) -> (Vec<f32>, Vec<usize>) {
     (values, photos.iter().map(|photo| photo.row).collect())
 }
 
-/// How well logits fit photos: how many are right, and of equals the likelihood (minus the mean cross-entropy). More is better.
+/// How well logits fit photos: how many are right, and of equals the likelihood (minus the mean cross-entropy). More is
+/// better.
 fn fit(scorer: &dyn Fn(&[f32]) -> Vec<f32>, photos: &[&Photo]) -> (usize, f64) {
     let (mut right, mut sum) = (0, 0.0);
     for photo in photos {

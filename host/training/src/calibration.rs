@@ -1,14 +1,14 @@
 //! Scores of strangers and of enrolled people → the two thresholds of the door's rule.
 //!
-//! A stranger is named when similarity *and* margin reach their thresholds. The target is a claim: among the pairs of thresholds by which
-//! so few strangers are named that the upper end of the 95 % Clopper–Pearson interval is at most the target FPIR, the pair
-//! is taken that recognises most held-out photos of enrolled people. What the data can't show is refused: with n
-//! strangers, none of whom is named, the true rate may still be as high as the bound for 0 of n, and a target below that
-//! is no claim that n strangers can carry.
+//! A stranger is named when similarity *and* margin reach their thresholds. The target is a claim: among the pairs of
+//! thresholds by which so few strangers are named that the upper end of the 95 % Clopper–Pearson interval is at most
+//! the target FPIR, the pair is taken that recognises most held-out photos of enrolled people. What the data can't show
+//! is refused: with n strangers, none of whom is named, the true rate may still be as high as the bound for 0 of n, and
+//! a target below that is no claim that n strangers can carry.
 //!
-//! For one threshold at the (k+1)-th highest of n scores that bound is exact, not only for thresholds set beforehand: the share of
-//! all strangers above it is distributed as Beta(k+1, n−k), whose quantile the bound is. Here one of the two thresholds is
-//! chosen by enrolled people's scores and the other is such an order statistic.
+//! For one threshold at the (k+1)-th highest of n scores that bound is exact, not only for thresholds set beforehand:
+//! the share of all strangers above it is distributed as Beta(k+1, n−k), whose quantile the bound is. Here one of the
+//! two thresholds is chosen by enrolled people's scores and the other is such an order statistic.
 
 use lintel_core::embed::Embedding;
 use lintel_core::table::{Calibration, Rule, Scores, Table, TableError};
@@ -18,14 +18,14 @@ use lintel_statistics::clopper_pearson;
 pub const TARGET_FPIR: f64 = 0.01;
 /// The confidence of the bounds.
 pub const CONFIDENCE: f64 = 0.95;
-/// How far thresholds stay below the lowest enrolled score when nothing forces them there, in spreads of such scores: at a door
-/// people are less like their rows than in their photos.
+/// How far thresholds stay below the lowest enrolled score when nothing forces them there, in spreads of such scores:
+/// at a door people are less like their rows than in their photos.
 const ROOM: f32 = 2.0;
 /// The most similarity thresholds that are tried.
 const MAX_CANDIDATES: usize = 1024;
 
-/// A photo of an enrolled person that training didn't see. Single photos: they differ among themselves more than a door's
-/// looks at one visit do, so that a threshold which lets most of them pass is kind to people.
+/// A photo of an enrolled person that training didn't see. Single photos: they differ among themselves more than a
+/// door's looks at one visit do, so that a threshold which lets most of them pass is kind to people.
 #[derive(Clone, Debug)]
 pub struct Genuine {
     /// The person's row in the table.
@@ -40,7 +40,7 @@ pub enum CalibrationError {
     /// The target is no rate that can be aimed at.
     #[error("the target FPIR is {got}, wanted more than 0 and less than 1")]
     Target {
-        /// The value.
+        /// The target that was asked for.
         got: f64,
     },
     /// There are too few strangers for the target.
@@ -76,8 +76,8 @@ pub fn strangers_needed(target: f64) -> usize {
     n
 }
 
-/// How many strangers are met, where they can be had for the asking: with as few as are needed none may be named, so that
-/// the thresholds stand above the one who comes nearest, and depend on who that is.
+/// How many strangers are met, where they can be had for the asking: with as few as are needed none may be named, so
+/// that the thresholds stand above the one who comes nearest, and depend on who that is.
 #[must_use]
 pub fn strangers_wanted(target: f64) -> usize {
     strangers_needed(target).saturating_mul(3)
@@ -130,7 +130,8 @@ pub fn calibrate(
 /// A pair of thresholds, or of scores against them.
 #[derive(Copy, Clone, Debug, PartialEq)]
 pub struct Thresholds {
-    /// Similarity to the best person, normalised by that person; see [`Table::normalized_similarity`]. A threshold is 1 at most.
+    /// Similarity to the best person, normalised by that person; see [`Table::normalized_similarity`]. A threshold is 1
+    /// at most.
     pub similarity: f32,
     /// By how much that exceeds the next person's.
     pub margin: f32,
@@ -157,15 +158,17 @@ impl Thresholds {
     }
 }
 
-/// Thresholds for scores from −1 to 1: so few strangers pass that `target` is shown, or none where they are too few for it.
+/// Thresholds for scores from −1 to 1: so few strangers pass that `target` is shown, or none where they are too few for
+/// it.
 #[must_use]
 pub fn thresholds_for(strangers: &[Thresholds], right: &[Thresholds], target: f64) -> Thresholds {
     best_thresholds(strangers, right, most_named(strangers.len(), target))
 }
 
-/// The thresholds that let at most `allowed` strangers pass and the most of `genuine`; where several pairs of thresholds do, the one
-/// that leaves the nearest of those people the most room, in spreads of their own scores. A door's camera is harder on
-/// people than their photos are, in similarity and in margin, so that neither may be used up to the last.
+/// The thresholds that let at most `allowed` strangers pass and the most of `genuine`; where several pairs of
+/// thresholds do, the one that leaves the nearest of those people the most room, in spreads of their own scores. A
+/// door's camera is harder on people than their photos are, in similarity and in margin, so that neither may be used up
+/// to the last.
 fn best_thresholds(strangers: &[Thresholds], genuine: &[Thresholds], allowed: usize) -> Thresholds {
     let spread = spread(genuine);
     let mut best: Option<(usize, f32, Thresholds)> = None;
@@ -214,8 +217,8 @@ fn lowest_margin(strangers: &[Thresholds], similarity: f32, allowed: usize) -> f
     margin.next_up().clamp(0.0, 2.0)
 }
 
-/// Each threshold moved half way up to the lowest enrolled score that passes it, as far as that leaves this person [`ROOM`]: a
-/// stranger a little above those that were seen is then still one, and nobody pays for it.
+/// Each threshold moved half way up to the lowest enrolled score that passes it, as far as that leaves this person
+/// [`ROOM`]: a stranger a little above those that were seen is then still one, and nobody pays for it.
 fn raised(lowest: Thresholds, genuine: &[Thresholds], spread: Thresholds) -> Thresholds {
     let passing = || genuine.iter().filter(|g| g.passes(lowest));
     let half_way = |threshold: f32, scores: &mut dyn Iterator<Item = f32>, spread: f32| {
@@ -295,7 +298,8 @@ mod tests {
 
     #[test]
     fn thresholds_leave_people_room_in_both_scores() {
-        // A threshold on similarity alone keeps the strangers out, but stands just below the person least like her photos.
+        // A threshold on similarity alone keeps the strangers out, but stands just below the person least like her
+        // photos.
         let strangers = [point(0.69, 0.02), point(0.3, 0.1)];
         let people = [point(0.7, 0.5), point(0.9, 0.4), point(0.8, 0.6)];
         let thresholds = best_thresholds(&strangers, &people, 0);
@@ -313,7 +317,8 @@ mod tests {
             let (strangers, genuine) = (points(&strangers), points(&genuine));
             let thresholds = best_thresholds(&strangers, &genuine, allowed);
             prop_assert!(named(&strangers, thresholds) <= allowed);
-            prop_assert!((-1.0..=1.0).contains(&thresholds.similarity) && (0.0..=2.0).contains(&thresholds.margin), "{thresholds:?}");
+            prop_assert!((-1.0..=1.0).contains(&thresholds.similarity), "{thresholds:?}");
+            prop_assert!((0.0..=2.0).contains(&thresholds.margin), "{thresholds:?}");
             // No other pair of thresholds at the strangers' own scores does better by people.
             for similarity in similarity_candidates(&strangers) {
                 let other = point(similarity, lowest_margin(&strangers, similarity, allowed));
@@ -343,7 +348,8 @@ mod tests {
             let all = [some.clone(), more.clone()].concat();
             prop_assert!(claim(&all, &genuine, 0.1).1.fpir_upper <= 0.1);
             // Thresholds that stay are claimed no worse for strangers whom they keep out.
-            let kept_out: Vec<Thresholds> = more.iter().copied().filter(|stranger| !stranger.passes(thresholds)).collect();
+            let kept_out: Vec<Thresholds> =
+                more.iter().copied().filter(|stranger| !stranger.passes(thresholds)).collect();
             let after = figures(thresholds, &[some, kept_out].concat(), &genuine, genuine.len(), 0.1);
             prop_assert!(after.fpir_upper <= before.fpir_upper);
         }

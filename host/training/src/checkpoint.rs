@@ -58,7 +58,8 @@ pub enum CheckpointError {
         what: String,
     },
     /// The run was started with other photos, names, weights or settings.
-    #[error("checkpoint {path} belongs to a run with other photos, names, weights or settings; remove it to start anew", path = path.display())]
+    #[error("checkpoint {path} belongs to a run with other photos, names, weights or settings; remove it to start \
+        anew", path = path.display())]
     OtherTask {
         /// The file.
         path: PathBuf,

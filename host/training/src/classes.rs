@@ -1,9 +1,9 @@
 //! The people of a step's photos → the people whose prompts the step computes.
 //!
 //! With some of the people for classes instead of all (the paper's mini-classes), a step costs what those cost. Each
-//! person who was drawn by chance then stands for several in the softmax's sum, so that the sum is right on average. Its
-//! logarithm is not: on average it is too small (Jensen's inequality), the more so the fewer are drawn, and single steps
-//! scatter. `docs/measurements.md` has how far that goes.
+//! person who was drawn by chance then stands for several in the softmax's sum, so that the sum is right on average.
+//! Its logarithm is not: on average it is too small (Jensen's inequality), the more so the fewer are drawn, and single
+//! steps scatter. `docs/measurements.md` has how far that goes.
 
 use std::collections::BTreeMap;
 
@@ -12,9 +12,9 @@ use super::data::mixed;
 /// Keeps these draws apart from the shuffles of the split and of the epochs.
 const STREAM: u64 = 0x434c_4153_5345_5331;
 
-/// The people of the photos, and others by chance until there are `most`, ascending, each with the logarithm of how many
-/// people it stands for: a function of seed and step alone. The people of the photos are there even if they are more
-/// than `most`.
+/// The people of the photos, and others by chance until there are `most`, ascending, each with the logarithm of how
+/// many people it stands for: a function of seed and step alone. The people of the photos are there even if they are
+/// more than `most`.
 pub(super) fn sampled(labels: &[u32], people: usize, most: usize, seed: u64, step: u64) -> BTreeMap<usize, f32> {
     let mut classes: BTreeMap<usize, f32> = labels.iter().map(|&label| (label as usize, 0.0)).collect();
     let others: Vec<usize> = (0..people).filter(|person| !classes.contains_key(person)).collect();

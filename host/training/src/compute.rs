@@ -23,8 +23,8 @@ use lintel_clip::text_encoder::{
     MatmulPrecision, Prompts, TextConfig, TextEncoder, normalized, param_id, random_tensors,
 };
 
-/// How long a driver may take to bring a device up and to multiply two small matrices. Drivers have been seen to wait for
-/// ever where there is no adapter.
+/// How long a driver may take to bring a device up and to multiply two small matrices. Drivers have been seen to wait
+/// for ever where there is no adapter.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// Names that are worked on at once on a GPU, which is idle with few.
 const GPU_CHUNK: usize = 1024;
@@ -33,7 +33,8 @@ const TRIAL: usize = 128;
 /// How far a product of the trial may be off, relative to its greatest component: bf16 keeps 8 bits.
 const TRIAL_SLACK: f32 = 0.02;
 
-/// How long the first text embedding may take: its kernels are compiled and chosen meanwhile, by some programs in minutes.
+/// How long the first text embedding may take: its kernels are compiled and chosen meanwhile, by some programs in
+/// minutes.
 const KERNELS: Duration = Duration::from_secs(600);
 /// How far a device's reading may be from the processor's: products in TF32 keep 10 bits.
 const READING_SLACK: Off = Off { embedding: 0.01, gradient: 0.05 };
@@ -79,7 +80,7 @@ pub enum ComputeError {
     /// The machine has no such device.
     #[error("there is no GPU: {looked_for}, and found none; install the GPU's driver, or leave --device out")]
     NoAdapter {
-        /// What was looked for, and where.
+        /// What the driver was asked for, as part of a sentence.
         looked_for: &'static str,
     },
     /// The driver does not come back.
@@ -177,9 +178,9 @@ impl Compute {
         Ok(processor)
     }
 
-    /// Has a small text encoder read a few prompts and takes the gradient of a loss over them, and compares with what the
-    /// processor makes of them: a table that was trained on a device which computes something else would open doors by
-    /// chance.
+    /// Has a small text encoder read a few prompts and takes the gradient of a loss over them, and compares with what
+    /// the processor makes of them: a table that was trained on a device which computes something else would open doors
+    /// by chance.
     fn read_out(self, device: &Device, precision: MatmulPrecision) -> Result<(), ComputeError> {
         let device = device.clone();
         let off = self.answer(KERNELS, move || reading(&device, precision))?;
@@ -241,7 +242,8 @@ impl Compute {
             let _ = tell.send(panic::catch_unwind(AssertUnwindSafe(ask)).map_err(|cause| said(&*cause)));
         };
         let broken = |what: String| ComputeError::Broken { compute: self, what };
-        // What a driver says on its way down is in the error; the user gets one line. There is one hook for all threads.
+        // What a driver says on its way down is in the error; the user gets one line. There is one hook for all
+        // threads.
         static HOOK: Mutex<()> = Mutex::new(());
         let swapped = HOOK.lock().unwrap_or_else(PoisonError::into_inner);
         let hook = panic::take_hook();
@@ -291,8 +293,8 @@ struct Off {
 }
 
 /// How far a small text encoder's embeddings, and the gradients of the first and the last weights that training's loss
-/// reaches, are from what they are on the processor in f32; infinite where they are no numbers. Prompts share a beginning
-/// and have unlike ends, as people's do.
+/// reaches, are from what they are on the processor in f32; infinite where they are no numbers. Prompts share a
+/// beginning and have unlike ends, as people's do.
 fn reading(device: &Device, precision: MatmulPrecision) -> Off {
     let nothing = Off { embedding: f32::INFINITY, gradient: f32::INFINITY };
     let wanted = read(&Device::flex(), MatmulPrecision::F32);

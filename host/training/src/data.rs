@@ -25,7 +25,7 @@ pub enum FeaturesError {
     Count {
         /// Labels.
         rows: usize,
-        /// Values.
+        /// Components in all features together.
         values: usize,
         /// Components of a feature.
         dim: usize,
@@ -35,7 +35,7 @@ pub enum FeaturesError {
     NotUnit {
         /// Index of the row.
         row: usize,
-        /// Its length.
+        /// Euclidean length of the row.
         length: f32,
     },
 }
@@ -117,7 +117,8 @@ pub struct Split {
 /// joins behind.
 ///
 /// # Errors
-/// [`TrainError::TooFewPeople`] for nobody, [`TrainError::TooFewPhotos`], or [`TrainError::Setting`] for a share outside 0..1.
+/// [`TrainError::TooFewPeople`] for nobody, [`TrainError::TooFewPhotos`], or [`TrainError::Setting`] for a share
+/// outside 0..1.
 pub fn split(features: &Features, people: usize, share: f64, seed: u64) -> Result<Split, TrainError> {
     if people == 0 {
         return Err(TrainError::TooFewPeople { got: people });

@@ -94,8 +94,8 @@ mod tests {
         gradients(&encoder, &prompts, chunk, |classes, scale| loss(settings, photos(&device), classes, scale, targets))
     }
 
-    /// As [`check_close`]. The logit scale's gradient is a single number, what is left of terms as large as the loss that
-    /// all but cancel: it is equal to 1e-5 of the loss.
+    /// As [`check_close`]. The logit scale's gradient is a single number, what is left of terms as large as the loss
+    /// that all but cancel: it is equal to 1e-5 of the loss.
     fn check_gradient(name: &str, loss: f32, got: &[f32], wanted: &[f32]) {
         let least = if name == "logit_scale" { loss } else { 0.0 };
         check_close(name, &[got, &[least]].concat(), &[wanted, &[least]].concat());
@@ -134,7 +134,8 @@ mod tests {
             let (moved_value, moved_gradients) = ours(&settings, &moved, &moved_targets, chunk);
             check_close("loss", &[moved_value], &[value]);
             for (name, tensor) in random_tensors(&CONFIG, 5).iter() {
-                check_gradient(name, value, &gradient(&moved_gradients, name, tensor), &gradient(&gradients, name, tensor));
+                let moved = gradient(&moved_gradients, name, tensor);
+                check_gradient(name, value, &moved, &gradient(&gradients, name, tensor));
             }
         }
     }

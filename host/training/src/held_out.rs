@@ -1,7 +1,7 @@
 //! What the encoder made of photos that training did not see ⇄ `held-out.lintel`.
 //!
-//! A table's thresholds are set by these, so that somebody can join a table, or leave it, and the thresholds be set anew without the
-//! others' photos. The file stays on the workstation: a bundle does not have it.
+//! A table's thresholds are set by these, so that somebody can join a table, or leave it, and the thresholds be set
+//! anew without the others' photos. The file stays on the workstation: a bundle does not have it.
 
 use lintel_core::embed::{Embedding, EncoderId};
 use lintel_core::table::{PersonId, Table};
@@ -59,7 +59,7 @@ impl HeldOutFaces {
         Self(photos)
     }
 
-    /// How many there are.
+    /// Number of held-out faces of all people.
     #[must_use]
     pub fn len(&self) -> usize {
         self.0.len()

@@ -5,13 +5,14 @@ use lintel_core::embed::Embedding;
 
 /// Fewer photos of a person say nothing of it.
 const LEAST: usize = 4;
-/// How far below the median of a table somebody may be. Photos of two people in one folder are hardly alike, and must not
-/// open the door to everybody who is a little like both.
+/// How far below the median of a table somebody may be. Photos of two people in one folder are hardly alike, and must
+/// not open the door to everybody who is a little like both.
 const MOST_BELOW: f32 = 0.15;
 
 /// The cosine that a photo may be expected to have with the true mean of its person, by the photos at hand, 0..=1: the
-/// square root of the mean cosine of two of them. Unlike their cosine with their own mean, or with that of the others, it does
-/// not hang on how many there are, so that nobody gets another threshold for having few. `None` of fewer than four.
+/// square root of the mean cosine of two of them. Unlike their cosine with their own mean, or with that of the others,
+/// it does not hang on how many there are, so that nobody gets another threshold for having few. `None` of fewer than
+/// four.
 #[must_use]
 pub fn intra_class_similarity<'a>(photos: impl IntoIterator<Item = &'a Embedding>) -> Option<f32> {
     let photos: Vec<&[f32]> = photos.into_iter().map(Embedding::vector).collect();
@@ -19,8 +20,8 @@ pub fn intra_class_similarity<'a>(photos: impl IntoIterator<Item = &'a Embedding
     Some(cosine.clamp(0.0, 1.0).sqrt())
 }
 
-/// What a table says of people who join those that it has, `before`: who has too few photos is like most, and nobody is far below
-/// them. 1, which leaves the threshold where it is, where nothing is known of those before, or of anybody.
+/// What a table says of people who join those that it has, `before`: who has too few photos is like most, and nobody is
+/// far below them. 1, which leaves the threshold where it is, where nothing is known of those before, or of anybody.
 #[must_use]
 pub fn of_table(before: &[f32], joining: &[Option<f32>]) -> Vec<f32> {
     let mut known: Vec<f32> = before.iter().copied().chain(joining.iter().copied().flatten()).collect();
@@ -90,7 +91,8 @@ mod tests {
                 })
                 .collect();
             let all = intra_class_similarity(&photos).expect("enough");
-            let of_few = photos.chunks(5).map(|few| intra_class_similarity(few).expect("enough").powi(2)).sum::<f32>() / 200.0;
+            let squares = photos.chunks(5).map(|few| intra_class_similarity(few).expect("enough").powi(2));
+            let of_few = squares.sum::<f32>() / 200.0;
             prop_assert!((of_few.sqrt() - all).abs() < 0.05, "{} {}", of_few.sqrt(), all);
         }
     }

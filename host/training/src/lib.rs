@@ -1,12 +1,13 @@
 //! Image features, names → class embeddings: fine-tuning of CLIP's text encoder.
 //!
 //! The image encoder is frozen, so its features are computed once, by the caller. What is trained is the text encoder:
-//! each person's prompt becomes a class embedding, and softmax cross-entropy, or another loss, pulls a photo's feature towards the
-//! prompt of the person it shows, as does a term for similarity that the paper doesn't have. The result is one unit row per person, and a table needs nothing else.
+//! each person's prompt becomes a class embedding, and softmax cross-entropy, or another loss, pulls a photo's feature
+//! towards the prompt of the person it shows, as does a term for similarity that the paper doesn't have. The result is
+//! one unit row per person, and a table needs nothing else.
 //!
-//! The same features, names, weights and [`Settings`] give the same result bit for bit on one machine's processor, whether
-//! the run was interrupted and resumed or not. On a GPU they give it to within rounding: there the fastest of several
-//! kernels is chosen at run time, and sums come in no order.
+//! The same features, names, weights and [`Settings`] give the same result bit for bit on one machine's processor,
+//! whether the run was interrupted and resumed or not. On a GPU they give it to within rounding: there the fastest of
+//! several kernels is chosen at run time, and sums come in no order.
 
 pub mod baselines;
 pub mod calibration;
@@ -107,8 +108,8 @@ pub enum Loss {
         /// Of the cosine.
         margin: f32,
     },
-    /// The squared distance to the right class is to be smaller by a margin than that to the nearest other class (Schroff
-    /// et al. 2015). The logit scale takes no part, and stays as the weights have it.
+    /// The squared distance to the right class is to be smaller by a margin than that to the nearest other class
+    /// (Schroff et al. 2015). The logit scale takes no part, and stays as the weights have it.
     Triplet {
         /// Of squared distances between unit vectors.
         margin: f32,
@@ -123,7 +124,7 @@ impl Loss {
     /// As published, with a margin of 0.2.
     pub const TRIPLET: Self = Self::Triplet { margin: 0.2 };
 
-    /// The margin, where there is one.
+    /// Margin of the loss, in radians, cosine or squared distance; `None` for softmax.
     #[must_use]
     pub const fn margin(self) -> Option<f32> {
         match self {
@@ -192,8 +193,8 @@ pub struct Task<'a> {
     pub fixed: Option<Fixed<'a>>,
 }
 
-/// People whose rows stay: the others learn to be told from them. What is trained is then one prompt per new person, and a
-/// step costs what those cost, however many the others are.
+/// People whose rows stay: the others learn to be told from them. What is trained is then one prompt per new person,
+/// and a step costs what those cost, however many the others are.
 #[derive(Copy, Clone)]
 pub struct Fixed<'a> {
     /// `[K, dim]` unit rows, row-major, K at least 1.
@@ -285,16 +286,17 @@ pub enum TrainError {
     /// A setting is out of its range.
     #[error("{setting} is {got}, wanted {wanted}")]
     Setting {
-        /// Its name.
+        /// Name of the field in [`Settings`].
         setting: &'static str,
-        /// Its value.
+        /// The rejected setting, as text.
         got: String,
         /// Its range.
         wanted: &'static str,
     },
     /// Two people's prompts can't be told apart by the tokenizer.
     #[error(
-        "people {first} and {second} have the same prompt after tokenisation; make their names differ within the first {context} tokens"
+        "people {first} and {second} have the same prompt after tokenisation; make their names differ within the \
+         first {context} tokens"
     )]
     SamePrompt {
         /// Index of one.
@@ -317,7 +319,7 @@ pub enum TrainError {
     Diverged {
         /// The step, from 1.
         step: u64,
-        /// The loss.
+        /// The loss of that step, NaN or infinite.
         loss: f32,
     },
     /// Training can't run where it was to.

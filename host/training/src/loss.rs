@@ -20,10 +20,11 @@ pub(super) struct Targets {
     pub log_weights: Vec<f32>,
 }
 
-/// Mean over the photos of the loss that the settings name, plus their `similarity` times the mean of 1 − cosine with the
-/// right class. Softmax with a `similarity` of 0 is CLIP's loss over classes, and the paper's.
+/// Mean over the photos of the loss that the settings name, plus their `similarity` times the mean of 1 − cosine with
+/// the right class. Softmax with a `similarity` of 0 is CLIP's loss over classes, and the paper's.
 ///
-/// `features` `[B, D]` and `classes` `[N, D]` are unit rows, `scale` `[1]` is the factor between cosine and logit. → `[1]`
+/// `features` `[B, D]` and `classes` `[N, D]` are unit rows, `scale` `[1]` is the factor between cosine and logit. →
+/// `[1]`
 pub(super) fn loss(
     settings: &Settings,
     features: Tensor<2>,
@@ -53,8 +54,8 @@ pub(super) fn loss(
     apart + distance.mul_scalar(settings.similarity)
 }
 
-/// The cosines with the angle to the right class larger by `margin`, in radians. Where the sum would be more than half a
-/// turn, and its cosine rise again, the cosine is lowered by a constant.
+/// The cosines with the angle to the right class larger by `margin`, in radians. Where the sum would be more than half
+/// a turn, and its cosine rise again, the cosine is lowered by a constant.
 fn turned(cosines: Tensor<2>, right: Tensor<2>, margin: f32) -> Tensor<2> {
     let sines = cosines.clone().square().neg().add_scalar(1.0).clamp_min(LEAST_SQUARED_SINE).sqrt();
     let turned = cosines.clone().mul_scalar(margin.cos()) - sines.mul_scalar(margin.sin());

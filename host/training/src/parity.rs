@@ -1,7 +1,7 @@
 //! The same training on another device, or in another precision: how far it is from the processor's f32.
 //!
-//! `cargo test --release -p lintel-training --features vulkan --lib parity -- --nocapture` shows the figures. What needs a
-//! GPU says `SKIPPED` where there is none, and fails where one is broken.
+//! `cargo test --release -p lintel-training --features vulkan --lib parity -- --nocapture` shows the figures. What
+//! needs a GPU says `SKIPPED` where there is none, and fails where one is broken.
 
 use burn::optim::GradientsParams;
 use burn::tensor::{Device, Tensor, TensorData};
@@ -42,8 +42,8 @@ fn found(device: &Device, precision: MatmulPrecision, chunk: usize) -> Found {
     Found { loss, gradients: gradients.collect() }
 }
 
-/// How far `got` is from `wanted`: the loss, relatively; the worst component of any weight's gradient, of the greatest of
-/// that weight; the least cosine of a weight's gradient with the wanted one.
+/// How far `got` is from `wanted`: the loss, relatively; the worst component of any weight's gradient, of the greatest
+/// of that weight; the least cosine of a weight's gradient with the wanted one.
 fn distances(got: &Found, wanted: &Found) -> (f32, f32, f32) {
     let (mut worst, mut cosine) = (0.0_f32, 1.0_f32);
     for ((name, got), (of, wanted)) in got.gradients.iter().zip(&wanted.gradients) {

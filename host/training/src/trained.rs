@@ -67,14 +67,14 @@ pub struct TrainReport {
 pub enum Change {
     /// People joined.
     Added {
-        /// How many.
+        /// People who joined the table.
         people: u32,
         /// How they were trained.
         settings: Settings,
     },
     /// People left.
     Removed {
-        /// How many.
+        /// People who left the table.
         people: u32,
     },
 }
@@ -82,7 +82,7 @@ pub enum Change {
 /// A photo that training did not see.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct HeldOut {
-    /// Whose.
+    /// Name of the person whom the photo shows.
     pub name: String,
     /// File name of the photo.
     pub source: String,
@@ -94,9 +94,9 @@ pub enum TrainedError {
     /// A file is missing or unreadable.
     #[error("{} is not a folder of `lintel train`: {file}: {reason}", folder.display())]
     NotTrained {
-        /// The folder.
+        /// The trained folder.
         folder: PathBuf,
-        /// The file in it.
+        /// Name of the file that cannot be used.
         file: &'static str,
         /// What is wrong with it.
         reason: String,
@@ -104,7 +104,7 @@ pub enum TrainedError {
     /// The table does not open.
     #[error("{}: {source}", file.display())]
     Table {
-        /// The file.
+        /// Path of the table file.
         file: PathBuf,
         /// What is wrong with it.
         source: TableFileError,
@@ -112,7 +112,7 @@ pub enum TrainedError {
     /// The table belongs to another encoder.
     #[error("the table in {} is for encoder {wanted}, the encoder there is {got}; train again", folder.display())]
     Encoder {
-        /// The folder.
+        /// The trained folder.
         folder: PathBuf,
         /// The encoder that the table was trained against.
         wanted: EncoderId,

@@ -72,7 +72,8 @@ impl Kind {
 #[derive(Debug, thiserror::Error)]
 pub enum OutdirError {
     /// The folder holds something that this command did not make.
-    #[error("{} is not a folder that `lintel {verb}` made; give another --out, or --force to move it aside", path.display())]
+    #[error("{} is not a folder that `lintel {verb}` made; give another --out, or --force to move it aside",
+        path.display())]
     Foreign {
         /// The folder asked for.
         path: PathBuf,
@@ -86,7 +87,8 @@ pub enum OutdirError {
         path: PathBuf,
     },
     /// The output would lie inside the input, or the other way round.
-    #[error("--out {} and the input {} lie inside one another; give a folder beside it", out.display(), input.display())]
+    #[error("--out {} and the input {} lie inside one another; give a folder beside it",
+        out.display(), input.display())]
     Nested {
         /// The folder asked for.
         out: PathBuf,

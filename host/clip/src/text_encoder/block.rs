@@ -65,8 +65,8 @@ impl Block {
         self.mlp(x + view.precision.linear(&self.out_proj, mixed), view.precision)
     }
 
-    /// x `[T, width]` → the given rows of what [`Block::forward`] makes, `[rows, width]`. Nothing but keys and values is
-    /// needed of the other rows.
+    /// x `[T, width]` → the given rows of what [`Block::forward`] makes, `[rows, width]`. Nothing but keys and values
+    /// is needed of the other rows.
     pub(super) fn forward_rows(&self, x: Tensor<2>, view: &View, rows: &Tensor<1, Int>) -> Tensor<2> {
         let mixed = self.attention(self.ln_1.forward(x.clone()), view).select(0, rows.clone());
         let x = x.select(0, rows.clone()) + view.precision.linear(&self.out_proj, mixed);

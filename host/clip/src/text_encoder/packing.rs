@@ -11,7 +11,7 @@ const TILE: std::ops::RangeInclusive<usize> = 32..=64;
 /// Where each token of some prompts lies. The first `shared` slots of the first tile hold what all prompts begin with.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Packing {
-    /// Number of tiles.
+    /// Tiles of token slots, all of one length.
     pub tiles: usize,
     /// Token slots of each tile.
     pub slots: usize,

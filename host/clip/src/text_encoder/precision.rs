@@ -12,8 +12,8 @@ pub enum MatmulPrecision {
     /// IEEE single precision.
     #[default]
     F32,
-    /// The range of f32 with 8 bits of precision: what matrix units of GPUs multiply, and what needs no scaling of the loss
-    /// (Kalamkar et al. 2019, *A Study of BFLOAT16 for Deep Learning Training*).
+    /// The range of f32 with 8 bits of precision: what matrix units of GPUs multiply, and what needs no scaling of the
+    /// loss (Kalamkar et al. 2019, *A Study of BFLOAT16 for Deep Learning Training*).
     Bf16,
 }
 

@@ -86,8 +86,8 @@ impl Prompts {
         Self { rows: indices.iter().map(|&index| self.rows[index].clone()).collect() }
     }
 
-    /// The same prompts for an encoder that has only the tokens which occur in them, and the ids of these, ascending: the
-    /// new id of a token is its place among them.
+    /// The same prompts for an encoder that has only the tokens which occur in them, and the ids of these, ascending:
+    /// the new id of a token is its place among them.
     #[must_use]
     pub fn renumbered(&self) -> (Self, Vec<usize>) {
         let used: BTreeSet<i32> = self.rows.iter().flatten().copied().collect();

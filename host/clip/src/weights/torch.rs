@@ -40,7 +40,8 @@ pub enum TorchError {
     },
     /// The pickle names something that weights are not made of, and that loading it elsewhere would run.
     #[error(
-        "data.pkl names {name}, which is no part of a tensor; nothing was run; wanted a state dict or a TorchScript module"
+        "data.pkl names {name}, which is no part of a tensor; nothing was run; wanted a state dict or a \
+        TorchScript module"
     )]
     Forbidden {
         /// Module and name.

@@ -268,6 +268,7 @@ proptest! {
 
     #[test]
     fn any_pickle_is_refused_or_read(pickle in prop::collection::vec(any::<u8>(), 0..200)) {
-        survives(&archive(&[("a/data.pkl", &[&[0x80, 2], pickle.as_slice()].concat(), false), ("a/data/0", &[0; 64], false)]));
+        let pickle = [&[0x80, 2], pickle.as_slice()].concat();
+        survives(&archive(&[("a/data.pkl", &pickle, false), ("a/data/0", &[0; 64], false)]));
     }
 }

@@ -14,7 +14,7 @@ use super::named;
 pub struct Change {
     /// The deployed table's revision.
     pub revision: u64,
-    /// Its rule.
+    /// The rule of the deployed table.
     pub rule: Rule,
     /// What was measured when it was set.
     pub calibration: Option<Calibration>,
@@ -50,7 +50,7 @@ pub struct Decisions {
 /// One person in both tables.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Person {
-    /// The name.
+    /// The person's name in both tables.
     pub name: String,
     /// Photos that were looked at.
     pub photos: usize,
@@ -63,7 +63,7 @@ pub struct Person {
 /// A table and what its encoder makes of the same photos and strangers.
 #[derive(Debug, Clone, Copy)]
 pub struct Side<'a> {
-    /// The table.
+    /// The identity table of this side, deployed or new.
     pub table: &'a Table,
     /// By person: the name, and a face for each photo.
     pub people: &'a [(String, Vec<Embedding>)],

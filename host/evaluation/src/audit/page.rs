@@ -19,11 +19,11 @@ const SIDE: u32 = 112;
 pub trait Gallery {
     /// Photo `photo` of an enrolled person.
     fn enrolled(&self, person: &str, photo: usize) -> Option<Vec<u8>>;
-    /// Stranger `number`.
+    /// The first crop of the stranger with this index, from 0.
     fn stranger(&self, number: usize) -> Option<Vec<u8>>;
 }
 
-/// The page.
+/// An audit and its pictures → the text of one HTML page that needs no other file.
 #[must_use]
 pub fn page(audit: &Audit, gallery: &dyn Gallery) -> String {
     let mut body = summary(audit);
@@ -73,8 +73,8 @@ fn pairs(pairs: &[Pair], gallery: &dyn Gallery) -> String {
                 face(gallery.enrolled(&pair.person, pair.photo), &pair.person),
                 face(gallery.enrolled(&pair.other, 0), &pair.other),
                 format!(
-                    "{} could be taken for {}<br>margin in this photo {:.3}, similarity to the other {:.3}<br>cosine of \
-                     the two rows {:.3}<br><span class={class}>{} of {} photos are named as the other</span>",
+                    "{} could be taken for {}<br>margin in this photo {:.3}, similarity to the other {:.3}<br>cosine \
+                     of the two rows {:.3}<br><span class={class}>{} of {} photos are named as the other</span>",
                     escape_text(&pair.person),
                     escape_text(&pair.other),
                     pair.margin,
@@ -112,7 +112,8 @@ fn strangers(audit: &Audit, gallery: &dyn Gallery) -> String {
     };
     let rows: Vec<Vec<String>> = audit.strangers.iter().map(row).collect();
     format!(
-        "<h2>Strangers who come nearest</h2>\n<p>{} of {} strangers would be named. The {} to whom least is missing:</p>{}",
+        "<h2>Strangers who come nearest</h2>\n<p>{} of {} strangers would be named. The {} to whom least is \
+        missing:</p>{}",
         audit.strangers_named,
         audit.strangers_looked_at,
         rows.len(),

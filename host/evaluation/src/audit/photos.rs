@@ -17,7 +17,7 @@ const SAME: f32 = 0.1;
 pub struct Finding {
     /// Whose they are said to be.
     pub person: String,
-    /// What it is.
+    /// What is wrong with the photos.
     pub problem: Problem,
 }
 
@@ -27,12 +27,12 @@ pub struct Finding {
 pub enum Problem {
     /// Fewer than [`FEW`].
     TooFew {
-        /// How many there are.
+        /// Photos of the person that were ingested.
         photos: usize,
     },
     /// Enough of them, but fewer than [`FEW`] that differ.
     TooSimilar {
-        /// How many there are.
+        /// Photos of the person that were ingested.
         photos: usize,
         /// How many are left when those that tell the same count once.
         distinct: usize,
@@ -41,7 +41,7 @@ pub enum Problem {
     },
     /// One is more like another person than like this one.
     Misplaced {
-        /// Which.
+        /// Index of the photo among the person's photos, from 0.
         photo: usize,
         /// Like whom.
         like: String,

@@ -1,7 +1,7 @@
 //! People who do not exist → each one's row, photos that set thresholds, and a visit to the door.
 //!
-//! Meeting ten thousand takes the better part of an hour, so they are kept in the user's cache, also those of a run that was
-//! stopped. The file is believed only after the first and the last of them were met again and look the same.
+//! Meeting ten thousand takes the better part of an hour, so they are kept in the user's cache, also those of a run
+//! that was stopped. The file is believed only after the first and the last of them were met again and look the same.
 
 use std::path::PathBuf;
 
@@ -50,7 +50,7 @@ pub struct Neighbour {
 pub struct Crowd {
     /// Those who could be used.
     pub people: Vec<Neighbour>,
-    /// How many were rendered for that.
+    /// Rendered people who were tried to find these; some fail the quality gate.
     pub rendered: u32,
 }
 
@@ -83,7 +83,8 @@ impl From<CrowdError> for Failure {
 }
 
 impl Crowd {
-    /// Until there are `wanted` of the crowd `seed`, no two of which share anybody; whoever was met when it ends early stays.
+    /// Until there are `wanted` of the crowd `seed`, no two of which share anybody; whoever was met when it ends early
+    /// stays.
     ///
     /// # Errors
     /// [`CrowdError`].

@@ -1,8 +1,8 @@
 //! People who do not exist → what becomes of both rules as a table grows.
 //!
-//! The table's rows are the means of each person's faces, which is where training puts a name; `docs/measurements.md` has
-//! how near trained rows come to that. Thresholds are set anew for each table, on strangers and photos that the rates are not
-//! measured on, and the rates of all tables of one size are taken together.
+//! The table's rows are the means of each person's faces, which is where training puts a name; `docs/measurements.md`
+//! has how near trained rows come to that. Thresholds are set anew for each table, on strangers and photos that the
+//! rates are not measured on, and the rates of all tables of one size are taken together.
 
 use lintel_core::embed::Embedding;
 use lintel_core::table::{Person, PersonId, Rule, Table, TableError, TableParts};
@@ -51,7 +51,7 @@ pub struct Faces<'a> {
 /// Why it cannot be seen how tables grow.
 #[derive(Debug, thiserror::Error)]
 pub enum GrowthError {
-    /// A table.
+    /// An identity table could not be built from the crowd.
     #[error(transparent)]
     Table(#[from] TableError),
     /// Its thresholds.

@@ -44,8 +44,8 @@ fn colour(curve: &ErrorCurve) -> Colour {
     }
 }
 
-/// FPIR and FNIR over looks by the threshold on similarity, the threshold on the margin as the table has it (none, where it has the paper's
-/// rule).
+/// FPIR and FNIR over looks by the threshold on similarity, the threshold on the margin as the table has it (none,
+/// where it has the paper's rule).
 #[must_use]
 pub fn by_threshold(trials: &[Trial], rule: Rule) -> Canvas {
     let (threshold, margin) = match rule {

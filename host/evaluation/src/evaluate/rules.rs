@@ -94,8 +94,8 @@ impl Family {
         Errors { fpir: Rate::new(named, not_mated), fnir: Rate::new(mated - right, mated) }
     }
 
-    /// The same rule with the highest threshold at which at most `misses` of the mated looks are missed. Strangers have no say in
-    /// it, so that their rate at this threshold is a fair one.
+    /// The same rule with the highest threshold at which at most `misses` of the mated looks are missed. Strangers have
+    /// no say in it, so that their rate at this threshold is a fair one.
     #[must_use]
     pub fn missing_at_most(self, misses: u64, trials: &[Trial]) -> Self {
         let behind = trials.iter().filter(|trial| trial.mated == Mated::Behind).count() as u64;
@@ -238,7 +238,8 @@ impl Comparison {
         }
     }
 
-    /// FPIR of the thresholds for one of the paper's rule, at the FNIR that the paper's rule has; `None` where it named no stranger.
+    /// FPIR of the thresholds for one of the paper's rule, at the FNIR that the paper's rule has; `None` where it named
+    /// no stranger.
     #[must_use]
     pub fn ratio(&self) -> Option<f64> {
         share(&self.at_equal_fnir, &self.paper)
@@ -285,13 +286,15 @@ mod tests {
         let thresholds = Family::calibrated(Thresholds { similarity: 0.5, margin: 0.1 }, &trials);
         check(paper, (1, 2), (2, 3));
         check(thresholds, (0, 2), (2, 3));
-        // Two misses leave the thresholds at the better of the two people; one lets the other in as well; none is impossible.
+        // Two misses leave the thresholds at the better of the two people; one lets the other in as well; none is
+        // impossible.
         check(thresholds.missing_at_most(2, &trials), (0, 2), (2, 3));
         check(thresholds.missing_at_most(1, &trials), (0, 2), (1, 3));
         check(thresholds.missing_at_most(3, &trials), (0, 2), (3, 3));
         let compared = Comparison::of(2, paper, thresholds, &trials);
         assert_eq!(compared.ratio(), Some(0.0));
-        // The thresholds miss two, and so may the paper's rule: its threshold is at the confidence of the better of the two people.
+        // The thresholds miss two, and so may the paper's rule: its threshold is at the confidence of the better of the
+        // two people.
         check(paper.missing_at_most(2, &trials), (0, 2), (2, 3));
         assert_eq!(compared.ratio_where_thresholds_stand(), None);
         let lower = Family::calibrated(Thresholds { similarity: 0.15, margin: 0.02 }, &trials);
@@ -302,11 +305,14 @@ mod tests {
 
     proptest! {
         #[test]
-        fn curves_fall_and_rise(looks in prop::collection::vec((0_u8..3, 0.0_f32..1.0, 0.0_f32..1.0, 0.0_f32..1.0), 1..400)) {
+        fn curves_fall_and_rise(
+            looks in prop::collection::vec((0_u8..3, 0.0_f32..1.0, 0.0_f32..1.0, 0.0_f32..1.0), 1..400),
+        ) {
             let kinds = [Mated::First, Mated::Behind, Mated::Not];
             let trials: Vec<Trial> =
                 looks.iter().map(|&(kind, a, b, c)| trial(kinds[usize::from(kind)], a, b, c)).collect();
-            for family in [Family::paper(0.8), Family::calibrated(Thresholds { similarity: 0.5, margin: 0.3 }, &trials)] {
+            let thresholds = Thresholds { similarity: 0.5, margin: 0.3 };
+            for family in [Family::paper(0.8), Family::calibrated(thresholds, &trials)] {
                 let curve = family.curve_of_looks(&trials);
                 prop_assert!(curve.len() <= LOOKS + 2);
                 prop_assert!(curve.windows(2).all(|p| p[0].threshold < p[1].threshold));
@@ -322,9 +328,11 @@ mod tests {
             looks in prop::collection::vec((0_u8..3, 0.0_f32..1.0, 0.0_f32..1.0), 1..100), misses in 0_u64..100,
         ) {
             let kinds = [Mated::First, Mated::Behind, Mated::Not];
-            let trials: Vec<Trial> = looks.iter().map(|&(kind, a, b)| trial(kinds[usize::from(kind)], a, b, a)).collect();
+            let trials: Vec<Trial> =
+                looks.iter().map(|&(kind, a, b)| trial(kinds[usize::from(kind)], a, b, a)).collect();
             let behind = trials.iter().filter(|trial| trial.mated == Mated::Behind).count() as u64;
-            let moved = Family::calibrated(Thresholds { similarity: 0.5, margin: 0.3 }, &trials).missing_at_most(misses, &trials);
+            let thresholds = Thresholds { similarity: 0.5, margin: 0.3 };
+            let moved = Family::calibrated(thresholds, &trials).missing_at_most(misses, &trials);
             let missed = moved.errors(&trials).fnir.count;
             prop_assert!(missed <= misses.max(behind));
         }

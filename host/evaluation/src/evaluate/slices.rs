@@ -1,4 +1,5 @@
-//! Trials and visits → the same error rates for a part of them: by yaw, distance, light, and what recordings are tagged with.
+//! Trials and visits → the same error rates for a part of them: by yaw, distance, light, and what recordings are tagged
+//! with.
 
 use std::collections::BTreeSet;
 
@@ -13,9 +14,10 @@ use super::visit::{Conditions, Mated, Participant, Trial, Visit};
 pub struct Slice {
     /// By what it was cut: `yaw`, `distance`, `light` or `tag`.
     pub by: String,
-    /// Which part.
+    /// Name of the part, such as a range of yaw or a recording's tag.
     pub part: String,
-    /// Over frames, each with the looks before it. Looks of one visit resemble each other: the intervals are too narrow.
+    /// Over frames, each with the looks before it. Looks of one visit resemble each other: the intervals are too
+    /// narrow.
     pub looks: Errors,
     /// Over whole visits, where the part is of whole visits.
     pub visits: Option<Errors>,
@@ -28,8 +30,8 @@ struct Cut {
     parts: &'static [(&'static str, f32)],
 }
 
-/// Yaw ends where the quality gate does. Distance is by the pixels between the eyes, which is what the models see of it. Light
-/// is the mean luma of the face.
+/// Yaw ends where the quality gate does. Distance is by the pixels between the eyes, which is what the models see of
+/// it. Light is the mean luma of the face.
 const CUTS: [Cut; 3] = [
     Cut {
         by: "yaw",
@@ -50,7 +52,7 @@ const CUTS: [Cut; 3] = [
 
 /// A visit's trials with whether each was named by the rule.
 pub struct Judged<'a> {
-    /// The visit.
+    /// The visit that was judged.
     pub visit: &'a Visit,
     /// What became of it.
     pub participant: &'a Participant,

@@ -74,20 +74,20 @@ pub struct Participant {
     pub verdict_ms: Option<f64>,
     /// When the strike was released, from the recording's start.
     pub released_ms: Option<f64>,
-    /// Its frames.
+    /// Counts of the recording's frames by what became of them.
     pub frames: Frames,
 }
 
 /// What single frames said.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Frames {
-    /// Looked at.
+    /// Frames that the face analyzer processed.
     pub looked_at: u32,
     /// Passed over because the door was still busy.
     pub passed_over: u32,
     /// Not looked at because they repeat the picture before.
     pub repeated: u32,
-    /// With a face.
+    /// Frames in which the detector found a face.
     pub with_face: u32,
     /// With a face that passed the quality gate; the largest counts.
     pub compared: u32,

@@ -64,8 +64,8 @@ fn a_mirrored_encoder_sees_both_sides_as_one() {
     assert!(batch[0].similarity(&batch[1]).unwrap().get() < 0.999);
 }
 
-/// Both views are made by hand, as a camera would that looks at the crop from further away and from nearer: many points in each pixel.
-/// The crop's edge goes on where the crop ends, and around the view is the mean colour.
+/// Both views are made by hand, as a camera would that looks at the crop from further away and from nearer: many points
+/// in each pixel. The crop's edge goes on where the crop ends, and around the view is the mean colour.
 #[test]
 fn a_multi_scale_encoder_sees_a_smaller_and_a_larger_face() {
     const R: usize = 64;
@@ -181,7 +181,8 @@ fn weights_that_contradict_each_other_are_refused() {
     check(&reshape("visual.bn1.bias", &[5]), "tensor visual.bn1.bias is [5], wanted [4]");
     check(
         &reshape("visual.attnpool.positional_embedding", &[6, 256]),
-        "tensor visual.attnpool.positional_embedding is [6, 256], wanted a square number of places + 1, a multiple of 64 channels",
+        "tensor visual.attnpool.positional_embedding is [6, 256], wanted a square number of places + 1, a multiple of \
+        64 channels",
     );
     check(
         &|all| all.retain(|d| d.name != "visual.layer3.0.downsample.0.weight"),

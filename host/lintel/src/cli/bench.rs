@@ -18,7 +18,7 @@ use super::{Output, PackArgs};
 Everything is learned from the photos that the table was trained on, and measured on the photos that it has not seen and on \
 strangers. Writes bench.json and bench.html.")]
 pub struct BenchArgs {
-    /// What.
+    /// The comparison to run.
     #[command(subcommand)]
     pub action: BenchAction,
 }
@@ -41,10 +41,10 @@ pub struct BenchData {
     /// The folder of `lintel ingest` that it was trained on
     #[arg(value_name = "FACES")]
     pub faces: PathBuf,
-    /// Where to.
+    /// The output folder.
     #[command(flatten)]
     pub output: Output,
-    /// With what.
+    /// The model pack to use.
     #[command(flatten)]
     pub pack: PackArgs,
     /// Ingested faces of people who are not enrolled [default: people who do not exist]
@@ -55,7 +55,7 @@ pub struct BenchData {
     pub target_fpir: f64,
 }
 
-/// Which baselines: all.
+/// Settings of `lintel bench baselines`, which runs every baseline.
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "Example:
   lintel bench baselines trained faces --out baselines
@@ -63,7 +63,7 @@ pub struct BenchData {
 Beside the fine-tuned table: nearest class mean, linear probe (logistic regression), Tip-Adapter-F, and zero-shot text (the \
 prompts before any fine-tuning). What a baseline has to choose it chooses on a quarter of the training photos.")]
 pub struct BenchBaselinesArgs {
-    /// On what.
+    /// Training data, strangers and target that both comparisons share.
     #[command(flatten)]
     pub data: BenchData,
 }
@@ -78,10 +78,11 @@ Rows \"o\" match a face to references of the enrolled people, rows \"c\" put a s
 the fine-tuned table. An encoder that is not given has no row of figures. `lintel packs compose` makes a pack of an encoder that \
 serves better.")]
 pub struct BenchTable1Args {
-    /// On what.
+    /// Training data, strangers and target that both comparisons share.
     #[command(flatten)]
     pub data: BenchData,
-    /// A face encoder in ONNX: f32 [N, 3, S, S] or [N, S, S, 3] in, [N, D] out; names are arcface and vgg-face, or your own
+    /// A face encoder in ONNX: f32 [N, 3, S, S] or [N, S, S, 3] in, [N, D] out; names are arcface and vgg-face, or your
+    /// own
     #[arg(long = "encoder", value_name = "NAME=FILE", value_parser = named_file)]
     pub encoders: Vec<(String, PathBuf)>,
     /// What an encoder wants of pixels: arcface, imagenet, vgg-face, unit, raw, or ORDER/MEAN/STD as in bgr/127.5/128

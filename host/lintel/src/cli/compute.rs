@@ -38,7 +38,7 @@ pub enum PrecisionArg {
 }
 
 impl ComputeArgs {
-    /// Where.
+    /// The device that training runs on.
     #[must_use]
     pub const fn compute(&self) -> Compute {
         match self.device {

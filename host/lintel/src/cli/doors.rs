@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
-/// Where the site is.
+/// The folder of the site.
 #[derive(Debug, Clone, Default, Args)]
 pub struct SiteArgs {
     /// The site's folder: keys, devices, receipts [default: $LINTEL_SITE, or lintel/site in the configuration folder]
@@ -26,7 +26,7 @@ pub struct KeysArgs {
     /// What to do.
     #[command(subcommand)]
     pub action: KeysAction,
-    /// Where.
+    /// The folder of the site.
     #[command(flatten)]
     pub site: SiteArgs,
 }
@@ -36,7 +36,7 @@ pub struct KeysArgs {
 pub enum KeysAction {
     /// Make a site with its keys and its first root
     New {
-        /// Keys of the root
+        /// Number of root keys to make
         #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=16))]
         root_keys: u32,
         /// How many of them must sign
@@ -87,7 +87,7 @@ pub struct DeviceArgs {
     /// What to do.
     #[command(subcommand)]
     pub action: DeviceAction,
-    /// Where.
+    /// The folder of the site.
     #[command(flatten)]
     pub site: SiteArgs,
 }
@@ -124,12 +124,12 @@ pub enum DeviceAction {
     },
     /// Show who may enter
     People {
-        /// Name of the device
+        /// Device, by the name that `lintel device list` shows
         device: String,
     },
     /// Show the device's journal, and check that nothing was taken out of it
     Log {
-        /// Name of the device
+        /// Device, by the name that `lintel device list` shows
         device: String,
         /// Only entries of so long ago or less: 90m, 12h, 7d
         #[arg(long, value_name = "AGE")]
@@ -140,7 +140,7 @@ pub enum DeviceAction {
     },
     /// Go back to the bundle that ran before
     Rollback {
-        /// Name of the device
+        /// Device, by the name that `lintel device list` shows
         device: String,
         /// Don't ask
         #[arg(long, short)]
@@ -160,7 +160,7 @@ pub enum DeviceAction {
     },
     /// Show which workstations a device knows, or make it forget one
     Workstations {
-        /// Name of the device
+        /// Device, by the name that `lintel device list` shows
         device: String,
         /// The fingerprint of the workstation to be forgotten
         #[arg(long, value_name = "FINGERPRINT")]
@@ -168,12 +168,12 @@ pub enum DeviceAction {
     },
     /// Forget a device here
     Forget {
-        /// Name of the device
+        /// Device, by the name that `lintel device list` shows
         device: String,
     },
 }
 
-/// What to push.
+/// Settings of `lintel push`.
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "Example:
   lintel push hall bundle
@@ -196,7 +196,7 @@ pub struct PushArgs {
     /// Tries without any progress before giving up
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(0..=1000))]
     pub retries: u32,
-    /// Where.
+    /// The folder of the site.
     #[command(flatten)]
     pub site: SiteArgs,
 }

@@ -11,7 +11,7 @@ use lintel_work::failure::Failure;
 use super::values::{detector_size, rate};
 use super::{Output, PackArgs};
 
-/// What to export.
+/// Settings of `lintel export`.
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "Example:
   lintel export trained --out bundle
@@ -25,7 +25,7 @@ pub struct ExportArgs {
     /// A folder that `lintel train` made
     #[arg(value_name = "TRAINED")]
     pub trained: PathBuf,
-    /// Where to.
+    /// The output folder.
     #[command(flatten)]
     pub output: Output,
     /// With what; the pack that the training used.
@@ -43,7 +43,7 @@ pub struct ExportArgs {
     /// Write a page that shows why to trust the integers: fidelity by layer, time, size
     #[arg(long, value_name = "FILE", requires = "int8")]
     pub report: Option<PathBuf>,
-    /// How.
+    /// Settings of the quantiser.
     #[command(flatten)]
     pub integers: Int8Args,
 }
@@ -117,7 +117,7 @@ pub struct QuantizeArgs {
     /// The file to write
     #[arg(long, value_name = "FILE")]
     pub out: PathBuf,
-    /// How.
+    /// Settings of the quantiser.
     #[command(flatten)]
     pub int8: Int8Args,
 }
@@ -184,7 +184,7 @@ pub enum PacksAction {
         /// The encoder's licence, an SPDX expression or a few words
         #[arg(long, value_name = "TEXT", default_value = "unknown: ask whoever gave you the encoder")]
         licence: String,
-        /// Where to
+        /// The output folder.
         #[command(flatten)]
         output: Output,
         /// Whose detector and text encoder it gets.

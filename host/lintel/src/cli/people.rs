@@ -10,7 +10,7 @@ use lintel_work::failure::Failure;
 use super::values::{classes, positive, rate, seconds, size};
 use super::{ComputeArgs, Int8Args, Output, PackArgs};
 
-/// What to render.
+/// Settings of `lintel render`.
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "Example:
   lintel render --out faces --people 10 --strangers 2 --photos 12
@@ -18,7 +18,7 @@ use super::{ComputeArgs, Int8Args, Output, PackArgs};
 Writes DIR/photos/NAME/NN.jpg (for `lintel ingest`) and DIR/recordings/NN-NAME.mjpeg with a .toml beside each \
 (for `lintel evaluate` and `lintel-edge run --replay`; ffplay plays them). Strangers get recordings only.")]
 pub struct RenderArgs {
-    /// Where to.
+    /// The output folder.
     #[command(flatten)]
     pub output: Output,
     /// People with photos and a recording
@@ -57,10 +57,10 @@ pub struct IngestArgs {
     /// The folder with one folder of photos per person
     #[arg(value_name = "PHOTOS")]
     pub photos: PathBuf,
-    /// Where to.
+    /// The output folder.
     #[command(flatten)]
     pub output: Output,
-    /// With what.
+    /// The model pack to use.
     #[command(flatten)]
     pub pack: PackArgs,
     /// These people join a table that exists (`lintel table add`): one is enough
@@ -68,7 +68,7 @@ pub struct IngestArgs {
     pub joining: bool,
 }
 
-/// How to train.
+/// Settings of `lintel train`.
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "Example:
   lintel train faces --out trained
@@ -83,10 +83,10 @@ pub struct TrainArgs {
     /// A folder that `lintel ingest` made
     #[arg(value_name = "FACES")]
     pub faces: PathBuf,
-    /// Where to.
+    /// The output folder.
     #[command(flatten)]
     pub output: Output,
-    /// With what.
+    /// The model pack to use.
     #[command(flatten)]
     pub pack: PackArgs,
     /// Passes over the training faces [default: the pack's]
@@ -102,7 +102,7 @@ pub struct TrainArgs {
     /// less: who is left out of a step is not kept apart from the others in it
     #[arg(long, value_name = "N", default_value_t = 0, value_parser = classes)]
     pub classes_per_step: u32,
-    /// With what.
+    /// Device and precision of the training.
     #[command(flatten)]
     pub compute: ComputeArgs,
     /// Names that are worked on at once: fewer take less memory, and more people than this cost one more pass [default:
@@ -136,7 +136,7 @@ pub struct TrainArgs {
     /// Quantise the encoder first, with these faces, and train on what it then gives: the door runs the integers
     #[arg(long)]
     pub int8: bool,
-    /// How.
+    /// Settings of the quantiser.
     #[command(flatten)]
     pub integers: Int8Args,
 }
@@ -216,7 +216,7 @@ pub struct EvaluateArgs {
     /// Recordings (NAME.mjpeg with NAME.toml), or folders of them
     #[arg(value_name = "RECORDINGS", required = true)]
     pub recordings: Vec<PathBuf>,
-    /// Where to.
+    /// The output folder.
     #[command(flatten)]
     pub output: Output,
     /// How long the door takes over one frame: frames that come meanwhile are passed over, as they are there
@@ -264,7 +264,7 @@ pub struct DemoArgs {
     /// The folder for everything the demo makes
     #[arg(long, value_name = "DIR", default_value = "lintel-demo")]
     pub out: PathBuf,
-    /// With what.
+    /// The model pack to use.
     #[command(flatten)]
     pub pack: PackArgs,
     /// Which people

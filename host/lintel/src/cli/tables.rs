@@ -18,12 +18,12 @@ use super::{Output, PackArgs};
 The people who are in the table stay as they are, bit for bit; whoever joins is taught to be told from them. The thresholds are \
 set anew each time, on the same strangers. `lintel export` and `lintel push` then bring the result to the door.")]
 pub struct TableArgs {
-    /// What.
+    /// The action to run on the table.
     #[command(subcommand)]
     pub action: TableAction,
 }
 
-/// The actions.
+/// What `lintel table` can do with a table.
 #[derive(Debug, Clone, Subcommand)]
 pub enum TableAction {
     /// Say who is in a table, and by which thresholds they are named
@@ -34,7 +34,7 @@ pub enum TableAction {
     Remove(TableRemoveArgs),
 }
 
-/// Which table.
+/// Settings of `lintel table show`.
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "Example:
   lintel table show trained
@@ -61,10 +61,10 @@ pub struct TableAddArgs {
     /// A folder that `lintel ingest` made, with the new people in it
     #[arg(value_name = "FACES")]
     pub faces: PathBuf,
-    /// Where to.
+    /// The output folder.
     #[command(flatten)]
     pub output: Output,
-    /// With what.
+    /// The model pack to use.
     #[command(flatten)]
     pub pack: PackArgs,
     /// Passes over the new people's faces [default: the pack's, or more until there are 150 steps]
@@ -99,13 +99,13 @@ pub struct TableRemoveArgs {
     /// Names, as `lintel table show` has them
     #[arg(value_name = "NAME", required_unless_present = "ids")]
     pub names: Vec<String>,
-    /// The same by number
+    /// Person id instead of a name; may be given several times
     #[arg(long = "id", value_name = "N")]
     pub ids: Vec<u32>,
-    /// Where to.
+    /// The output folder.
     #[command(flatten)]
     pub output: Output,
-    /// With what.
+    /// The model pack to use.
     #[command(flatten)]
     pub pack: PackArgs,
     /// How the thresholds are set.
@@ -140,10 +140,10 @@ pub struct AuditArgs {
     /// A folder that `lintel ingest` made, with the people of the table
     #[arg(value_name = "FACES")]
     pub faces: PathBuf,
-    /// Where to.
+    /// The output folder.
     #[command(flatten)]
     pub output: Output,
-    /// With what.
+    /// The model pack to use.
     #[command(flatten)]
     pub pack: PackArgs,
     /// The table that is deployed: a bundle, a trained folder, or a table.lintel

@@ -111,7 +111,8 @@ impl<'a> Bench<'a> {
         }
         if data.held_out.is_empty() || data.train.is_empty() {
             return Err(Failure::input(format!(
-                "{} holds none of the photos that {} was trained or checked with; give the faces that it was trained on",
+                "{} holds none of the photos that {} was trained or checked with; give the faces that it was trained \
+                on",
                 self.args.faces.display(),
                 self.args.trained.display()
             )));

@@ -78,7 +78,8 @@ mod tests {
         check(
             "kill -SEGV $$",
             Some(
-                "vulkan does not work here (its driver crashed with signal 11); look after the GPU's driver, or leave --device out",
+                "vulkan does not work here (its driver crashed with signal 11); look after the GPU's driver, or leave \
+                --device out",
             ),
         );
     }

@@ -254,8 +254,8 @@ fn table_without(site: &Site, device: &KnownDevice, people: &[String]) -> Result
         .and_then(|bytes| lintel_formats::table::from_bytes(&bytes).ok())
         .ok_or_else(|| {
             Failure::input(format!(
-                "the table that {name} runs was not pushed from this site; take the person out of the photos, train again \
-                 and push"
+                "the table that {name} runs was not pushed from this site; take the person out of the photos, train \
+                 again and push"
             ))
         })?;
     for wanted in people {
@@ -293,7 +293,10 @@ fn workstations(site: &Site, name: &str, forget: Option<&str>, console: &Console
     }
     let rows: Vec<_> = known
         .iter()
-        .map(|w| json!({ "fingerprint": Fingerprint(w.fingerprint).to_string(), "name": w.name, "valid_until": w.valid_until }))
+        .map(|w| {
+            let fingerprint = Fingerprint(w.fingerprint).to_string();
+            json!({ "fingerprint": fingerprint, "name": w.name, "valid_until": w.valid_until })
+        })
         .collect();
     console.result(&rows);
     Ok(())

@@ -29,8 +29,8 @@ pub fn run(args: &KeysArgs, console: &Console) -> Result<(), Failure> {
             let files = site.make_keys(*root_keys, *threshold)?;
             console.say(format!("made {}; only its owner can read it", dir.display()));
             console.say(format!(
-                "{threshold} of {root_keys} root keys sign whose signatures count. Move these files to where no thief of \
-                 this machine finds them (a stick in a safe), and keep a copy:"
+                "{threshold} of {root_keys} root keys must sign each new root. Move these files away from this \
+                 machine, for example to a stick in a safe, and keep a copy:"
             ));
             for file in &files {
                 console.say(format!("  {}", file.display()));

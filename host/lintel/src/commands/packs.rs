@@ -61,7 +61,8 @@ pub fn run(args: &PacksArgs, everywhere: &Everywhere, console: &Console) -> Resu
                 return Ok(());
             }
             Err(Failure::input(format!(
-                "{} holds no {} of pack {name}, by size and SHA-256; `lintel packs list` shows the hashes that are known",
+                "{} holds no {} of pack {name}, by size and SHA-256; `lintel packs list` shows the hashes that are \
+                known",
                 from.display(),
                 added.missing.join(", no ")
             )))

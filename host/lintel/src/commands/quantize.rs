@@ -73,7 +73,8 @@ pub fn looks_at(onnx: &[u8]) -> Result<[u32; 2], OnnxError> {
         })
         .collect();
     let what = format!(
-        "takes {}, wanted U8 [N, H, W, 3]: how pixels become numbers has to be in the graph, as `lintel export` puts it",
+        "takes {}, wanted U8 [N, H, W, 3]: how pixels become numbers has to be in the graph, as `lintel export` puts \
+        it",
         got.join(" and ")
     );
     Err(OnnxError::Form { what })

@@ -67,7 +67,8 @@ pub(super) fn thresholds_args(args: &NewThresholdsArgs, table: &Table) -> Thresh
     ThresholdsArgs { strangers: args.strangers.clone(), target_fpir: args.target_fpir.or(own).unwrap_or(TARGET_FPIR) }
 }
 
-/// The changed table with its thresholds set anew; one with the paper's rule, or without a held-out face, keeps its rule.
+/// The changed table with its thresholds set anew; one with the paper's rule, or without a held-out face, keeps its
+/// rule.
 fn with_thresholds(
     table: Table,
     held_out: &HeldOutFaces,

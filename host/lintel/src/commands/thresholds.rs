@@ -15,7 +15,8 @@ use lintel_work::interrupt;
 use crate::cli::ThresholdsArgs;
 use crate::console::Console;
 
-/// People who may not pass, a trial each: the user's own, or of people who do not exist. None of them may be among `names`.
+/// People who may not pass, a trial each: the user's own, or of people who do not exist. None of them may be among
+/// `names`.
 ///
 /// # Errors
 /// [`Failure`].

@@ -168,8 +168,8 @@ pub fn say(report: &TrainReport, done: &Path, console: &Console) {
     }
     if let (Rule::Calibrated { similarity, margin }, Some(calibration)) = (report.rule, &report.calibration) {
         console.say(format!(
-            "thresholds: similarity {similarity:.3}, less what a person's photos lack in it, and margin {margin:.3}; of {} strangers {:.2} % would be named \
-             (95 %: at most {:.2} %), {:.1} % of the held-out faces would not",
+            "thresholds: normalised similarity {similarity:.3}, margin {margin:.3}; {} strangers: {:.2} % would be \
+             named (95 % confidence: at most {:.2} %); {:.1} % of the held-out faces would not be named",
             calibration.strangers,
             calibration.observed_fpir * 100.0,
             calibration.fpir_upper * 100.0,

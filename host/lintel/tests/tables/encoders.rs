@@ -1,4 +1,5 @@
-//! Simpler ways on the same features, and a published face encoder that is compared, composed into a pack and put at a door.
+//! Simpler ways on the same features, and a published face encoder that is compared, composed into a pack and put at a
+//! door.
 
 use std::fs;
 use std::path::PathBuf;

@@ -1,4 +1,5 @@
-//! People who join and leave a table, the audit, baselines and other encoders, through the real program on rendered people.
+//! People who join and leave a table, the audit, baselines and other encoders, through the real program on rendered
+//! people.
 
 mod encoders;
 

@@ -27,7 +27,8 @@ fn pack(content: &[u8]) -> KnownPack {
     toml::from_str(&format!(
         "description = 'd'\nlicence = 'l'\nsource = 's'\n\
          pack = {{ name = 'p', licence = 'l', detector = 'clip.bin', clip = 'clip.bin' }}\n\
-         [files.'clip.bin']\nsha256 = '{}'\nbytes = {}\ncontent = 'c'\naddress = 'https://example.invalid/some/clip.bin'\n",
+         [files.'clip.bin']\nsha256 = '{}'\nbytes = {}\ncontent = 'c'\n\
+         address = 'https://example.invalid/some/clip.bin'\n",
         hash(content),
         content.len()
     ))

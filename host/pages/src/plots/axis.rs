@@ -19,8 +19,8 @@ enum Scale {
 }
 
 impl Axis {
-    /// From the least to the largest of `values`, in about `steps` round steps of at least `least_step`; the ends are moved out
-    /// to a step where `whole` says so.
+    /// From the least to the largest of `values`, in about `steps` round steps of at least `least_step`; the ends are
+    /// moved out to a step where `whole` says so.
     pub fn linear(
         label: &str,
         values: impl Iterator<Item = f64> + Clone,

@@ -1,7 +1,7 @@
 //! People who do not exist and were met once ⇄ a file in the user's cache, so that they need not be met again.
 //!
-//! One file for each detector and encoder. It is believed only after the first and the last of its people were met again and
-//! look the same: a renderer, a gate or an ONNX Runtime that has changed begins anew.
+//! One file for each detector and encoder. It is believed only after the first and the last of its people were met
+//! again and look the same: a renderer, a gate or an ONNX Runtime that has changed begins anew.
 
 use std::path::PathBuf;
 

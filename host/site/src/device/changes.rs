@@ -10,9 +10,9 @@ use serde::Serialize;
 /// A person.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Whom {
-    /// The number.
+    /// Person id in the table.
     pub id: u32,
-    /// The name.
+    /// Person's name in the table.
     pub name: String,
 }
 

@@ -25,7 +25,7 @@ pub enum DeviceError {
     /// The address is none.
     #[error("{address}: {why}")]
     Address {
-        /// It.
+        /// Host name or IP address of the device, with port where one was given.
         address: String,
         /// What is wrong.
         why: String,
@@ -33,7 +33,7 @@ pub enum DeviceError {
     /// The connection.
     #[error("{address}: {source}")]
     Channel {
-        /// Where.
+        /// Host name or IP address of the device, with port where one was given.
         address: String,
         /// What happened.
         source: ChannelError,

@@ -5,7 +5,7 @@
 use lintel_core::align::{CROP, CROP_BYTES};
 use lintel_work::failure::Failure;
 
-/// How many there are.
+/// Number of reference crops; each is 224×224 RGB8.
 pub const CROPS: usize = 6;
 /// The crops as one picture, below each other: RGB8, 224 × 1344 px, PNG.
 const SHEET: &[u8] = include_bytes!("reference-crops.png");

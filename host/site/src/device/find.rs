@@ -14,7 +14,7 @@ use serde::Serialize;
 pub struct Found {
     /// What it calls itself.
     pub name: String,
-    /// Where it is.
+    /// IP address and port that the device announces.
     pub address: String,
     /// The fingerprint that it claims; pairing finds out whether it is true.
     pub fingerprint: String,

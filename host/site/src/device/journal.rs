@@ -46,7 +46,8 @@ pub struct Journal {
     pub seen_before_dropped: bool,
 }
 
-/// Fetches the journal, checks its chain, and remembers its end. `on_row` sees each entry that was asked for as it comes.
+/// Fetches the journal, checks its chain, and remembers its end. `on_row` sees each entry that was asked for as it
+/// comes.
 ///
 /// # Errors
 /// [`Failure`]: the device, or a chain that is broken.

@@ -22,7 +22,7 @@ pub enum Content {
     Bundle(LoadedBundle),
     /// A table alone: detector and encoder stay.
     Table {
-        /// It.
+        /// The identity table that is pushed.
         table: Table,
         /// The encoder, if it came along.
         encoder: Option<Vec<u8>>,
@@ -34,9 +34,9 @@ pub enum Content {
 pub struct Parcel {
     /// Name and content; without the models that the device keeps.
     pub files: Vec<(&'static str, Vec<u8>)>,
-    /// The manifest.
+    /// Lists the files of the bundle with sizes and hashes.
     pub manifest: Manifest,
-    /// The table.
+    /// The identity table that the device will run.
     pub table: Table,
     /// All files of the push, sent or not.
     pub entries: Vec<FileEntry>,
@@ -64,7 +64,7 @@ impl Content {
         Ok(Self::Table { table, encoder })
     }
 
-    /// Its table.
+    /// The identity table, alone or out of the bundle.
     #[must_use]
     pub fn table(&self) -> &Table {
         match self {

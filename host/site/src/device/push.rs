@@ -39,7 +39,7 @@ pub struct ReceiptReport {
     pub revision: u64,
     /// SHA-256 of the table that runs.
     pub table: String,
-    /// The encoder.
+    /// SHA-256 of the image encoder that the device runs, in hexadecimal.
     pub encoder: String,
     /// People of whom nothing is left on the device.
     pub removed: Vec<u32>,

@@ -1,7 +1,8 @@
-//! Linear probe: multinomial logistic regression on the frozen features, the few-shot baseline of CLIP (Radford et al. 2021, §3).
+//! Linear probe: multinomial logistic regression on the frozen features, the few-shot baseline of CLIP (Radford et al.
+//! 2021, §3).
 //!
-//! Unit features have so little spread that the strength of the L2 penalty decides much. It is chosen from [`PENALTIES`] by accuracy
-//! on photos kept back, of equals by likelihood; then all training photos are learned from.
+//! Unit features have so little spread that the strength of the L2 penalty decides much. It is chosen from
+//! [`PENALTIES`] by accuracy on photos kept back, of equals by likelihood; then all training photos are learned from.
 
 use burn::tensor::{Device, Tensor, TensorData, activation::softmax};
 

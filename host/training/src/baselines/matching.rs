@@ -1,7 +1,8 @@
-//! Matching: a face is a person's when it is like one of that person's reference photos, as face encoders are published to be used.
+//! Matching: a face is a person's when it is like one of that person's reference photos, as face encoders are published
+//! to be used.
 //!
-//! The threshold is where, among the reference photos themselves, as many are rejected as their own person's as are accepted as
-//! somebody else's (equal error rate), so that it needs no stranger.
+//! The threshold is where, among the reference photos themselves, as many are rejected as their own person's as are
+//! accepted as somebody else's (equal error rate), so that it needs no stranger.
 
 use super::{Data, Scorer, top};
 

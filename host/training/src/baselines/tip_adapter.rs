@@ -1,8 +1,9 @@
 //! Tip-Adapter-F (Zhang et al. 2022): prompts, and a cache of training features whose keys are trained.
 //!
-//! Logits are 100 · f·Wᵀ + α · exp(−β (1 − f·Kᵀ)) · L: prompts W `[N, D]`, keys K `[M, D]` that begin as the training features, their labels
-//! L `[M, N]` one-hot. The keys are trained for [`EPOCHS`] passes of AdamW at α = 1, β = 5.5, then α and β are
-//! chosen. Choosing is by accuracy, of equals by likelihood, on photos kept back, on which no key was trained; then the keys are trained on all.
+//! Logits are 100 · f·Wᵀ + α · exp(−β (1 − f·Kᵀ)) · L: prompts W `[N, D]`, keys K `[M, D]` that begin as the training
+//! features, their labels L `[M, N]` one-hot. The keys are trained for [`EPOCHS`] passes of AdamW at α = 1, β = 5.5,
+//! then α and β are chosen. Choosing is by accuracy, of equals by likelihood, on photos kept back, on which no key was
+//! trained; then the keys are trained on all.
 
 use burn::tensor::{Device, Tensor, TensorData, activation::softmax};
 

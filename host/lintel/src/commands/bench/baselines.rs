@@ -69,8 +69,8 @@ fn measured(bench: &Bench<'_>, data: &Data, prompts: Vec<f32>) -> Result<Vec<Mea
     Ok(ways)
 }
 
-/// Whether the fine-tune has fewer misses at the target FPIR, or as many and more right in the first place. What the trials can't
-/// tell apart is said to be so.
+/// Whether the fine-tune has fewer misses at the target FPIR, or as many and more right in the first place. What the
+/// trials can't tell apart is said to be so.
 fn verdict(own: &Measured, other: &Measured) -> String {
     let (ours, theirs) = (own.fnir.rate.unwrap_or(1.0), other.fnir.rate.unwrap_or(1.0));
     let apart = own.fnir.interval.high < other.fnir.interval.low || other.fnir.interval.high < own.fnir.interval.low;
@@ -110,8 +110,8 @@ fn page(figures: &Figures) -> String {
         })
         .collect();
     let body = format!(
-        "<p>{} people. Thresholds for a target FPIR of {} on {} strangers: set on one half of strangers and photos, measured on \
-         the other, both ways round.</p>{}<ul>{}</ul>",
+        "<p>{} people. Thresholds for a target FPIR of {} on {} strangers: set on one half of strangers and \
+         photos, measured on the other, both ways round.</p>{}<ul>{}</ul>",
         figures.people,
         figures.target_fpir,
         figures.strangers,

@@ -1,4 +1,5 @@
-//! `lintel bench table1`: the paper's Table I on one data set and by one protocol, and which encoder would serve the door best.
+//! `lintel bench table1`: the paper's Table I on one data set and by one protocol, and which encoder would serve the
+//! door best.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -130,7 +131,8 @@ fn encoders(args: &BenchTable1Args) -> Result<BTreeMap<String, (PathBuf, Preproc
     Ok(encoders)
 }
 
-/// Both ways of using an encoder: matching (`None` where nobody has two photos to set its threshold by), and a softmax classifier.
+/// Both ways of using an encoder: matching (`None` where nobody has two photos to set its threshold by), and a softmax
+/// classifier.
 fn judged(data: &Data, target: f64, name: &str, cost: f64) -> (Option<RowFigures>, RowFigures) {
     let matching = matching::scorer(data);
     let matched = matching::equal_error_threshold(data).map(|threshold| {
@@ -218,7 +220,8 @@ fn best(rows: &[Row]) -> String {
         || "nobody was judged".to_owned(),
         |(row, figures)| {
             format!(
-                "{} would serve this door best: FNIR {} at the target FPIR (strangers named: {}), {:.2} times CLIP's time a face",
+                "{} would serve this door best: FNIR {} at the target FPIR (strangers named: {}), {:.2} times CLIP's \
+                 time per face",
                 row.name,
                 figures.at_target.fnir.text(),
                 figures.at_target.fpir.text(),
@@ -283,7 +286,12 @@ fn page(figures: &Figures) -> String {
         "time",
     ];
     let body = format!(
-        "<p>{} enrolled people, {} strangers. \"o\": like the nearest reference photo, with the threshold at the equal error rate of the          reference photos. \"c\": a softmax classifier on the frozen encoder's features, named from a confidence of {CONFIDENCE:.2};          so is CLIP's fine-tuned table. One decision for each participant: enrolled people's held-out photos together, strangers' looks together.          FNIR and FPIR: thresholds for a target FPIR of {}, set on one half and measured on the other.</p>{}<p class=good>{}</p>",
+        "<p>{} enrolled people, {} strangers. \"o\" names the person of the most similar reference photo; its \
+         threshold is at the equal error rate of the reference photos. \"c\" is a softmax classifier on the frozen \
+         encoder's features; it names a person from a confidence of {CONFIDENCE:.2}, and so does CLIP's \
+         fine-tuned table. Each participant gets one decision, from all held-out photos of an enrolled person or all looks of a stranger. The \
+         thresholds behind FNIR and FPIR are for a target FPIR of {}; they are set on one half of the trials and \
+         measured on the other.</p>{}<p class=good>{}</p>",
         figures.enrolled,
         figures.strangers,
         figures.target_fpir,

@@ -20,11 +20,11 @@ const GAP: &str = "4";
 
 /// One run of the daemon.
 pub struct Call {
-    /// Where it is.
+    /// Path of the daemon's executable.
     pub program: PathBuf,
     /// What to install.
     pub bundle: PathBuf,
-    /// What to see.
+    /// Recordings that the daemon replays, in this order.
     pub recordings: Vec<PathBuf>,
     /// Its folder.
     pub door: PathBuf,

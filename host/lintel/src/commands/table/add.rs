@@ -94,8 +94,8 @@ fn new_people<'a>(
     let known = people.people.len() - new.len();
     if new.is_empty() {
         return Err(Failure::input(format!(
-            "everybody in {} is in the table already ({known} people); to learn new photos of them, `lintel train` anew, or \
-             `lintel table remove` them first",
+            "everybody in {} is in the table already ({known} people); to learn new photos of them, run \
+             `lintel train` again, or `lintel table remove` first",
             args.faces.display()
         )));
     }

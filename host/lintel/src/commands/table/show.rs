@@ -14,7 +14,10 @@ use crate::console::Console;
 pub(super) fn run(args: &TableShowArgs, console: &Console) -> Result<(), Failure> {
     let table = read_table(&args.table)?;
     console.say(said(&table));
-    let person = |(person, intra_class_similarity): (&Person, &f32)| json!({ "id": person.id, "name": person.name, "intra_class_similarity": intra_class_similarity });
+    let person = |(person, similarity): (&Person, &f32)| {
+        let Person { id, name } = person;
+        json!({ "id": id, "name": name, "intra_class_similarity": similarity })
+    };
     let people: Vec<_> = table.people().iter().zip(table.intra_class_similarity()).map(person).collect();
     console.result(&json!({
         "table": args.table,
@@ -52,7 +55,8 @@ fn said(table: &Table) -> String {
     lines.push(match table.rule() {
         Rule::Paper { confidence } => format!("the paper's rule: confidence {confidence:.2}"),
         Rule::Calibrated { similarity, margin } => format!(
-            "thresholds: similarity {similarity:.3}, less what a person's photos lack in similarity to each other (below); margin {margin:.3}"
+            "thresholds: normalised similarity {similarity:.3} (each person's threshold on similarity is below), \
+             margin {margin:.3}"
         ),
     });
     lines.push(match (table.rule(), table.calibration()) {
