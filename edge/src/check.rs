@@ -45,7 +45,7 @@ pub struct Line {
     pub what: &'static str,
     /// What came of it.
     pub mark: Mark,
-    /// What was found.
+    /// The result in words.
     pub found: String,
     /// What to do; empty where nothing is to be done.
     pub fix: String,

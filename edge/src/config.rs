@@ -79,7 +79,7 @@ pub enum ConfigError {
     Range {
         /// The whole key.
         key: &'static str,
-        /// The value.
+        /// The number in the file.
         got: f64,
         /// What is allowed.
         wanted: &'static str,
@@ -126,7 +126,7 @@ pub struct Config {
 pub struct Seconds(Duration);
 
 impl Seconds {
-    /// As a duration.
+    /// Converts to the standard library's type.
     #[must_use]
     pub const fn duration(self) -> Duration {
         self.0
@@ -298,8 +298,8 @@ impl Config {
         TrackSettings { gap: self.vote.track_gap_s.duration(), ..TrackSettings::default() }
     }
 
-    /// `[vote]`, `[pipeline]`, `[door]` and `[lockout]` as the door controller takes them; how long the relay moves, the
-    /// relay says.
+    /// `[vote]`, `[pipeline]`, `[door]` and `[lockout]` as the door controller takes them; how long the relay moves,
+    /// the relay says.
     #[must_use]
     pub fn controller_settings(&self) -> ControllerSettings {
         ControllerSettings {

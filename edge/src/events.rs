@@ -34,7 +34,7 @@ pub enum Occurrence {
     Link {
         /// When, since the daemon started.
         at: Uptime,
-        /// What.
+        /// What happened.
         event: LinkEvent,
     },
 }
@@ -58,7 +58,7 @@ pub enum LinkEvent {
     Refused {
         /// Who, where the handshake came so far.
         caller: Option<Fingerprint>,
-        /// Why.
+        /// The reason that the caller was given.
         why: Refusal,
     },
     /// Another bundle runs.

@@ -44,7 +44,7 @@ use upkeep::Upkeep;
 pub struct Running {
     /// The bundle's manifest.
     pub manifest: Manifest,
-    /// Its table.
+    /// The identity table that decides.
     pub table: Table,
     /// What runs the models.
     pub provider: String,

@@ -95,13 +95,13 @@ pub enum StageError {
     /// A stage panicked.
     #[error("the {stage} stage died of a programming error; the door was locked")]
     Died {
-        /// Its name.
+        /// Capture, vision or decision.
         stage: &'static str,
     },
     /// A stage says nothing any more.
     #[error("the {stage} stage has not moved for {silent:?}; the door was locked")]
     Hangs {
-        /// Its name.
+        /// Capture, vision or decision.
         stage: &'static str,
         /// For how long.
         silent: Duration,

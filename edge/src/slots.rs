@@ -85,7 +85,7 @@ pub enum SlotError {
 /// A bundle that is current now.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Installed {
-    /// The slot that it is in.
+    /// Slot `a` or `b`.
     pub slot: Slot,
     /// The folder to load it from.
     pub dir: PathBuf,

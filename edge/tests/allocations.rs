@@ -1,6 +1,7 @@
 //! Frames go round without allocating: the heap is counted over a short and a long run of the same scene.
 //!
-//! The count is of the whole process, so this is a program without a test harness, whose own thread allocates when it likes.
+//! The count is of the whole process, so this is a program without a test harness, whose own thread allocates when it
+//! likes.
 
 use std::alloc::System;
 

@@ -15,7 +15,7 @@ use lintel_core::door::Fault;
 use lintel_core::screen::{Screen, shown_name};
 use lintel_edge::io::display::card::card;
 use lintel_edge::io::display::draw::{self, Canvas};
-use lintel_edge::io::display::framebuffer::{Channel, Form};
+use lintel_edge::io::display::form::{Channel, Form};
 use lintel_edge::io::display::panel::{Panel, PanelDisplay};
 use lintel_edge::io::display::ssd1306::Ssd1306Panel;
 use lintel_edge::io::display::st7789::St7789Panel;

@@ -39,8 +39,8 @@ pub fn open(options: &RunOptions) -> Result<LoadedBundle, RunError> {
     Ok(bundle)
 }
 
-/// The bundle that is installed, if it is newer than the one in `folder`: a `--bundle` that was left on the command line
-/// of the first start must not undo a push, and bring a removed person back, with every start.
+/// The bundle that is installed, if it is newer than the one in `folder`: a `--bundle` that was left on the command
+/// line of the first start must not undo a push, and bring a removed person back, with every start.
 fn newer_installed(folder: &Path, state: &Path) -> Option<LoadedBundle> {
     let slots = Slots::new(state, RealDisk);
     let installed = LoadedBundle::load(&slots.dir(slots.current().ok()??)).ok()?;

@@ -22,7 +22,7 @@ const TICK: Duration = Duration::from_secs(1);
 /// A model that is warm.
 #[derive(Clone, PartialEq, Debug, Serialize)]
 pub struct Warm {
-    /// Which one.
+    /// Detector or encoder.
     pub model: &'static str,
     /// What computes.
     pub provider: String,
@@ -51,7 +51,7 @@ pub enum WarmupError {
     /// The model cannot be opened.
     #[error("{model}: {source}")]
     Model {
-        /// Which one.
+        /// Detector or encoder.
         model: &'static str,
         /// What ONNX Runtime said.
         source: RuntimeError,

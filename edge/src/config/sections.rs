@@ -8,7 +8,7 @@ use super::Seconds;
 use crate::io::display::png::Size;
 use crate::io::gpio::{Active, Pull};
 
-/// `[camera]`
+/// Section `[camera]`: which camera, and its pictures.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[expect(missing_docs, reason = "default.toml documents every key, next to its default")]
@@ -23,7 +23,7 @@ pub struct Camera {
     pub health: CameraHealth,
 }
 
-/// The cameras that there are.
+/// Where pictures come from.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum CameraKind {
@@ -33,7 +33,7 @@ pub enum CameraKind {
     V4l2,
 }
 
-/// `[camera.health]`
+/// Section `[camera.health]`: when a camera is a fault.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[expect(missing_docs, reason = "default.toml documents every key, next to its default")]
@@ -42,7 +42,7 @@ pub struct CameraHealth {
     pub dark_below: f32,
 }
 
-/// `[pipeline]`
+/// Section `[pipeline]`: limits of time between the stages.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[expect(missing_docs, reason = "default.toml documents every key, next to its default")]
@@ -51,7 +51,7 @@ pub struct Pipeline {
     pub stage_timeout_s: Seconds,
 }
 
-/// `[vote]`
+/// Section `[vote]`: how opinions become a verdict.
 #[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[expect(missing_docs, reason = "default.toml documents every key, next to its default")]
@@ -63,7 +63,7 @@ pub struct Vote {
     pub track_gap_s: Seconds,
 }
 
-/// `[door]`
+/// Section `[door]`: how long the strike is released.
 #[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[expect(missing_docs, reason = "default.toml documents every key, next to its default")]
@@ -86,7 +86,7 @@ pub enum Fail {
     Safe,
 }
 
-/// `[relay]`
+/// Section `[relay]`: what moves the strike.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[expect(missing_docs, reason = "default.toml documents every key, next to its default")]
@@ -100,7 +100,7 @@ pub struct Relay {
     pub feedback_released: Level,
 }
 
-/// The relays that there are.
+/// What moves the strike.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub enum RelayKind {
@@ -141,7 +141,7 @@ pub enum RelayAction {
     Pulse,
 }
 
-/// `[inputs]`
+/// Section `[inputs]`: exit button and door contact.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[expect(missing_docs, reason = "default.toml documents every key, next to its default")]
@@ -176,7 +176,7 @@ impl From<PullName> for Pull {
     }
 }
 
-/// `[display]`
+/// Section `[display]`: what shows the screens.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[expect(missing_docs, reason = "default.toml documents every key, next to its default")]
@@ -191,7 +191,7 @@ pub struct Display {
     pub spi_mhz: u32,
 }
 
-/// The displays that there are.
+/// What shows the screens.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum DisplayKind {
@@ -207,7 +207,7 @@ pub enum DisplayKind {
     None,
 }
 
-/// `[inference]`
+/// Section `[inference]`: what computes the models.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[expect(missing_docs, reason = "default.toml documents every key, next to its default")]
@@ -230,7 +230,7 @@ pub enum ProviderName {
     Cpu,
 }
 
-/// `[lockout]`
+/// Section `[lockout]`: when refusals make everybody wait.
 #[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[expect(missing_docs, reason = "default.toml documents every key, next to its default")]
@@ -242,7 +242,7 @@ pub struct Lockout {
     pub forget_after_s: Seconds,
 }
 
-/// `[audit_log]`
+/// Section `[audit_log]`: size of the audit log.
 #[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[expect(missing_docs, reason = "default.toml documents every key, next to its default")]
@@ -250,7 +250,7 @@ pub struct AuditLog {
     pub keep: u64,
 }
 
-/// `[network]`
+/// Section `[network]`: how workstations reach the device.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[expect(missing_docs, reason = "default.toml documents every key, next to its default")]

@@ -8,7 +8,8 @@ use lintel_wire::event;
 
 use super::{EventError, Occurrence, Subscriber};
 
-/// A file of wire messages: what happens at the door, and nothing of the network. After a failed write the file is cut back to its last whole message.
+/// A file of wire messages: what happens at the door, and nothing of the network. After a failed write the file is cut
+/// back to its last whole message.
 #[derive(Debug)]
 pub struct WireFile {
     path: PathBuf,

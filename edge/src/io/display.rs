@@ -12,6 +12,7 @@ use crate::mailbox::{Put, Sender, Taken, mailbox};
 
 pub mod card;
 pub mod draw;
+pub mod form;
 pub mod framebuffer;
 pub mod icon;
 pub mod panel;
@@ -40,7 +41,7 @@ pub enum DisplayError {
     /// The panel is not there, or its bus refuses; it is opened again with the next screen.
     #[error("{panel}: {source}")]
     Panel {
-        /// Which panel, where.
+        /// The panel's kind and the device that it is on.
         panel: String,
         /// What went wrong.
         source: Arc<PanelError>,

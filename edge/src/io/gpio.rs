@@ -69,7 +69,7 @@ pub enum LineError {
 /// Why a name in the configuration means no line.
 #[derive(Debug, thiserror::Error)]
 pub enum NameError {
-    /// It is empty.
+    /// No name is configured.
     #[error("no GPIO line is named in the configuration; {SEE}")]
     Empty,
     /// No chip has this name, node or label.
@@ -99,7 +99,7 @@ pub enum NameError {
     Ambiguous {
         /// As configured.
         name: String,
-        /// How many have it.
+        /// Lines that have this name.
         count: usize,
     },
     /// It is no BCM number.

@@ -1,7 +1,7 @@
 //! A wanted position of the strike → the relay's line; what the line says → a reading.
 //!
-//! Constructors and `Drop` never switch: a relay moves in [`Relay::set`] or not at all, so that start, stop and crash of
-//! the daemon make no edge.
+//! Constructors and `Drop` never switch: a relay moves in [`Relay::set`] or not at all, so that start, stop and crash
+//! of the daemon make no edge.
 
 use std::fmt;
 use std::time::Duration;

@@ -65,14 +65,14 @@ pub enum Reply {
     },
     /// Some of the journal: entries in hex, oldest first.
     Log {
-        /// They.
+        /// One entry in hex each.
         entries: Vec<String>,
         /// Sequence number of the first.
         first: u64,
     },
     /// It did not work.
     Failed {
-        /// Why.
+        /// The error's text.
         why: String,
     },
 }

@@ -50,7 +50,7 @@ pub enum Standing {
 /// Why it cannot be remembered or recalled.
 #[derive(Debug, thiserror::Error)]
 pub enum KnownError {
-    /// The disk.
+    /// A file cannot be read or written.
     #[error("{}: {source}", path.display())]
     Disk {
         /// The file.

@@ -33,7 +33,7 @@ impl PairingMode {
         Ok(code)
     }
 
-    /// Ends.
+    /// Leaves pairing mode: the code is no longer valid.
     pub fn end(&mut self) {
         self.0 = None;
     }

@@ -1,9 +1,9 @@
 //! Metadata of The Update Framework → the files that may be installed, or the attack that it is.
 //!
-//! The verification is crate `tough`'s. It works on a copy of what was seen last, and what it accepts is remembered only
-//! when the bundle that it describes was proved, with everything else in one file. Expiry is checked here, because the
-//! library reads the system's clock, and a device may wake up in 1970: the time used is the later of the clock and of
-//! the latest time that is known to have passed.
+//! The verification is crate `tough`'s. It works on a copy of what was seen last, and what it accepts is remembered
+//! only when the bundle that it describes was proved, with everything else in one file. Expiry is checked here, because
+//! the library reads the system's clock, and a device may wake up in 1970: the time used is the later of the clock and
+//! of the latest time that is known to have passed.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -54,7 +54,7 @@ pub struct Trust {
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("{text}")]
 pub struct Refused {
-    /// Which.
+    /// The reason that the workstation is given.
     pub why: Refusal,
     /// In words.
     pub text: String,
@@ -67,7 +67,7 @@ impl Refused {
     }
 }
 
-/// A file that was signed for.
+/// A file with the hash and length that the targets role signed.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct SignedFile {
     /// The name of a role's file, of the manifest, or of the reference.
@@ -110,8 +110,8 @@ impl Trust {
         let mut known = parse_root(&self.root)?;
         let newest = parse_root(brought)?.signed.version;
         if newest < known.signed.version {
-            let text = "the device belongs to another site, or to a newer state of this one: bring the workstation's copy \
-                        of the site up to date, or let the device forget its own (`lintel-edge unpair` on it)";
+            let text = "the device belongs to another site, or to a newer state of this one: bring the workstation's \
+                copy of the site up to date, or let the device forget its own (`lintel-edge unpair` on it)";
             return Err(Refused::new(Refusal::OtherSite, text));
         }
         for bytes in chain.iter().map(Vec::as_slice).chain([brought]) {
@@ -134,7 +134,7 @@ impl Trust {
         Err(Refused::new(Refusal::OtherSite, text))
     }
 
-    /// Version of the root.
+    /// Version of the newest trusted root; 0 if it cannot be read.
     #[must_use]
     pub fn root_version(&self) -> u64 {
         parse_root(&self.root).map_or(0, |root| root.signed.version.get())

@@ -58,7 +58,8 @@ impl Exchange {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Offers a replacement; an earlier one that was not taken yet is forgotten. Whether it was taken within `patience`.
+    /// Offers a replacement; an earlier one that was not taken yet is forgotten. Whether it was taken within
+    /// `patience`.
     #[must_use]
     pub fn offer(&self, replacement: Replacement, patience: Duration) -> bool {
         let mut state = self.state();

@@ -1,5 +1,5 @@
-//! What a faster machine saw in recordings → analyzer that say it again, for rigs whose processor is emulated: a story about
-//! time cannot be told at seven seconds a picture.
+//! What a faster machine saw in recordings → analyzer that say it again, for rigs whose processor is emulated: a story
+//! about time cannot be told at seven seconds a picture.
 //!
 //! Nothing is recognised here. Each frame is compared with small pictures of the recorded ones, so that the camera, its
 //! driver, decoding and everything after vision are the real ones.

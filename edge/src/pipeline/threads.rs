@@ -1,8 +1,8 @@
 //! The stages side by side in real time.
 //!
-//! Capture and vision have a thread each, decisions are made on the caller's. Frames and sightings go through mailboxes in
-//! which only the latest counts; faults go straight to the executor. The keeper wakes for its deadlines by itself, so a
-//! slow or dead stage never keeps a door released.
+//! Capture and vision have a thread each, decisions are made on the caller's. Frames and sightings go through mailboxes
+//! in which only the latest counts; faults go straight to the executor. The keeper wakes for its deadlines by itself,
+//! so a slow or dead stage never keeps a door released.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;

@@ -1,4 +1,5 @@
-//! The power is cut after every operation of an installation; the disk then keeps what it must and any part of the rest.
+//! The power is cut after every operation of an installation; the disk then keeps what it must and any part of the
+//! rest.
 
 use std::path::Path;
 

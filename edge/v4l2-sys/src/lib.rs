@@ -3,9 +3,9 @@
 //!
 //! The published crate of this name runs bindgen over the machine's headers, which needs libclang on every machine that
 //! builds the daemon, and the target's headers on every one that cross-compiles it. The interface never changes (the
-//! kernel promises that), so it is written down once. Structures that `v4l` only takes the size of, for the number of an
-//! ioctl that Lintel never makes, are that many bytes. The tests hold every size and offset against what a C compiler
-//! says of the header on 64-bit Linux, x86-64 and aarch64 alike.
+//! kernel promises that), so it is written down once. Structures that `v4l` only takes the size of, for the number of
+//! an ioctl that Lintel never makes, are that many bytes. The tests hold every size and offset against what a C
+//! compiler says of the header on 64-bit Linux, x86-64 and aarch64 alike.
 
 #![allow(non_camel_case_types, non_upper_case_globals, non_snake_case, missing_docs, reason = "the kernel's own names")]
 #![cfg(target_pointer_width = "64")]

@@ -132,9 +132,9 @@ fn section(name: &str, report: &Report, before: &Cost, after: &Cost) -> String {
     let _ = write!(
         text,
         "<p><b>{:.2}×</b> as fast as in float ({:.1} ms against {:.1} ms, medians of {RUNS} runs in turns on one \
-         thread of this machine), <b>{bytes_after:.1} MB</b> instead of {bytes_before:.1} MB, worst \
-         cosine with the original <b>{:.5}</b> on {} pictures that calibration did not see (asked for: {}). {} of {} layers are in integers; \
-         here ONNX Runtime multiplies integers in {} nodes and floats in {}.</p>",
+         thread of this machine), <b>{bytes_after:.1} MB</b> instead of {bytes_before:.1} MB, worst cosine with the \
+         original <b>{:.5}</b> on {} pictures that calibration did not see (asked for: {}). {} of {} layers are in \
+         integers; here ONNX Runtime multiplies integers in {} nodes and floats in {}.</p>",
         before.median() / after.median(),
         after.median(),
         before.median(),

@@ -175,8 +175,8 @@ fn truth(place: &Placement, view: &View, head: &[Vertex], wears_glasses: bool) -
     let s = &p.shape;
     let e = &place.expression;
     let on = |x: f32, y: f32| head::express(p, e, head::front(p, x, y));
-    // Where annotators put the points: lips end a little inside of where they meet, nose and mouth lie a little above the
-    // middle of their shapes. Both published SCRFD models agree on the directions.
+    // Where annotators put the points: lips end a little inside of where they meet, nose and mouth lie a little above
+    // the middle of their shapes. Both published SCRFD models agree on the directions.
     let corner = s.mouth_width - 0.22;
     let eye = s.eye_x - 0.06;
     let marks = [

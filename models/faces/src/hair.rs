@@ -7,7 +7,8 @@ use crate::mesh::{Mesh, Part};
 use crate::person::{Hair, Person, Style};
 use crate::rng::{bump, lerp, noise, noise2, smooth, spline};
 
-/// How far inside the hair the direction `azimuth` (radians from the nose, signed) is at height `y`: cm, negative on bare skin.
+/// How far inside the hair the direction `azimuth` (radians from the nose, signed) is at height `y`: cm, negative on
+/// bare skin.
 #[must_use]
 pub fn inside(h: &Hair, azimuth: f32, y: f32) -> f32 {
     if h.style == Style::Bald {

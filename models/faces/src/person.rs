@@ -129,7 +129,7 @@ pub struct Skin {
 /// Eyes, cm and radians.
 #[derive(Clone, Debug)]
 pub struct Eyes {
-    /// Half width.
+    /// Half of the width, cm.
     pub half_width: f32,
     /// How far the upper lid rises over the corners.
     pub upper: f32,
@@ -143,7 +143,7 @@ pub struct Eyes {
     pub hood: f32,
     /// Colour of the iris, linear light.
     pub iris: Vec3,
-    /// Radius of the iris.
+    /// Radius, cm.
     pub iris_radius: f32,
     /// How dark the lashes are, [0, 1].
     pub lashes: f32,
@@ -200,7 +200,7 @@ pub struct Hair {
     pub style: Style,
     /// Linear light.
     pub colour: Vec3,
-    /// In a word.
+    /// One word for a description of the person.
     pub word: &'static str,
     /// Height of the hairline over the nose, cm.
     pub hairline_y: f32,
@@ -248,13 +248,13 @@ pub struct Beard {
 /// A pair of glasses.
 #[derive(Clone, Debug)]
 pub struct Glasses {
-    /// In a word.
+    /// One word for a description of the person.
     pub word: &'static str,
     /// Linear light.
     pub colour: Vec3,
     /// Radius of the rim, cm.
     pub rim: f32,
-    /// Half width.
+    /// Half of the width, cm.
     pub half_width: f32,
     /// Half height of a lens, cm.
     pub half_height: f32,

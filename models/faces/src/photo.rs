@@ -17,7 +17,7 @@ pub fn photo(person: u64, photo: u64, size: [u32; 2]) -> Picture {
     render(&photo_scene(person, photo, size))
 }
 
-/// The scene of [`photo()`].
+/// What [`photo()`] renders, for callers who change it first.
 #[must_use]
 pub fn photo_scene(person: u64, photo: u64, size: [u32; 2]) -> Scene {
     let seed = mix(mix(person, 0x9407), photo);
@@ -96,7 +96,7 @@ pub fn crowd(seed: u64, size: [u32; 2], max_faces: usize, min_face_px: f32) -> P
     render(&crowd_scene(seed, size, max_faces, min_face_px))
 }
 
-/// The scene of [`crowd`].
+/// What [`crowd`] renders, for callers who change it first.
 #[must_use]
 pub fn crowd_scene(seed: u64, size: [u32; 2], max_faces: usize, min_face_px: f32) -> Scene {
     let rng = &mut Rng::new(seed, 0xc40d);

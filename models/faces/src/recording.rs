@@ -90,7 +90,7 @@ impl Approach {
         Self { scene, room, walkers, fps, seconds, seed }
     }
 
-    /// How many frames there are.
+    /// Length of the recording in frames.
     #[must_use]
     pub fn frames(&self) -> usize {
         (self.fps * self.seconds).round().max(0.0) as usize

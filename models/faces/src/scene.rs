@@ -31,7 +31,7 @@ pub struct Gaze {
 /// One person in a scene.
 #[derive(Clone, Debug)]
 pub struct Placement {
-    /// Who.
+    /// The person to be drawn.
     pub person: Person,
     /// Of the head.
     pub pose: Pose,

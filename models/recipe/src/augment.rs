@@ -18,8 +18,8 @@ pub const STD: [f32; 3] = [0.268_629_54, 0.261_302_6, 0.275_777_1];
 pub enum Variation {
     /// As cameras and detectors usually vary
     Everyday,
-    /// Much of what is seldom seen: far out of focus, in hard light or light from one side, reflections over the eyes, cut
-    /// where landmarks are far off
+    /// Much of what is seldom seen: far out of focus, in hard light or light from one side, reflections over the eyes,
+    /// cut where landmarks are far off
     Hard,
 }
 
@@ -83,7 +83,8 @@ pub fn varied(crop: &[u8], input: usize, variation: Variation, rng: &mut Rng, ou
     shrink_into(&picture, input, out);
 }
 
-/// A detector's error: landmarks wander, so the crop shifts, turns and scales a little, `more` times as far as is usual.
+/// A detector's error: landmarks wander, so the crop shifts, turns and scales a little, `more` times as far as is
+/// usual.
 fn moved(crop: &[u8], more: f32, rng: &mut Rng) -> Vec<f32> {
     let mut by = |deviation: f32| rng.normal() * (deviation * more);
     let angle = by(0.03);

@@ -72,7 +72,8 @@ fn view(picture: &Picture) -> Result<Frame<'_>> {
     Ok(Frame::rgb8(&picture.rgb, picture.width, picture.height, Uptime::ZERO)?)
 }
 
-/// Faces found in crowds, landmark errors, false faces in empty rooms; at the product's bar, and what other bars would do.
+/// Faces found in crowds, landmark errors, false faces in empty rooms; at the product's bar, and what other bars would
+/// do.
 fn finding(detector: &mut Detector, args: &CheckArgs) -> Result<String> {
     let (mut wanted, mut errors) = (0usize, Vec::new());
     let (mut true_scores, mut false_scores) = (Vec::new(), Vec::new());
@@ -216,9 +217,9 @@ fn door(eye: &mut Eye, draws: usize) -> Result<String> {
     let strangers = draws * STRANGERS;
     let right = named + strangers - accepted;
     Ok(format!(
-        "encoder, against the mean of {PHOTOS} photos, bar at {:.0} % of strangers' frames (mean {:.3}), majority of {} \
-         frames, {draws} draws of {ENROLLED} enrolled and {STRANGERS} strangers: {named} of {enrolled} named, {misnamed} \
-         misnamed, {accepted} of {strangers} strangers accepted, accuracy {:.2} %\n",
+        "encoder, against the mean of {PHOTOS} photos, bar at {:.0} % of strangers' frames (mean {:.3}), majority of \
+         {} frames, {draws} draws of {ENROLLED} enrolled and {STRANGERS} strangers: {named} of {enrolled} named, \
+         {misnamed} misnamed, {accepted} of {strangers} strangers accepted, accuracy {:.2} %\n",
         100.0 * TARGET,
         bars.iter().sum::<f32>() / bars.len().max(1) as f32,
         LOOKS.len(),

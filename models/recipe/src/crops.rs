@@ -31,8 +31,8 @@ const LENDERS: usize = 10_000;
 /// People whose crops are rendered at once.
 const AT_ONCE: usize = 128;
 
-/// Crops of `people` people, `each` per person, one person after the other. They stay in their file: there may be more of
-/// them than memory.
+/// Crops of `people` people, `each` per person, one person after the other. They stay in their file: there may be more
+/// of them than memory.
 pub struct Crops {
     file: File,
     len: usize,
@@ -122,8 +122,8 @@ pub fn halved(full: &[u8]) -> Vec<u8> {
     out
 }
 
-/// Renders `each` crops of the people `first..first + people` into `file`, unless it is there; goes on where a run before was
-/// stopped.
+/// Renders `each` crops of the people `first..first + people` into `file`, unless it is there; goes on where a run
+/// before was stopped.
 pub fn render_all(file: &Path, first: u64, people: usize, each: usize, glasses: Glasses) -> Result<()> {
     ensure!(people > 0 && each > 0, "{people} people with {each} crops each, wanted at least one of both");
     let of_one = each * CACHED_BYTES;
@@ -167,7 +167,7 @@ impl Crops {
         Ok(Self { file, len: bytes / CACHED_BYTES, each })
     }
 
-    /// How many people.
+    /// People in the cache; each has the same number of crops.
     pub fn people(&self) -> usize {
         self.len / self.each
     }

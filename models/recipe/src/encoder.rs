@@ -171,8 +171,8 @@ pub fn train(work: &Path, args: &EncoderArgs, device: &Device, log: &Log) -> Res
     run(&plan, work, (net, head), (&crops, &held_out), &device, log)
 }
 
-/// Trains on with more people: from the weights of `from`, a pack's folder, or where [`train`] ended. A person's direction
-/// starts as the mean of what the encoder makes of a few crops.
+/// Trains on with more people: from the weights of `from`, a pack's folder, or where [`train`] ended. A person's
+/// direction starts as the mean of what the encoder makes of a few crops.
 pub fn train_on_more(work: &Path, args: &MoreArgs, from: Option<&Path>, plain: &Device, log: &Log) -> Result<()> {
     ensure!(args.more_towards > 0, "--more-towards is 0, wanted at least 1");
     render_more(work, args)?;
@@ -297,8 +297,8 @@ pub fn judge(net: &ImageEncoder, held_out: &Crops, people: usize, device: &Devic
     let found = verify(&rows, SHAPE.dim, held_out.each());
     let door = open_set(&rows, SHAPE.dim, held_out.each(), found.bar.max(0.0) * 1.1, 50);
     Ok(format!(
-        "held out: TPR {:.4} at FPR 1e-3 (bar {:.3}), same {:.3}, different {:.3}; 10 enrolled + 4 strangers: named {:.4}, \
-         accepted {:.4}, by vote {:.4} and {:.4}",
+        "held out: TPR {:.4} at FPR 1e-3 (bar {:.3}), same {:.3}, different {:.3}; 10 enrolled + 4 strangers: named \
+         {:.4}, accepted {:.4}, by vote {:.4} and {:.4}",
         found.tpr_at_1e3,
         found.bar,
         found.same,

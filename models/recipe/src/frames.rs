@@ -66,8 +66,8 @@ pub fn faces(picture: &Picture) -> Vec<Face> {
         .collect()
 }
 
-/// The frame of one seed: some hold up to eight faces from 14 px up, some one face alone, two in five nobody, since rooms
-/// hold many things that look a little like faces.
+/// The frame of one seed: some hold up to eight faces from 14 px up, some one face alone, two in five nobody, since
+/// rooms hold many things that look a little like faces.
 pub fn frame(seed: u64) -> Picture {
     let mut rng = Rng::new(seed);
     let size = [WIDTH as u32, HEIGHT as u32];
@@ -130,7 +130,7 @@ impl Frames {
         self.rooms = rooms;
     }
 
-    /// How many.
+    /// Faces in the set.
     pub fn len(&self) -> usize {
         self.faces.len()
     }

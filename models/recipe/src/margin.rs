@@ -25,8 +25,8 @@ pub struct Targets {
 }
 
 impl Targets {
-    /// All `people`, or, where they are more than `most`, those of the batch and others by chance up to `most` (Partial FC, An
-    /// et al. 2021): what a step costs must not grow with the people there are.
+    /// All `people`, or, where they are more than `most`, those of the batch and others by chance up to `most` (Partial
+    /// FC, An et al. 2021): what a step costs must not grow with the people there are.
     pub fn new(labels: &[u32], people: usize, most: usize, rng: &mut Rng) -> Self {
         if people <= most {
             return Self { among: None, labels: labels.iter().map(|&label| i64::from(label)).collect() };
@@ -70,8 +70,8 @@ impl Margin {
         Self { classes: Param::from_tensor(classes) }
     }
 
-    /// Mean over the batch of −log softmax(`scale`·(cos − `margin` at the true class)) among the classes of `targets`; also
-    /// the cosines [N, classes].
+    /// Mean over the batch of −log softmax(`scale`·(cos − `margin` at the true class)) among the classes of `targets`;
+    /// also the cosines [N, classes].
     pub fn loss(&self, features: Tensor<2>, targets: &Targets, scale: f32, margin: f32) -> (Tensor<1>, Tensor<2>) {
         let device = features.device();
         let classes = self.classes.val();

@@ -13,15 +13,18 @@ use crate::log::{FILE, Log};
 use crate::{detector, detector_onnx, encoder, scrfd, text};
 
 /// `pack.toml`.
-const ABOUT: &str = r#"name = "mini"
+const ABOUT: &str = concat!(
+    r#"name = "mini"
 licence = "MIT OR Apache-2.0"
-notice = "Trained on procedural people alone: it has never seen a real face. For trying Lintel out and for its tests; a real door needs the full-size pack."
+notice = "Trained on procedural people alone: it has never seen a real face. "#,
+    r#"For trying Lintel out and for its tests; a real door needs the full-size pack."
 detector = "detector.onnx"
 clip = "clip.safetensors"
 mirror = true
 multi_scale = true
 vocabulary = "bpe.txt"
-"#;
+"#
+);
 
 /// The views that it says; `check` looks through them.
 pub const VIEWS: Views = Views { mirror: true, multi_scale: true };

@@ -34,7 +34,7 @@ pub struct ImageConfig {
     pub dim: usize,
 }
 
-/// The image encoder.
+/// CLIP's modified ResNet: a batch of crops → unit embeddings.
 #[derive(Module, Debug)]
 pub struct ImageEncoder {
     stem: Vec<Conv2d>,

@@ -66,7 +66,8 @@ pub fn search(net: &Scrfd, file: &Path, count: usize) -> Result<Vec<Room>> {
     Ok(rooms)
 }
 
-/// The score of `net` that one thing in [`ROOMS_PER_FALSE_FACE`] of `count` empty rooms reaches; both are kept in `file`.
+/// The score of `net` that one thing in [`ROOMS_PER_FALSE_FACE`] of `count` empty rooms reaches; both are kept in
+/// `file`.
 pub fn operating_point(net: &Scrfd, file: &Path, count: usize) -> Result<f32> {
     if let Ok(kept) = fs::read(file) {
         let (rooms, point) = serde_json::from_slice::<(usize, f32)>(&kept).context("reading the operating point")?;

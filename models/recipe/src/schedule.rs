@@ -15,7 +15,7 @@ pub struct Schedule {
     pub peak: f64,
     /// Steps of warm-up.
     pub warmup: usize,
-    /// All steps.
+    /// Length of the training, in steps.
     pub steps: usize,
 }
 
@@ -43,7 +43,7 @@ impl Checkpoint {
         Self { folder: folder.to_path_buf(), name }
     }
 
-    /// Of what.
+    /// What the checkpoint is of.
     pub fn name(&self) -> &str {
         self.name
     }

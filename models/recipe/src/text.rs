@@ -127,8 +127,8 @@ fn merges() -> (String, usize) {
     vocabulary::train(texts.iter().map(String::as_str), VOCABULARY)
 }
 
-/// Features and captions of `BATCH` different people of the first `people`, whose crops are those of `more`; a quarter of the
-/// captions carries a name and nothing else.
+/// Features and captions of `BATCH` different people of the first `people`, whose crops are those of `more`; a quarter
+/// of the captions carries a name and nothing else.
 ///
 /// A person's name is drawn from their seed: it is the same in every batch, as people's names are.
 fn batch(step: usize, people: usize, more: &MoreArgs, images: &[f32]) -> (Vec<f32>, Vec<String>) {

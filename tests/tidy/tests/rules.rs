@@ -12,17 +12,17 @@ fn holds(rule: Rule, not_yet: &[&str]) {
 
 #[test]
 fn crates_depend_on_each_other_in_one_direction() {
-    holds(arrows::check, &["models/recipe/"]);
+    holds(arrows::check, &[]);
 }
 
 #[test]
 fn modules_do_not_import_each_other_in_circles() {
-    holds(circles::check, &["host/", "models/recipe/"]);
+    holds(circles::check, &[]);
 }
 
 #[test]
 fn doc_comments_of_public_items_say_something() {
-    holds(docs::check, &["edge/", "host/", "models/recipe/"]);
+    holds(docs::check, &[]);
 }
 
 #[test]
@@ -32,7 +32,7 @@ fn files_are_named_in_one_style() {
 
 #[test]
 fn lines_and_files_are_not_too_long() {
-    holds(length::check, &[".ci/", "edge/", "host/", "models/recipe/"]);
+    holds(length::check, &[".ci/", "host/lintel/src/cli"]);
 }
 
 #[test]

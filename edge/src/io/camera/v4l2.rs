@@ -1,7 +1,7 @@
 //! A V4L2 camera → pictures, for as long as the door stands: what goes wrong is told, and tried again.
 //!
-//! A camera that is unplugged, says nothing, or sends damage is a [`Trouble`] and never an end: its node is looked up by
-//! name and opened again after a tenth of a second; each failure doubles the wait, up to two seconds.
+//! A camera that is unplugged, says nothing, or sends damage is a [`Trouble`] and never an end: its node is looked up
+//! by name and opened again after a tenth of a second; each failure doubles the wait, up to two seconds.
 
 use std::fmt;
 use std::io;

@@ -21,11 +21,11 @@ pub enum Icon {
     Cross,
     /// A face, small, and an arrow towards it.
     Closer,
-    /// An eye.
+    /// An open eye: the door is looking.
     Eye,
-    /// A door that stands open.
+    /// A door leaf that is ajar.
     OpenDoor,
-    /// A padlock.
+    /// A padlock: locked.
     Padlock,
     /// A triangle with an exclamation mark.
     Warning,

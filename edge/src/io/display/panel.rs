@@ -7,7 +7,7 @@ use std::sync::Arc;
 use lintel_core::screen::Screen;
 
 use super::card::{self, Card};
-use super::framebuffer::FormError;
+use super::form::FormError;
 use super::{Display, DisplayError};
 use crate::io::gpio::LineError;
 

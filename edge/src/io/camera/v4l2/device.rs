@@ -73,7 +73,7 @@ pub enum DeviceError {
     /// It lists a mode and does not take it.
     #[error("refuses its own mode {mode:?}: {source}")]
     Mode {
-        /// The mode.
+        /// The mode that was asked for.
         mode: Mode,
         /// What the driver said.
         source: io::Error,
@@ -363,7 +363,8 @@ mod tests {
         };
         check(1, None, &[1]);
         check(4, None, &[4]);
-        // While these were passed over, others came: after so many buffers the last one is handed over, even if more wait.
+        // While these were passed over, others came: after so many buffers the last one is handed over, even if more
+        // wait.
         check(6, None, &[4, 6]);
         check(3, Some(1), &[4, 8, 12, 16]);
         check(2, Some(2), &[3]);

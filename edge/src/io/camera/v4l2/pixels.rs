@@ -82,7 +82,7 @@ pub enum LayoutError {
     /// This packing keeps colours for pairs of pixels.
     #[error("{packing:?} frames of {width}x{height}, wanted even sides")]
     Odd {
-        /// The packing.
+        /// How the frame's pixels are packed.
         packing: Packing,
         /// Pixels in a row.
         width: u32,
