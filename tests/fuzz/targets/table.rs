@@ -11,13 +11,13 @@ fuzz_target!(|bytes: &[u8]| {
     let _ = table::from_bytes(bytes);
     let Ok(read) = table::from_bytes(&envelope::seal(MAGIC, VERSION, bytes)) else { return };
     assert_eq!(table::from_bytes(&table::to_bytes(&read)).as_ref(), Ok(&read));
-    let mut raw = vec![0.5; table.dim()];
+    let mut raw = vec![0.5; read.dim()];
     raw[0] = 1.0;
-    let face = Embedding::new(&raw, table.encoder()).expect("has a direction");
-    let scores = table.score(&face).expect("same encoder and width");
+    let face = Embedding::new(&raw, read.encoder()).expect("has a direction");
+    let scores = read.score(&face).expect("same encoder and width");
     assert!((0.0..=1.0).contains(&scores.confidence) && (0.0..=2.0).contains(&scores.margin), "{scores:?}");
-    let _ = table.opinion(&scores);
-    if let Some(person) = table.people().first() {
-        assert_eq!(table.without(person.id).expect("is there").len() + 1, table.len());
+    let _ = read.opinion(&scores);
+    if let Some(person) = read.people().first() {
+        assert_eq!(read.without(person.id).expect("is there").len() + 1, read.len());
     }
 });
