@@ -89,7 +89,7 @@ pub enum Verb {
     Ingest(IngestArgs),
     /// Teach the text encoder who is who
     Train(TrainArgs),
-    /// Who is in a table; let people join or leave it
+    /// Show who is in a table; add or remove people
     Table(TableArgs),
     /// See who could open for whom, before a table goes to a door
     Audit(AuditArgs),
@@ -105,20 +105,19 @@ pub enum Verb {
     Report(ReportArgs),
     /// Do all of it once, in front of you
     Demo(DemoArgs),
-    /// Keys: whose signatures count at your doors
+    /// Manage the keys whose signatures your doors accept
     Keys(KeysArgs),
-    /// Devices at doors: find, pair, look, take people out
+    /// Find, pair and inspect devices at doors; remove people from them
     Device(DeviceArgs),
-    /// Bring a bundle or a retrained table to devices
+    /// Send a bundle or a retrained table to devices
     Push(PushArgs),
-    /// Bring the full-size models, and check them
+    /// Fetch the full-size models and check them
     Packs(PacksArgs),
     /// Show which ONNX Runtime library is used, fetching it if need be
     Runtime(RuntimeArgs),
     /// Print the completions of a shell
     Completions(CompletionsArgs),
-    /// Bring a GPU up and no more: what training has another process do first, since a driver may crash the one that it
-    /// is in
+    /// Test a GPU in a process of its own: training runs this first, because a driver can crash its process
     #[command(hide = true, after_help = "Example:\n  lintel try-device --device vulkan")]
     TryDevice(ComputeArgs),
 }
@@ -129,7 +128,7 @@ pub struct Output {
     /// The folder to make; one that the same verb made before is replaced
     #[arg(long, value_name = "DIR")]
     pub out: PathBuf,
-    /// Where another folder is in the way, move it aside to DIR.old-1
+    /// Move another folder that is in the way to DIR.old-1
     #[arg(long)]
     pub force: bool,
 }

@@ -76,8 +76,8 @@ pub fn strangers_needed(target: f64) -> usize {
     n
 }
 
-/// How many strangers are met, where they can be had for the asking: with as few as are needed none may be named, so
-/// that the thresholds stand above the one who comes nearest, and depend on who that is.
+/// Number of strangers to render: three times the least that can show an FPIR of `target`. With the least number no
+/// stranger may be named, so the thresholds would depend on the single stranger who comes nearest.
 #[must_use]
 pub fn strangers_wanted(target: f64) -> usize {
     strangers_needed(target).saturating_mul(3)

@@ -15,7 +15,7 @@ use super::{Output, PackArgs};
   lintel bench baselines trained faces --out baselines
   lintel bench table1 trained faces --encoder arcface=arcface.onnx --out table1
 
-Everything is learned from the photos that the table was trained on, and measured on the photos that it has not seen and on \
+Every method learns from the photos that the table was trained on, and is measured on held-out photos and on \
 strangers. Writes bench.json and bench.html.")]
 pub struct BenchArgs {
     /// The comparison to run.
@@ -60,8 +60,9 @@ pub struct BenchData {
 #[command(after_help = "Example:
   lintel bench baselines trained faces --out baselines
 
-Beside the fine-tuned table: nearest class mean, linear probe (logistic regression), Tip-Adapter-F, and zero-shot text (the \
-prompts before any fine-tuning). What a baseline has to choose it chooses on a quarter of the training photos.")]
+Compares the fine-tuned table with nearest class mean, linear probe (logistic regression), Tip-Adapter-F, and \
+zero-shot text (the prompts before fine-tuning). Each baseline chooses its settings on a quarter of the training \
+photos.")]
 pub struct BenchBaselinesArgs {
     /// Training data, strangers and target that both comparisons share.
     #[command(flatten)]
@@ -74,9 +75,9 @@ pub struct BenchBaselinesArgs {
   lintel bench table1 trained faces --encoder arcface=arcface.onnx --encoder vgg-face=vgg.onnx --out table1
   lintel bench table1 trained faces --encoder arcface=net.onnx --preprocessing arcface=imagenet --out table1
 
-Rows \"o\" match a face to references of the enrolled people, rows \"c\" put a softmax classifier on the frozen encoder; CLIP is \
-the fine-tuned table. An encoder that is not given has no row of figures. `lintel packs compose` makes a pack of an encoder that \
-serves better.")]
+Rows \"o\" match a face to references of the enrolled people, rows \"c\" put a softmax classifier on the frozen \
+encoder; CLIP is the fine-tuned table. An encoder that is not given has no figures. `lintel packs compose` makes a \
+pack of an encoder that serves better.")]
 pub struct BenchTable1Args {
     /// Training data, strangers and target that both comparisons share.
     #[command(flatten)]

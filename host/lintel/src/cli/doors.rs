@@ -180,10 +180,10 @@ pub enum DeviceAction {
   lintel push hall garage trained
   lintel push hall trained/table.lintel --yes
 
-WHAT is a bundle (`lintel export`), a folder of `lintel train` (its table alone, for the encoder that the device runs), \
-or a table. First it is shown what changes; then it is sent to all devices at once. A device proves it before it runs \
-it: it must make the same decisions there as here. Recognition goes on meanwhile. After a cut, sending goes on where it \
-was. What the device then signs is kept in the site's folder.
+WHAT is a bundle (`lintel export`), a folder of `lintel train` (its table alone, for the encoder that the device \
+runs), or a table. Lintel shows what changes and then sends it to all devices at once. A device proves it before it \
+runs it: it must make the same decisions there as here. Recognition continues meanwhile. A transfer that was cut \
+resumes where it stopped. The site's folder keeps the receipt that each device signs.
 
 Exit codes: 0 every device runs it, 1 one does not, 2 bad input or usage, 130 Ctrl-C.")]
 pub struct PushArgs {

@@ -19,8 +19,8 @@ use super::{Output, PackArgs};
   lintel export trained --out bundle --int8 --calibration photos --report export.html
   lintel-edge check --bundle bundle
 
-The detector's size decides how small a face it still finds and what a frame costs: half the sides, a quarter of the \
-time. Writes manifest.lintel, detector.onnx, encoder.onnx and table.lintel. A door takes the four together or not at all.")]
+The detector's size decides how small a face it still finds and what a frame costs: half the sides take a quarter \
+of the time. Writes manifest.lintel, detector.onnx, encoder.onnx and table.lintel. A door takes all four or none.")]
 pub struct ExportArgs {
     /// A folder that `lintel train` made
     #[arg(value_name = "TRAINED")]
@@ -52,7 +52,7 @@ pub struct ExportArgs {
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Integers")]
 pub struct Int8Args {
-    /// Who is to run them
+    /// Engine that will run the integers
     #[arg(long, value_enum, default_value_t = Target::default())]
     pub target: Target,
     /// How the scales of activations are found
@@ -88,8 +88,8 @@ impl Int8Args {
     pub fn settings_to_run(&self) -> Result<Settings, Failure> {
         if self.weights == Precision::Full && saturates() {
             return Err(Failure::input(
-                "this processor (x86 without VNNI) can't run weights of all 8 bits, and training and export run what they \
-                 quantise; leave --weights full out, or work on a machine with VNNI or an Arm",
+                "this processor (x86 without VNNI) can't run weights of all 8 bits, and training and export run what \
+                 they quantise; leave --weights full out, or work on a machine with VNNI or an Arm",
             ));
         }
         Ok(self.settings())
@@ -102,9 +102,10 @@ impl Int8Args {
   lintel quantize encoder.onnx --calibration faces --out encoder.int8.onnx
   lintel quantize detector.onnx --calibration photos --out detector.int8.onnx --min-cosine 0.995
 
-The model takes u8 [N, H, W, 3] pictures. It is calibrated with up to 64 of the folder's, one in four held out to judge \
-by: the aligned faces of a folder that `lintel ingest` made for an encoder, photos for a detector. Every layer is tried \
-alone; the table says what each costs. For a door, `lintel train --int8` and `lintel export --int8` do this in place.
+The model takes u8 [N, H, W, 3] pictures. Up to 64 pictures of the folder calibrate it; one in four is held out to \
+judge the result. An encoder needs the aligned faces of a folder that `lintel ingest` made, a detector needs photos. \
+Every layer is tried alone; the table says what each costs. For a door, `lintel train --int8` and `lintel export \
+--int8` do this in place.
 
 Exit code 1: the model misses --min-cosine, and nothing was written.")]
 pub struct QuantizeArgs {

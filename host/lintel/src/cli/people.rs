@@ -77,8 +77,9 @@ pub struct IngestArgs {
   lintel train faces --out trained --loss arcface --classes-per-step 500
   lintel train faces --out trained --device vulkan
 
-Ctrl-C keeps a checkpoint; the same command goes on from it. The same photos, settings and seed give the same table, \
-bit for bit, on one machine; on a GPU, to within rounding. Writes encoder.onnx, table.lintel, train.json and loss.png.")]
+Ctrl-C keeps a checkpoint; the same command resumes from it. The same photos, settings and seed give the same \
+table, bit for bit, on one machine's processor; on a GPU, to within rounding. Writes encoder.onnx, table.lintel, \
+train.json and loss.png.")]
 pub struct TrainArgs {
     /// A folder that `lintel ingest` made
     #[arg(value_name = "FACES")]
@@ -204,11 +205,12 @@ impl TrainArgs {
   lintel evaluate bundle faces/recordings --out evaluation
 
 Plays every recording through the code that runs at the door, in virtual time, and prints what became of each \
-visitor; the paper's deployment accuracy, FPR and FNR; NIST's FPIR and FNIR with 95 % confidence intervals; and the \
-time from the first sharp frame to the verdict; the paper's 80 % rule against the table's thresholds, at the FNIR of either; and \
-the errors by yaw, distance, light and the recordings' tags. Writes report.json, confusion.png, det.png (errors as the threshold \
-moves), by-threshold.png and scores.png. --growth 10,100,1000,10000 also tells how both rules do as a table grows, on people \
-who do not exist; 10000 people take the better part of an hour, once: they are kept in the user's cache.")]
+visitor; the paper's deployment accuracy, FPR and FNR; NIST's FPIR and FNIR with 95 % confidence intervals; the \
+time from the first sharp frame to the verdict; the paper's 80 % rule against the table's thresholds, at the FNIR of \
+either; and the errors by yaw, distance, light and the recordings' tags. Writes report.json, confusion.png, det.png \
+(errors as the threshold moves), by-threshold.png and scores.png. --growth 10,100,1000,10000 also measures both rules \
+as a table grows, on people who do not exist; 10000 people take most of an hour the first time, and the user's cache \
+keeps them.")]
 pub struct EvaluateArgs {
     /// A folder that `lintel export` made
     #[arg(value_name = "BUNDLE")]

@@ -15,8 +15,9 @@ use super::{Output, PackArgs};
   lintel table add trained new-faces --out trained-2
   lintel table remove trained-2 \"Ada Abara\" --out trained-3
 
-The people who are in the table stay as they are, bit for bit; whoever joins is taught to be told from them. The thresholds are \
-set anew each time, on the same strangers. `lintel export` and `lintel push` then bring the result to the door.")]
+The rows of people who are in the table stay as they are, bit for bit; training keeps new people apart from them. \
+The thresholds are set anew each time, on the same strangers. `lintel export` and `lintel push` then bring the result \
+to the door.")]
 pub struct TableArgs {
     /// The action to run on the table.
     #[command(subcommand)]
@@ -51,9 +52,9 @@ pub struct TableShowArgs {
   lintel ingest new-people --joining --out new-faces
   lintel table add trained new-faces --out trained-2
 
-FACES may hold everybody: who is in the table already is passed over. What is trained is one prompt for each new person, \
-against the rows of the others, so that the time does not depend on how many those are. Ctrl-C keeps a checkpoint; the \
-same command goes on from it.")]
+FACES may hold everybody: people who are in the table already are skipped. Training learns one prompt for each new \
+person against the rows of the others, so that the time does not depend on how many those are. Ctrl-C keeps a \
+checkpoint; the same command resumes from it.")]
 pub struct TableAddArgs {
     /// A folder that `lintel train` or `lintel table` made
     #[arg(value_name = "TRAINED")]
@@ -130,9 +131,9 @@ pub struct NewThresholdsArgs {
   lintel audit trained faces --out audit
   lintel audit trained-2 faces --against bundle --strict --out audit
 
-Writes audit.html, a page with the faces of: enrolled people who are closest to each other, strangers who come nearest to \
-being named, people with too few or too similar photos, photos that look like somebody else; and, with --against, what \
-becomes different at the door. audit.json has the same as figures.")]
+Writes audit.html, a page with the faces of: enrolled people who are closest to each other, strangers who come \
+nearest to being named, people with too few or too similar photos, photos that look like somebody else; and, with \
+--against, what changes at the door. audit.json has the same as figures.")]
 pub struct AuditArgs {
     /// A folder that `lintel train` or `lintel table` made
     #[arg(value_name = "TRAINED")]
