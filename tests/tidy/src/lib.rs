@@ -12,6 +12,7 @@ pub mod machine;
 pub mod measurements;
 pub mod modules;
 pub mod references;
+pub mod shared_builds;
 pub mod tree;
 
 pub use tree::{Finding, Tree};
@@ -29,4 +30,5 @@ pub const RULES: &[(&str, Rule)] = &[
     ("machine", machine::check),
     ("measurements", measurements::check),
     ("references", references::check),
+    ("shared_builds", shared_builds::check),
 ];

@@ -1,6 +1,6 @@
 //! The repository keeps its rules.
 
-use lintel_tidy::{Finding, Rule, Tree, arrows, circles, docs, layout, length, machine, references};
+use lintel_tidy::{Finding, Rule, Tree, arrows, circles, docs, layout, length, machine, references, shared_builds};
 
 /// Fails with every place that breaks `rule`, except in files whose path begins with one of `not_yet`.
 fn holds(rule: Rule, not_yet: &[&str]) {
@@ -43,4 +43,9 @@ fn no_file_names_a_machine_or_a_registry() {
 #[test]
 fn documents_refer_to_what_is_there() {
     holds(references::check, &[]);
+}
+
+#[test]
+fn the_training_library_is_built_once() {
+    holds(shared_builds::check, &[]);
 }

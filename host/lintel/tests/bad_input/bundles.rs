@@ -142,9 +142,9 @@ fn a_missed_target_is_told_after_the_report_is_written() {
     assert!(report.contains("not-named"));
     // What a version before has written is not read as if it meant the same.
     assert!(world.lintel(&["report", "evaluation2", "--out", "page.html"]).status.success());
-    let (now, before) = (r#""format": 3"#, r#""format": 2"#);
+    let (now, before) = (r#""format": 4"#, r#""format": 3"#);
     assert!(report.contains(now), "{report}");
     fs::write(world.path("evaluation2/report.json"), report.replacen(now, before, 1)).unwrap();
     let output = world.lintel(&["report", "evaluation2", "--out", "page2.html"]);
-    crate::world::refused(&output, 2, "it has format 2, wanted 3; run `lintel evaluate` again");
+    crate::world::refused(&output, 2, "it has format 3, wanted 4; run `lintel evaluate` again");
 }
