@@ -84,6 +84,7 @@ fn effects(config: &Config) -> Vec<String> {
         fast: false,
         fetch: false,
         recorded: None,
+        cache: None,
     };
     let mut controller = config.controller_settings();
     // The door's state machine is the same for both; what the setting does is said, and only that counts here.
