@@ -46,8 +46,8 @@ Examples:
     lintel-edge run --print-config > lintel-edge.toml
 
 ONNX Runtime's library is looked for at --onnxruntime, in LINTEL_ONNXRUNTIME, beside the program, and in the cache that
-`lintel` fills (`cache` in the state folder where the user has no home folder); --fetch-onnxruntime fetches it there once,
-by package name, and checks its hash.
+`lintel` fills (`cache` in the state folder where the user has no home folder); --fetch-onnxruntime fetches it there
+once, by package name, and checks its hash.
 
 Exit codes: 0 done; 1 something failed while running; 2 what was given is not right; 130 stopped by Ctrl-C or SIGTERM
 (a released strike is locked first; that is the only edge that a stop makes).";

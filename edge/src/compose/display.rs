@@ -25,14 +25,14 @@ pub enum DisplayPlan {
     },
     /// A one-bit panel on I²C.
     Ssd1306 {
-        /// The bus.
+        /// Device file of the I²C bus.
         bus: PathBuf,
         /// The panel's address on it.
         address: u8,
     },
     /// A colour panel on SPI.
     St7789 {
-        /// The bus.
+        /// Device file of the SPI bus.
         bus: PathBuf,
         /// Its lines and its clock.
         wiring: Wiring,

@@ -19,11 +19,11 @@ use crate::io::relay::{Relay, RelayFailure};
 pub enum RelayPlan {
     /// One that exists in memory only.
     Simulated,
-    /// One on a line.
+    /// A relay that a GPIO line drives.
     Line {
         /// Where the line is.
         board: Board,
-        /// Its name.
+        /// Name of the GPIO line.
         line: String,
         /// The level that pulls the coil.
         active: Active,
@@ -46,7 +46,7 @@ pub enum Board {
 /// The contact that moves with the relay.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ContactPlan {
-    /// Its line.
+    /// Name of the GPIO line that reads the contact.
     pub line: String,
     /// The level while the strike is released.
     pub released: Active,

@@ -1,8 +1,8 @@
 //! Where ONNX Runtime's shared library may be → its path: given, beside the program, in the program's cache folder, or
 //! fetched into it by package name.
 //!
-//! A fetched library is pinned by SHA-256. A library that somebody gives by path or puts beside the program is theirs to
-//! choose (a GPU build, say): it must only be new enough, and loading it checks that.
+//! A fetched library is pinned by SHA-256. A library that somebody gives by path or puts beside the program is theirs
+//! to choose (a GPU build, say): it must only be new enough, and loading it checks that.
 
 use std::ffi::OsString;
 use std::fs::{self, File};
