@@ -8,8 +8,8 @@ use lintel::cli::{
     ComputeArgs, ExportArgs, IngestArgs, Int8Args, LossArg, Output, PackArgs, RenderArgs, RuleArg, ThresholdsArgs,
     TrainArgs,
 };
+use lintel::commands::speaker::Console;
 use lintel::commands::{export, ingest, render, train};
-use lintel::console::Console;
 use lintel_training::TEMPLATE;
 use lintel_training::calibration::TARGET_FPIR;
 use sha2::{Digest as _, Sha256};

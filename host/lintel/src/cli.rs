@@ -7,6 +7,8 @@ use clap_complete::Shell;
 use lintel_inference::{Fetch, Library, Options};
 use lintel_work::places;
 
+use crate::use_cases::{self, packs::PackChoice};
+
 mod bench;
 mod compute;
 mod doors;
@@ -133,6 +135,14 @@ pub struct Output {
     pub force: bool,
 }
 
+impl Output {
+    /// As a use case takes it.
+    #[must_use]
+    pub fn output(&self) -> use_cases::Output {
+        use_cases::Output { folder: self.out.clone(), force: self.force }
+    }
+}
+
 /// The model pack.
 #[derive(Debug, Clone, Default, Args)]
 pub struct PackArgs {
@@ -142,6 +152,14 @@ pub struct PackArgs {
     /// Accept the limits that the pack's licences set; needed once, where nobody can be asked
     #[arg(long)]
     pub accept_licence: bool,
+}
+
+impl PackArgs {
+    /// As a use case takes it.
+    #[must_use]
+    pub fn choice(&self) -> PackChoice {
+        PackChoice { pack: self.pack.clone(), accept_licence: self.accept_licence }
+    }
 }
 
 /// Nothing to choose but what every verb takes.

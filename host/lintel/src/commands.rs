@@ -17,22 +17,9 @@ pub mod quantize;
 pub mod render;
 pub mod report;
 pub mod runtime;
+pub mod speaker;
 pub mod table;
 pub mod thresholds;
 pub mod train;
 
-use std::path::Path;
-
-use lintel_work::failure::Failure;
-
-/// A folder that is read: it must be there.
-///
-/// # Errors
-/// [`Failure::Input`] names it.
-pub fn existing_folder(path: &Path) -> Result<(), Failure> {
-    match std::fs::metadata(path) {
-        Err(error) => Err(Failure::reading(path, &error)),
-        Ok(meta) if !meta.is_dir() => Err(Failure::input(format!("{} is not a folder", path.display()))),
-        Ok(_) => Ok(()),
-    }
-}
+pub use crate::use_cases::existing_folder;

@@ -1,9 +1,10 @@
 //! Photos in, a bundle for the door out: the parts of the workstation program `lintel`.
 //!
-//! `main.rs` is one match on the verb; each verb is a module of [`commands`], which parse nothing and draw nothing
-//! themselves: they branch, the crates below compute.
+//! [`cli`] turns words into a request, a module of [`use_cases`] turns the request into an outcome, [`console`] turns the
+//! outcome into words. `main.rs` is one match on the verb that joins the three.
 
 pub mod cli;
 pub mod commands;
 pub mod console;
 pub mod slides;
+pub mod use_cases;

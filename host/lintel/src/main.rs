@@ -7,8 +7,10 @@ use clap::error::ErrorKind;
 use lintel::cli::{Cli, Verb};
 use lintel::commands;
 use lintel::console::Console;
+use lintel::use_cases::{ingest, packs, runtime};
 use lintel_work::failure::Failure;
 use lintel_work::interrupt;
+use lintel_work::progress::{Event, Progress};
 
 fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
@@ -26,26 +28,36 @@ fn main() -> ExitCode {
 
 fn run(cli: &Cli) -> Result<(), Failure> {
     interrupt::install().map_err(Failure::work)?;
-    let console = Console::new(cli.everywhere.json);
-    let runtime = cli.everywhere.runtime();
+    let told = Console::new(cli.everywhere.json);
+    let hear = |event: Event<'_>| told.on_event(event);
+    let progress = Progress::new(&hear);
+    let console = commands::speaker::Console::new(cli.everywhere.json);
+    let options = cli.everywhere.runtime();
     rayon::ThreadPoolBuilder::new().num_threads(cli.everywhere.threads.into()).build_global().map_err(Failure::work)?;
     match &cli.verb {
         Verb::Render(args) => commands::render::run(args, &console),
-        Verb::Ingest(args) => commands::ingest::run(args, &runtime, &console),
-        Verb::Train(args) => commands::train::run(args, &runtime, &console),
-        Verb::Table(args) => commands::table::run(args, &runtime, &console),
-        Verb::Audit(args) => commands::audit::run(args, &runtime, &console),
-        Verb::Export(args) => commands::export::run(args, &runtime, &console),
-        Verb::Quantize(args) => commands::quantize::run(args, &runtime, &console),
-        Verb::Evaluate(args) => commands::evaluate::run(args, &runtime, &console),
-        Verb::Bench(args) => commands::bench::run(args, &runtime, &console),
+        Verb::Ingest(args) => {
+            let pack = told.settle_limits(args.pack.choice())?;
+            let request = ingest::Request { pack, ..args.request() };
+            told.tell(&ingest::run(&request, &options, progress)?)
+        }
+        Verb::Train(args) => commands::train::run(args, &options, &console),
+        Verb::Table(args) => commands::table::run(args, &options, &console),
+        Verb::Audit(args) => commands::audit::run(args, &options, &console),
+        Verb::Export(args) => commands::export::run(args, &options, &console),
+        Verb::Quantize(args) => commands::quantize::run(args, &options, &console),
+        Verb::Evaluate(args) => commands::evaluate::run(args, &options, &console),
+        Verb::Bench(args) => commands::bench::run(args, &options, &console),
         Verb::Report(args) => commands::report::run(args, &console),
         Verb::Demo(args) => commands::demo::run(args, &cli.everywhere, &console),
         Verb::Keys(args) => commands::keys::run(args, &console),
-        Verb::Device(args) => commands::device::run(args, &runtime, &console),
-        Verb::Push(args) => commands::push::run(args, &runtime, &console),
-        Verb::Packs(args) => commands::packs::run(args, &cli.everywhere, &console),
-        Verb::Runtime(_) => commands::runtime::run(&runtime, &console),
+        Verb::Device(args) => commands::device::run(args, &options, &console),
+        Verb::Push(args) => commands::push::run(args, &options, &console),
+        Verb::Packs(args) => {
+            let request = told.settle_packs(args.request(cli.everywhere.offline))?;
+            told.tell(&packs::run(&request, &options, progress)?)
+        }
+        Verb::Runtime(_) => told.tell(&runtime::run(&options)?),
         Verb::Completions(args) => commands::completions::run(args),
         Verb::TryDevice(args) => commands::compute::tried(args),
     }

@@ -6,3 +6,4 @@ pub mod interrupt;
 pub mod kept;
 pub mod outdir;
 pub mod places;
+pub mod progress;

@@ -5,8 +5,11 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 use lintel_inference::saturation::saturates;
 use lintel_onnx::Preprocessing;
+use lintel_packs::Naming;
 use lintel_quantize::{MIN_COSINE, Method, Precision, Settings, Target};
 use lintel_work::failure::Failure;
+
+use crate::use_cases::packs;
 
 use super::values::{detector_size, rate};
 use super::{Output, PackArgs};
@@ -198,4 +201,26 @@ pub enum PacksAction {
         #[arg(value_name = "NAME")]
         names: Vec<String>,
     },
+}
+
+impl PacksArgs {
+    /// As the use case takes it; `offline` forbids the network.
+    #[must_use]
+    pub fn request(&self, offline: bool) -> packs::Request {
+        match self.action.clone() {
+            PacksAction::List => packs::Request::List,
+            PacksAction::Fetch { name, mirror, accept_licence } => {
+                packs::Request::Fetch { name, mirror, accept_licence, offline }
+            }
+            PacksAction::Add { name, from, accept_licence } => packs::Request::Add { name, from, accept_licence },
+            PacksAction::Verify { names } => packs::Request::Verify { names },
+            PacksAction::Compose { encoder, preprocessing, name, licence, output, pack } => packs::Request::Compose {
+                encoder,
+                preprocessing,
+                naming: Naming { name, licence },
+                output: output.output(),
+                pack: pack.choice(),
+            },
+        }
+    }
 }

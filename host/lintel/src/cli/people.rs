@@ -7,6 +7,8 @@ use lintel_training::calibration::TARGET_FPIR;
 use lintel_training::{Loss, TEMPLATE};
 use lintel_work::failure::Failure;
 
+use crate::use_cases::ingest;
+
 use super::values::{classes, positive, rate, seconds, size};
 use super::{ComputeArgs, Int8Args, Output, PackArgs};
 
@@ -66,6 +68,19 @@ pub struct IngestArgs {
     /// These people join a table that exists (`lintel table add`): one is enough
     #[arg(long)]
     pub joining: bool,
+}
+
+impl IngestArgs {
+    /// As the use case takes it.
+    #[must_use]
+    pub fn request(&self) -> ingest::Request {
+        ingest::Request {
+            photos: self.photos.clone(),
+            output: self.output.output(),
+            pack: self.pack.choice(),
+            joining: self.joining,
+        }
+    }
 }
 
 /// Settings of `lintel train`.

@@ -22,9 +22,9 @@ use serde_json::json;
 
 use crate::cli::{AuditArgs, ThresholdsArgs};
 use crate::commands::learning::{Faces, check_detector};
+use crate::commands::speaker::Console;
 use crate::commands::table::{check_pack, read_table, thresholds_args};
 use crate::commands::{existing_folder, packs, runtime::find, thresholds};
-use crate::console::Console;
 
 /// Runs the verb.
 ///

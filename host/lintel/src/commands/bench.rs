@@ -18,9 +18,9 @@ use lintel_work::outdir::{Kind, OutDir, refuse_nested};
 
 use crate::cli::{BenchAction, BenchArgs, BenchData, ThresholdsArgs};
 use crate::commands::learning::{Faces, check_detector};
+use crate::commands::speaker::Console;
 use crate::commands::table::check_pack;
 use crate::commands::{existing_folder, packs, runtime::find, thresholds};
-use crate::console::Console;
 
 /// The page.
 const PAGE_FILE: &str = "bench.html";

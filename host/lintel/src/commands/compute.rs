@@ -8,7 +8,7 @@ use lintel_training::{Compute, ComputeError, Processor};
 use lintel_work::failure::Failure;
 
 use crate::cli::ComputeArgs;
-use crate::console::Console;
+use crate::commands::speaker::Console;
 
 const SIGINT: i32 = 2;
 const SIGTERM: i32 = 15;

@@ -25,8 +25,8 @@ use crate::cli::{
     ComputeArgs, DemoArgs, EvaluateArgs, Everywhere, ExportArgs, IngestArgs, Int8Args, LossArg, Output, RenderArgs,
     ReportArgs, RuleArg, ThresholdsArgs, TrainArgs,
 };
+use crate::commands::speaker::Console;
 use crate::commands::{self, existing_folder};
-use crate::console::Console;
 use crate::slides::Slides;
 use steps::{Steps, shown};
 

@@ -20,7 +20,7 @@ use serde_json::json;
 
 use crate::cli::{DeviceAction, DeviceArgs};
 use crate::commands::push::{confirm, deliver, site_of};
-use crate::console::Console;
+use crate::commands::speaker::Console;
 
 /// Runs the verb.
 ///

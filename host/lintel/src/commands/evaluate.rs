@@ -25,8 +25,8 @@ use lintel_work::outdir::{Kind, OutDir, refuse_nested};
 use serde_json::json;
 
 use crate::cli::EvaluateArgs;
+use crate::commands::speaker::Console;
 use crate::commands::{existing_folder, runtime::find, thresholds};
-use crate::console::Console;
 
 /// People after whom those who were met are kept again.
 const KEPT_EVERY: usize = 512;

@@ -16,8 +16,8 @@ use sha2::{Digest, Sha256};
 
 use crate::cli::ExportArgs;
 use crate::commands::quantize::{quantized, say as say_integers};
+use crate::commands::speaker::Console;
 use crate::commands::{existing_folder, packs, runtime::find};
-use crate::console::Console;
 
 /// Runs the verb.
 ///

@@ -9,7 +9,7 @@ use serde_json::json;
 use tough::schema::{RoleType, Root};
 
 use crate::cli::{KeysAction, KeysArgs, RoleArg};
-use crate::console::Console;
+use crate::commands::speaker::Console;
 
 /// Runs the verb.
 ///

@@ -17,7 +17,7 @@ use lintel_work::interrupt;
 use lintel_work::outdir::OutDir;
 use sha2::{Digest as _, Sha256};
 
-use crate::console::{Console, Progress};
+use crate::commands::speaker::{Console, Progress};
 
 /// Faces cut by one detector and judged by another would differ between training and the door.
 ///

@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 
 use crate::cli::{PushArgs, SiteArgs};
 use crate::commands::runtime::find;
-use crate::console::Console;
+use crate::commands::speaker::Console;
 
 /// Runs the verb.
 ///

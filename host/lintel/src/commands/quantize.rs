@@ -12,8 +12,8 @@ use lintel_work::outdir::write_file;
 use serde_json::json;
 
 use crate::cli::QuantizeArgs;
+use crate::commands::speaker::{Console, Progress};
 use crate::commands::{existing_folder, runtime::find};
-use crate::console::{Console, Progress};
 
 /// Runs the verb.
 ///

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::cli::RenderArgs;
-use crate::console::{Console, Progress};
+use crate::commands::speaker::{Console, Progress};
 
 /// As a good camera saves them.
 const PHOTO_QUALITY: u8 = 92;

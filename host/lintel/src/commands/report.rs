@@ -7,7 +7,7 @@ use serde_json::json;
 
 use crate::cli::ReportArgs;
 use crate::commands::existing_folder;
-use crate::console::Console;
+use crate::commands::speaker::Console;
 
 /// Runs the verb.
 ///

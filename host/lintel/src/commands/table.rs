@@ -13,8 +13,8 @@ use lintel_inference::Options;
 use sha2::{Digest as _, Sha256};
 
 use crate::cli::{NewThresholdsArgs, Output, TableAction, TableArgs, ThresholdsArgs};
+use crate::commands::speaker::Console;
 use crate::commands::{existing_folder, thresholds};
-use crate::console::Console;
 use lintel_packs::Pack;
 use lintel_training::calibration::TARGET_FPIR;
 use lintel_training::held_out::HeldOutFaces;

@@ -13,7 +13,7 @@ use lintel_work::failure::Failure;
 use lintel_work::interrupt;
 
 use crate::cli::ThresholdsArgs;
-use crate::console::Console;
+use crate::commands::speaker::Console;
 
 /// People who may not pass, a trial each: the user's own, or of people who do not exist. None of them may be among
 /// `names`.

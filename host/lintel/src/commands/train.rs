@@ -17,8 +17,8 @@ use serde_json::json;
 use crate::cli::{RuleArg, TrainArgs};
 use crate::commands::learning::{Faces, check_detector, learn};
 use crate::commands::quantize::{quantized, say as say_integers};
+use crate::commands::speaker::Console;
 use crate::commands::{compute, existing_folder, packs, runtime::find, thresholds};
-use crate::console::Console;
 
 /// Runs the verb.
 ///

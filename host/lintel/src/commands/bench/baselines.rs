@@ -15,7 +15,7 @@ use serde_json::json;
 
 use super::{BENCH_FORMAT, Bench, finish, say};
 use crate::cli::BenchBaselinesArgs;
-use crate::console::Console;
+use crate::commands::speaker::Console;
 
 /// Name of the fine-tuned table in the list.
 const FINE_TUNED: &str = "text fine-tune";

@@ -21,7 +21,7 @@ use serde_json::json;
 use super::{BENCH_FORMAT, Bench, finish, say};
 use crate::cli::BenchTable1Args;
 use crate::commands::packs::grafted;
-use crate::console::Console;
+use crate::commands::speaker::Console;
 
 /// The paper's threshold on the softmax confidence.
 const CONFIDENCE: f32 = 0.80;

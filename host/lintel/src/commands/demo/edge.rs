@@ -9,7 +9,7 @@ use lintel_work::interrupt;
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::steps::shown;
-use crate::console::Console;
+use crate::commands::speaker::Console;
 
 /// The daemon's program.
 const PROGRAM: &str = "lintel-edge";

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::cli::DemoArgs;
-use crate::console::Console;
+use crate::commands::speaker::Console;
 
 /// Tells a folder that the demo made.
 const DEMO_FILE: &str = "demo.json";

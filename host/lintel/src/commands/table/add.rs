@@ -15,8 +15,8 @@ use lintel_work::outdir::{Kind, OutDir, refuse_nested};
 use super::{check_pack, open, thresholds_args, with_thresholds};
 use crate::cli::TableAddArgs;
 use crate::commands::learning::{Faces, check_detector, learn};
+use crate::commands::speaker::Console;
 use crate::commands::{existing_folder, packs, runtime::find, train::say};
-use crate::console::Console;
 
 /// A prompt that is trained alone takes about so many steps to find its place, however few photos there are.
 const LEAST_STEPS: usize = 150;

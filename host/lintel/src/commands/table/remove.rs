@@ -11,8 +11,8 @@ use lintel_work::outdir::{Kind, OutDir};
 
 use super::{check_pack, open, thresholds_args, with_thresholds};
 use crate::cli::TableRemoveArgs;
+use crate::commands::speaker::Console;
 use crate::commands::{packs, runtime::find, train::say};
-use crate::console::Console;
 
 pub(super) fn run(args: &TableRemoveArgs, runtime: &Options, console: &Console) -> Result<(), Failure> {
     let trained = open(&args.trained, &args.output)?;

@@ -9,7 +9,7 @@ use lintel_work::failure::Failure;
 use serde_json::json;
 
 use crate::cli::TableShowArgs;
-use crate::console::Console;
+use crate::commands::speaker::Console;
 
 pub(super) fn run(args: &TableShowArgs, console: &Console) -> Result<(), Failure> {
     let table = read_table(&args.table)?;
