@@ -4,14 +4,9 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, anyhow};
-use lintel::cli::{
-    ComputeArgs, ExportArgs, IngestArgs, Int8Args, LossArg, Output, PackArgs, RenderArgs, RuleArg, ThresholdsArgs,
-    TrainArgs,
-};
-use lintel::commands::speaker::Console;
-use lintel::commands::{export, ingest, render, train};
-use lintel_training::TEMPLATE;
-use lintel_training::calibration::TARGET_FPIR;
+use lintel::use_cases::packs::PackChoice;
+use lintel::use_cases::{Output, export, ingest, render, train};
+use lintel_work::progress::Progress;
 use sha2::{Digest as _, Sha256};
 
 /// Seed of the people in the world.
@@ -87,59 +82,28 @@ pub fn name(number: u32) -> String {
 }
 
 fn make(folder: &Path) -> Result<()> {
-    let console = Console::silent();
-    let runtime = lintel_work::places::runtime();
-    let output = |name: &str| Output { out: folder.join(name), force: false };
+    let options = lintel_work::places::runtime();
+    let output = |name: &str| Output::to(folder.join(name));
     let step = |name: &'static str| move |e: lintel_work::failure::Failure| anyhow!("lintel {name}: {e}");
-    let rendering = RenderArgs {
-        output: output("rendered"),
+    let progress = Progress::ignored();
+    fs::create_dir_all(folder)?;
+    let rendering = render::Request {
         people: ENROLLED,
         strangers: 0,
         photos: PHOTOS,
         seed: SEED,
         seconds: 0.0,
-        fps: 10,
-        size: [640, 480],
+        ..render::Request::new(output("rendered"))
     };
-    fs::create_dir_all(folder)?;
-    render::run(&rendering, &console).map_err(step("render"))?;
-    let pack = PackArgs::default();
-    let photos = folder.join("rendered/photos");
-    let ingesting = IngestArgs { photos, output: output("faces"), pack: pack.clone(), joining: false };
-    ingest::run(&ingesting, &runtime, &console).map_err(step("ingest"))?;
-    let training = TrainArgs {
-        faces: folder.join("faces"),
-        output: output("trained"),
-        pack: pack.clone(),
-        epochs: None,
-        lr: None,
-        batch: 16,
-        classes_per_step: 0,
-        compute: ComputeArgs::default(),
-        chunk: None,
-        loss: LossArg::Softmax,
-        margin: None,
-        seed: 1,
-        template: TEMPLATE.into(),
-        thresholds: ThresholdsArgs { strangers: None, target_fpir: TARGET_FPIR },
-        rule: RuleArg::Calibrated,
-        revision: 1,
-        fresh: true,
-        int8: false,
-        integers: Int8Args::default(),
-    };
-    train::run(&training, &runtime, &console).map_err(step("train"))?;
-    let exporting = ExportArgs {
-        trained: folder.join("trained"),
-        output: output("bundle"),
-        pack,
-        detector_size: None,
-        int8: false,
-        calibration: None,
-        report: None,
-        integers: Int8Args::default(),
-    };
-    export::run(&exporting, &runtime, &console).map_err(step("export"))
+    render::run(&rendering, progress).map_err(step("render"))?;
+    let (photos, pack) = (folder.join("rendered/photos"), PackChoice::default());
+    let ingesting = ingest::Request { photos, output: output("faces"), pack, joining: false };
+    ingest::run(&ingesting, &options, progress).map_err(step("ingest"))?;
+    let training = train::Request::new(folder.join("faces"), output("trained"));
+    train::run(&training, &options, progress).map_err(step("train"))?;
+    let exporting = export::Request::new(folder.join("trained"), output("bundle"));
+    export::run(&exporting, &options, progress).map_err(step("export"))?;
+    Ok(())
 }
 
 /// A hash of what a world is made from: the code and the pack.

@@ -10,6 +10,7 @@ use lintel_work::places;
 use crate::use_cases::{self, packs::PackChoice};
 
 mod bench;
+pub mod completions;
 mod compute;
 mod doors;
 mod models;

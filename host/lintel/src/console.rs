@@ -4,10 +4,23 @@
 //! object on stdout, nothing on stderr but an error). One module per verb puts its outcome into words.
 
 mod ask;
+mod audit;
 mod bars;
+mod bench;
+mod demo;
+pub mod device;
+mod evaluate;
+mod export;
 mod ingest;
+mod keys;
 mod packs;
+pub mod push;
+mod quantize;
+mod render;
+mod report;
 mod runtime;
+mod table;
+mod train;
 
 use std::io::{IsTerminal, Write};
 
@@ -24,6 +37,11 @@ pub trait Told {
 
     /// The object that `--json` prints.
     fn json(&self) -> Value;
+
+    /// Something to know that stops nothing.
+    fn note(&self) -> Option<String> {
+        None
+    }
 
     /// Something that was asked for and missed, although the work was done: the exit code is then not 0.
     fn missed(&self) -> Option<Failure> {
@@ -54,11 +72,17 @@ impl Console {
             let text = serde_json::to_string_pretty(&outcome.json()).expect("results hold no maps with odd keys");
             print_line(&mut std::io::stdout().lock(), &text);
         } else {
-            for line in outcome.lines() {
-                print_line(&mut std::io::stdout().lock(), &harmless(&line));
-            }
+            outcome.lines().iter().for_each(|line| self.line(line));
+            outcome.note().iter().flat_map(|notes| notes.lines()).for_each(|note| self.on_event(Event::Note(note)));
         }
         outcome.missed().map_or(Ok(()), Err)
+    }
+
+    /// A line of the result before its end, for a person. Nothing with `--json`.
+    pub fn line(&self, line: &str) {
+        if !self.json {
+            print_line(&mut std::io::stdout().lock(), &harmless(line));
+        }
     }
 
     /// Shows an event of running work on stderr. Nothing with `--json`.

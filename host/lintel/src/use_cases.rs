@@ -3,9 +3,25 @@
 //! Plain types, no command line and no terminal: the command line makes the requests and tells the outcomes, tests and
 //! the demo call the same functions. Long work tells its steps through [`lintel_work::progress::Progress`].
 
+pub mod audit;
+pub mod bench;
+pub mod compute;
+pub mod demo;
+pub mod device;
+pub mod evaluate;
+pub mod export;
 pub mod ingest;
+pub mod keys;
+pub mod learning;
 pub mod packs;
+pub mod push;
+pub mod quantize;
+pub mod render;
+pub mod report;
 pub mod runtime;
+pub mod table;
+pub mod thresholds;
+pub mod train;
 
 use std::path::{Path, PathBuf};
 

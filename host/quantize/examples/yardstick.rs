@@ -105,9 +105,9 @@ fn own(dir: &Path, name: &str, rest: &[&str]) {
     let mut settings = Settings::default();
     for setting in rest {
         match setting.split_once('=').unwrap() {
-            ("method", value) => settings.method = clap::ValueEnum::from_str(value, true).unwrap(),
-            ("target", value) => settings.target = clap::ValueEnum::from_str(value, true).unwrap(),
-            ("weights", value) => settings.precision = clap::ValueEnum::from_str(value, true).unwrap(),
+            ("method", value) => settings.method = serde_json::from_value(value.into()).unwrap(),
+            ("target", value) => settings.target = serde_json::from_value(value.into()).unwrap(),
+            ("weights", value) => settings.precision = serde_json::from_value(value.into()).unwrap(),
             ("min-cosine", value) => settings.min_cosine = value.parse().unwrap(),
             _ => panic!("{setting}?"),
         }

@@ -53,19 +53,18 @@ pub const FEWEST_SAMPLES: usize = 2;
 const HELD_OUT: usize = 4;
 
 /// Who is to run the model.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Target {
     /// ONNX Runtime on a processor: activations u8 around any zero point, biases in integers, bytes fed as they are
     #[default]
     Cpu,
     /// TensorRT's explicit quantisation: activations i8 around 0, biases in float
-    #[value(name = "tensorrt")]
     TensorRt,
 }
 
 /// How much of 8 bits weights use.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Precision {
     /// No two products overflow the 16-bit sums of processors without VNNI: every processor computes the same

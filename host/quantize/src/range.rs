@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 /// How scales are found.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Method {
     /// From the least to the greatest value seen: what is rare is kept, as faces are in a detector's frames

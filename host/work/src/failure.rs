@@ -5,7 +5,7 @@ use std::io;
 use std::path::Path;
 
 /// What the shell is told when a command does not succeed. The text is one line: what is wrong, and what to do.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Failure {
     /// What the user gave cannot be used; nothing was written (exit code 2).
     #[error("{0}")]

@@ -14,6 +14,7 @@ pub mod modules;
 pub mod references;
 pub mod shared_builds;
 pub mod tree;
+pub mod use_cases;
 
 pub use tree::{Finding, Tree};
 
@@ -31,4 +32,5 @@ pub const RULES: &[(&str, Rule)] = &[
     ("measurements", measurements::check),
     ("references", references::check),
     ("shared_builds", shared_builds::check),
+    ("use_cases", use_cases::check),
 ];

@@ -1,6 +1,8 @@
 //! The repository keeps its rules.
 
-use lintel_tidy::{Finding, Rule, Tree, arrows, circles, docs, layout, length, machine, references, shared_builds};
+use lintel_tidy::{
+    Finding, Rule, Tree, arrows, circles, docs, layout, length, machine, references, shared_builds, use_cases,
+};
 
 /// Fails with every place that breaks `rule`, except in files whose path begins with one of `not_yet`.
 fn holds(rule: Rule, not_yet: &[&str]) {
@@ -48,4 +50,9 @@ fn documents_refer_to_what_is_there() {
 #[test]
 fn the_training_library_is_built_once() {
     holds(shared_builds::check, &[]);
+}
+
+#[test]
+fn use_cases_print_nothing_and_know_no_command_line() {
+    holds(use_cases::check, &[]);
 }

@@ -6,6 +6,9 @@ use clap::{Args, Subcommand};
 use lintel_onnx::Preprocessing;
 use lintel_training::calibration::TARGET_FPIR;
 
+use crate::use_cases::bench::{Subjects, baselines, table1};
+use crate::use_cases::thresholds::Thresholds;
+
 use super::values::rate;
 use super::{Output, PackArgs};
 
@@ -107,4 +110,38 @@ fn named<'a>(text: &'a str, example: &str) -> Result<(String, &'a str), String> 
     halves
         .map(|(name, rest)| (name.trim().to_lowercase(), rest))
         .ok_or_else(|| format!("wanted NAME=…, as in {example}"))
+}
+
+impl BenchData {
+    /// As the use cases take it.
+    #[must_use]
+    pub fn subjects(&self) -> Subjects {
+        Subjects {
+            trained: self.trained.clone(),
+            faces: self.faces.clone(),
+            output: self.output.output(),
+            pack: self.pack.choice(),
+            thresholds: Thresholds { strangers: self.strangers.clone(), target_fpir: self.target_fpir },
+        }
+    }
+}
+
+impl BenchBaselinesArgs {
+    /// As the use case takes it.
+    #[must_use]
+    pub fn request(&self) -> baselines::Request {
+        baselines::Request { subjects: self.data.subjects() }
+    }
+}
+
+impl BenchTable1Args {
+    /// As the use case takes it.
+    #[must_use]
+    pub fn request(&self) -> table1::Request {
+        table1::Request {
+            subjects: self.data.subjects(),
+            encoders: self.encoders.clone(),
+            preprocessing: self.preprocessing.clone(),
+        }
+    }
 }

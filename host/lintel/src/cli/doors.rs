@@ -3,6 +3,9 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
+use tough::schema::RoleType;
+
+use crate::use_cases::{keys, push};
 
 /// The folder of the site.
 #[derive(Debug, Clone, Default, Args)]
@@ -199,4 +202,37 @@ pub struct PushArgs {
     /// The folder of the site.
     #[command(flatten)]
     pub site: SiteArgs,
+}
+
+impl KeysArgs {
+    /// As the use case takes it.
+    #[must_use]
+    pub fn request(&self) -> keys::Request {
+        let action = match self.action.clone() {
+            KeysAction::New { root_keys, threshold } => keys::Action::New { root_keys, threshold },
+            KeysAction::Show => keys::Action::Show,
+            KeysAction::Identity => keys::Action::Identity,
+            KeysAction::Rotate { role, root_key } => {
+                let role = match role {
+                    RoleArg::Root => RoleType::Root,
+                    RoleArg::Targets => RoleType::Targets,
+                    RoleArg::Snapshot => RoleType::Snapshot,
+                    RoleArg::Timestamp => RoleType::Timestamp,
+                };
+                keys::Action::Rotate { role, root_keys: root_key }
+            }
+        };
+        keys::Request { site: self.site.site.clone(), action }
+    }
+}
+
+impl PushArgs {
+    /// As the use case takes it. The last word is what to push; clap lets no fewer than two pass.
+    #[must_use]
+    pub fn request(&self) -> push::Request {
+        let mut devices: Vec<String> = self.words.iter().map(|word| word.to_string_lossy().into_owned()).collect();
+        devices.pop();
+        let what = self.words.last().cloned().unwrap_or_default();
+        push::Request { site: self.site.site.clone(), devices, what, retries: self.retries }
+    }
 }

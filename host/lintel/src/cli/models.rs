@@ -3,13 +3,11 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
-use lintel_inference::saturation::saturates;
 use lintel_onnx::Preprocessing;
 use lintel_packs::Naming;
 use lintel_quantize::{MIN_COSINE, Method, Precision, Settings, Target};
-use lintel_work::failure::Failure;
 
-use crate::use_cases::packs;
+use crate::use_cases::{export, packs, quantize};
 
 use super::values::{detector_size, rate};
 use super::{Output, PackArgs};
@@ -56,24 +54,61 @@ pub struct ExportArgs {
 #[command(next_help_heading = "Integers")]
 pub struct Int8Args {
     /// Engine that will run the integers
-    #[arg(long, value_enum, default_value_t = Target::default())]
-    pub target: Target,
+    #[arg(long, value_enum, default_value_t)]
+    pub target: TargetArg,
     /// How the scales of activations are found
-    #[arg(long, value_enum, default_value_t = Method::default())]
-    pub method: Method,
+    #[arg(long, value_enum, default_value_t)]
+    pub method: MethodArg,
     /// How much of 8 bits weights use: full, where this processor can't saturate, or else exact
-    #[arg(long, value_enum, default_value_t = Precision::here())]
-    pub weights: Precision,
+    #[arg(long, value_enum, default_value_t = WeightsArg::here())]
+    pub weights: WeightsArg,
     /// The least cosine of every output with the original's, on pictures held out of the calibration: layers stay in
     /// float until it is met, and a model that misses it is not written
     #[arg(long, value_name = "X", default_value_t = MIN_COSINE, value_parser = rate)]
     pub min_cosine: f64,
 }
 
-impl Default for Int8Args {
-    fn default() -> Self {
-        let Settings { target, method, precision, min_cosine } = Settings::default();
-        Self { target, method, weights: precision, min_cosine }
+/// Engine that will run the integers.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum TargetArg {
+    /// ONNX Runtime on a processor: activations u8 around any zero point, biases in integers, bytes fed as they are
+    #[default]
+    Cpu,
+    /// TensorRT's explicit quantisation: activations i8 around 0, biases in float
+    #[value(name = "tensorrt")]
+    TensorRt,
+}
+
+/// How the scales of activations are found.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum MethodArg {
+    /// From the least to the greatest value seen: keeps what is rare, as faces are in a detector's frames
+    #[default]
+    Minmax,
+    /// All but the 0.001 % of values at each end
+    Percentile,
+    /// The range with the least mean squared error: what is cut off against the width of a step
+    Mse,
+    /// The range whose quantised distribution loses the least information (Kullback-Leibler divergence)
+    Entropy,
+}
+
+/// How much of 8 bits weights use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum WeightsArg {
+    /// No two products overflow the 16-bit sums of processors without VNNI: every processor computes the same
+    Exact,
+    /// All 8 bits, for processors with VNNI and for Arm; a door on another x86 refuses the model
+    Full,
+}
+
+impl WeightsArg {
+    /// What suits this processor.
+    fn here() -> Self {
+        match Precision::here() {
+            Precision::Exact => Self::Exact,
+            Precision::Full => Self::Full,
+        }
     }
 }
 
@@ -81,21 +116,42 @@ impl Int8Args {
     /// As the quantiser takes them.
     #[must_use]
     pub fn settings(&self) -> Settings {
-        Settings { target: self.target, method: self.method, precision: self.weights, min_cosine: self.min_cosine }
-    }
-
-    /// As the quantiser takes them, for a model that is also to run on this machine.
-    ///
-    /// # Errors
-    /// [`Failure::Input`] when it could not: said before the work, and not after it.
-    pub fn settings_to_run(&self) -> Result<Settings, Failure> {
-        if self.weights == Precision::Full && saturates() {
-            return Err(Failure::input(
-                "this processor (x86 without VNNI) can't run weights of all 8 bits, and training and export run what \
-                 they quantise; leave --weights full out, or work on a machine with VNNI or an Arm",
-            ));
+        Settings {
+            target: match self.target {
+                TargetArg::Cpu => Target::Cpu,
+                TargetArg::TensorRt => Target::TensorRt,
+            },
+            method: match self.method {
+                MethodArg::Minmax => Method::Minmax,
+                MethodArg::Percentile => Method::Percentile,
+                MethodArg::Mse => Method::Mse,
+                MethodArg::Entropy => Method::Entropy,
+            },
+            precision: match self.weights {
+                WeightsArg::Exact => Precision::Exact,
+                WeightsArg::Full => Precision::Full,
+            },
+            min_cosine: self.min_cosine,
         }
-        Ok(self.settings())
+    }
+}
+
+impl ExportArgs {
+    /// As the use case takes it.
+    #[must_use]
+    pub fn request(&self) -> export::Request {
+        let int8 = self.calibration.clone().map(|calibration| export::DetectorInt8 {
+            calibration,
+            settings: self.integers.settings(),
+            report: self.report.clone(),
+        });
+        export::Request {
+            trained: self.trained.clone(),
+            output: self.output.output(),
+            pack: self.pack.choice(),
+            detector_size: self.detector_size,
+            int8,
+        }
     }
 }
 
@@ -124,6 +180,19 @@ pub struct QuantizeArgs {
     /// Settings of the quantiser.
     #[command(flatten)]
     pub int8: Int8Args,
+}
+
+impl QuantizeArgs {
+    /// As the use case takes it.
+    #[must_use]
+    pub fn request(&self) -> quantize::Request {
+        quantize::Request {
+            model: self.model.clone(),
+            calibration: self.calibration.clone(),
+            out: self.out.clone(),
+            settings: self.int8.settings(),
+        }
+    }
 }
 
 /// What to do with packs.

@@ -7,7 +7,9 @@ use lintel_training::calibration::TARGET_FPIR;
 use lintel_training::{Loss, TEMPLATE};
 use lintel_work::failure::Failure;
 
-use crate::use_cases::ingest;
+use crate::use_cases::thresholds::Thresholds;
+use crate::use_cases::train::DecisionRule;
+use crate::use_cases::{demo, evaluate, ingest, render, report, train};
 
 use super::values::{classes, positive, rate, seconds, size};
 use super::{ComputeArgs, Int8Args, Output, PackArgs};
@@ -44,6 +46,15 @@ pub struct RenderArgs {
     /// Size of photos and frames, px
     #[arg(long, value_name = "WxH", default_value = "640x480", value_parser = size)]
     pub size: [u32; 2],
+}
+
+impl RenderArgs {
+    /// As the use case takes it.
+    #[must_use]
+    pub fn request(&self) -> render::Request {
+        let Self { output, people, strangers, photos, seed, seconds, fps, size } = self.clone();
+        render::Request { output: output.output(), people, strangers, photos, seed, seconds, fps, size }
+    }
 }
 
 /// Which photos.
@@ -169,6 +180,14 @@ pub struct ThresholdsArgs {
     pub target_fpir: f64,
 }
 
+impl ThresholdsArgs {
+    /// As a use case takes them.
+    #[must_use]
+    pub fn thresholds(&self) -> Thresholds {
+        Thresholds { strangers: self.strangers.clone(), target_fpir: self.target_fpir }
+    }
+}
+
 /// Which rule the table is to carry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum RuleArg {
@@ -192,6 +211,36 @@ pub enum LossArg {
 }
 
 impl TrainArgs {
+    /// As the use case takes it.
+    ///
+    /// # Errors
+    /// [`Failure::Input`] for a margin where there is none.
+    pub fn request(&self) -> Result<train::Request, Failure> {
+        Ok(train::Request {
+            faces: self.faces.clone(),
+            output: self.output.output(),
+            pack: self.pack.choice(),
+            epochs: self.epochs,
+            learning_rate: self.lr,
+            batch: self.batch as usize,
+            classes_per_step: self.classes_per_step as usize,
+            compute: self.compute.compute(),
+            precision: self.compute.precision(),
+            chunk: self.chunk.map(|names| names as usize),
+            loss: self.loss()?,
+            seed: self.seed,
+            template: self.template.clone(),
+            thresholds: self.thresholds.thresholds(),
+            rule: match self.rule {
+                RuleArg::Calibrated => DecisionRule::Calibrated,
+                RuleArg::Paper => DecisionRule::Paper,
+            },
+            revision: self.revision,
+            fresh: self.fresh,
+            int8: self.int8.then(|| self.integers.settings()),
+        })
+    }
+
     /// The loss, with its margin.
     ///
     /// # Errors
@@ -250,6 +299,15 @@ pub struct EvaluateArgs {
     pub min_accuracy: Option<f64>,
 }
 
+impl EvaluateArgs {
+    /// As the use case takes it.
+    #[must_use]
+    pub fn request(&self) -> evaluate::Request {
+        let Self { bundle, recordings, output, frame_ms, growth, growth_seed, min_accuracy } = self.clone();
+        evaluate::Request { bundle, recordings, output: output.output(), frame_ms, growth, growth_seed, min_accuracy }
+    }
+}
+
 /// What to put on a page.
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "Example:
@@ -263,6 +321,14 @@ pub struct ReportArgs {
     /// The file to write
     #[arg(long, value_name = "FILE", default_value = "report.html")]
     pub out: PathBuf,
+}
+
+impl ReportArgs {
+    /// As the use case takes it.
+    #[must_use]
+    pub fn request(&self) -> report::Request {
+        report::Request { folders: self.folders.clone(), out: self.out.clone() }
+    }
 }
 
 /// What to show.
@@ -302,4 +368,14 @@ pub struct DemoArgs {
     /// The daemon's program [default: beside this one, else on the PATH]
     #[arg(long, value_name = "FILE")]
     pub edge: Option<PathBuf>,
+}
+
+impl DemoArgs {
+    /// As the use case takes it; with `daemon_prints`, the daemon's words go to stdout.
+    #[must_use]
+    pub fn request(&self, daemon_prints: bool) -> demo::Request {
+        let Self { photos, out, pack, seed, people, strangers, fresh, live, edge } = self.clone();
+        let pack = pack.choice();
+        demo::Request { photos, out, pack, seed, people, strangers, fresh, live, edge, daemon_prints }
+    }
 }

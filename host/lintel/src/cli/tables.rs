@@ -4,6 +4,9 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
+use crate::use_cases::audit;
+use crate::use_cases::table::{NewThresholds, add, remove, show};
+
 use super::values::{positive, rate};
 use super::{Output, PackArgs};
 
@@ -156,4 +159,69 @@ pub struct AuditArgs {
     /// Fail (exit code 1) when there is anything to look at
     #[arg(long)]
     pub strict: bool,
+}
+
+impl TableShowArgs {
+    /// As the use case takes it.
+    #[must_use]
+    pub fn request(&self) -> show::Request {
+        show::Request { table: self.table.clone() }
+    }
+}
+
+impl TableAddArgs {
+    /// As the use case takes it.
+    #[must_use]
+    pub fn request(&self) -> add::Request {
+        add::Request {
+            trained: self.trained.clone(),
+            faces: self.faces.clone(),
+            output: self.output.output(),
+            pack: self.pack.choice(),
+            epochs: self.epochs,
+            learning_rate: self.lr,
+            seed: self.seed,
+            thresholds: self.thresholds.thresholds(),
+            fresh: self.fresh,
+        }
+    }
+}
+
+impl TableRemoveArgs {
+    /// As the use case takes it.
+    #[must_use]
+    pub fn request(&self) -> remove::Request {
+        remove::Request {
+            trained: self.trained.clone(),
+            names: self.names.clone(),
+            ids: self.ids.clone(),
+            output: self.output.output(),
+            pack: self.pack.choice(),
+            thresholds: self.thresholds.thresholds(),
+        }
+    }
+}
+
+impl NewThresholdsArgs {
+    /// As a use case takes them.
+    #[must_use]
+    pub fn thresholds(&self) -> NewThresholds {
+        NewThresholds { strangers: self.strangers.clone(), target_fpir: self.target_fpir }
+    }
+}
+
+impl AuditArgs {
+    /// As the use case takes it.
+    #[must_use]
+    pub fn request(&self) -> audit::Request {
+        audit::Request {
+            trained: self.trained.clone(),
+            faces: self.faces.clone(),
+            output: self.output.output(),
+            pack: self.pack.choice(),
+            against: self.against.clone(),
+            thresholds: self.thresholds.thresholds(),
+            strict: self.strict,
+        }
+    }
 }

@@ -2,6 +2,8 @@
 
 use std::io::{BufRead as _, Write as _};
 
+use lintel_link::Fingerprint;
+use lintel_link::pairing::Code;
 use lintel_work::failure::Failure;
 use lintel_work::interrupt;
 
@@ -39,6 +41,35 @@ impl Console {
             }
             other => other,
         })
+    }
+
+    /// Asks a person, unless that was answered with `--yes`.
+    ///
+    /// # Errors
+    /// [`Failure::Input`] for no, and where nobody can be asked.
+    pub fn confirm(&self, question: &str, yes: bool) -> Result<(), Failure> {
+        if yes {
+            return Ok(());
+        }
+        if !self.can_ask() {
+            return Err(Failure::input("nobody can be asked here; look at the changes, and give --yes"));
+        }
+        match answer(&format!("{question} [y/N] "))?.as_str() {
+            "y" | "Y" | "yes" => Ok(()),
+            _ => Err(Failure::input("nothing was changed")),
+        }
+    }
+
+    /// The code on the display of the device with this fingerprint.
+    ///
+    /// # Errors
+    /// [`Failure::Input`] for what is no code, and where nobody can be asked.
+    pub fn ask_code(&self, device: Fingerprint) -> Result<Code, Failure> {
+        if !self.can_ask() {
+            return Err(Failure::input("nobody can be asked for the code here; give it with --code"));
+        }
+        eprintln!("the device's fingerprint is {device}");
+        answer("code on the device's display (`lintel-edge pair` there): ")?.parse().map_err(Failure::input)
     }
 
     /// Whether the limits are accepted, by the command line or by the person who is asked.

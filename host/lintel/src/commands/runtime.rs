@@ -1,2 +1,0 @@
-//! Old way into `use_cases::runtime`.
-pub use crate::use_cases::runtime::find;

@@ -1,0 +1,132 @@
+//! Does the text fine-tune beat simpler ways on the same features?
+
+use std::path::PathBuf;
+
+use htmlize::escape_text;
+use lintel_inference::Options;
+use lintel_pages::html::{document, table};
+use lintel_training::baselines::linear_probe::Probe;
+use lintel_training::baselines::tip_adapter::Adapter;
+use lintel_training::baselines::{Data, Measured, Scorer, by_rows, class_mean, measure};
+use lintel_training::zero_shot;
+use lintel_work::failure::Failure;
+use lintel_work::interrupt;
+use lintel_work::progress::Progress;
+use serde::Serialize;
+
+use super::{BENCH_FORMAT, Bench, Subjects, finish};
+
+/// Name of the fine-tuned table in the list.
+const FINE_TUNED: &str = "text fine-tune";
+
+/// On whom to compare.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// Training data, strangers and target.
+    pub subjects: Subjects,
+}
+
+/// `bench.json`.
+#[derive(Debug, Clone, Serialize)]
+pub struct Figures {
+    /// Version of this object.
+    pub format: u32,
+    /// People enrolled.
+    pub people: usize,
+    /// The highest share of strangers that may be named.
+    pub target_fpir: f64,
+    /// Strangers.
+    pub strangers: usize,
+    /// Each way of telling people apart, the fine-tuned table first.
+    pub ways: Vec<Measured>,
+    /// A sentence for each other way.
+    pub verdicts: Vec<String>,
+}
+
+/// What was compared.
+#[derive(Debug, Clone)]
+pub struct Outcome {
+    /// The folder.
+    pub out: PathBuf,
+    /// All figures.
+    pub figures: Figures,
+}
+
+/// Compares the fine-tuned table with simpler ways.
+///
+/// # Errors
+/// [`Failure`]; the output folder is then as it was.
+pub fn run(request: &Request, options: &Options, progress: Progress<'_>) -> Result<Outcome, Failure> {
+    let (bench, out) = Bench::open(&request.subjects, options, progress)?;
+    let data = bench.data(&bench.trained.encoder)?;
+    let prompts = zero_shot(&bench.pack.clip, &bench.pack.tokenizer, &bench.names(), &bench.trained.report.settings)
+        .map_err(Failure::input)?;
+    let ways = measured(&bench, &data, prompts)?;
+    let verdicts: Vec<String> = ways[1..].iter().map(|other| verdict(&ways[0], other)).collect();
+    let figures = Figures {
+        format: BENCH_FORMAT,
+        people: data.people,
+        target_fpir: request.subjects.thresholds.target_fpir,
+        strangers: data.strangers.len(),
+        ways,
+        verdicts,
+    };
+    Ok(Outcome { out: finish(out, &page(&figures), &figures)?, figures })
+}
+
+fn measured(bench: &Bench<'_>, data: &Data, prompts: Vec<f32>) -> Result<Vec<Measured>, Failure> {
+    let work = bench.progress.begin("comparing", 5);
+    let mut ways = Vec::new();
+    let mut next = |name: &str, scorer: Scorer<'_>| {
+        ways.push(measure(name, &scorer, data, bench.subjects.thresholds.target_fpir));
+        work.step();
+        interrupt::check()
+    };
+    next(FINE_TUNED, by_rows(bench.trained.table.classes().to_vec(), data.dim))?;
+    next("nearest class mean", class_mean::scorer(data))?;
+    next("linear probe", Probe::learnt(data).into_scorer())?;
+    next("Tip-Adapter-F", Adapter::learnt(data, &prompts).into_scorer())?;
+    next("zero-shot text", by_rows(prompts, data.dim))?;
+    Ok(ways)
+}
+
+/// Whether the fine-tune has fewer misses at the target FPIR, or as many and more right in the first place. What the
+/// trials can't tell apart is said to be so.
+fn verdict(own: &Measured, other: &Measured) -> String {
+    let (ours, theirs) = (own.fnir.rate.unwrap_or(1.0), other.fnir.rate.unwrap_or(1.0));
+    let apart = own.fnir.interval.high < other.fnir.interval.low || other.fnir.interval.high < own.fnir.interval.low;
+    let surely = if apart { "" } else { ", within what chance may do with so few photos" };
+    if ours < theirs {
+        format!("the text fine-tune beats {}{surely}", other.name)
+    } else if ours > theirs {
+        format!("the text fine-tune does NOT beat {}: it misses more{surely}", other.name)
+    } else {
+        format!("the text fine-tune does NOT beat {}: both miss as many", other.name)
+    }
+}
+
+fn page(figures: &Figures) -> String {
+    let rows: Vec<Vec<String>> = figures
+        .ways
+        .iter()
+        .map(|way| vec![escape_text(&way.name).into_owned(), way.rank_1.text(), way.fnir.text(), way.fpir.text()])
+        .collect();
+    let said: Vec<String> = figures
+        .verdicts
+        .iter()
+        .map(|verdict| {
+            let class = if verdict.contains("NOT") { "bad" } else { "good" };
+            format!("<li class={class}>{}</li>", escape_text(verdict))
+        })
+        .collect();
+    let body = format!(
+        "<p>{} people. Thresholds for a target FPIR of {} on {} strangers: set on one half of strangers and \
+         photos, measured on the other, both ways round.</p>{}<ul>{}</ul>",
+        figures.people,
+        figures.target_fpir,
+        figures.strangers,
+        table(&["the same features, told apart by", "rank 1", "FNIR", "FPIR"], &rows),
+        said.concat()
+    );
+    document("Is the text fine-tune worth its trouble?", &body)
+}
