@@ -3,9 +3,11 @@
 use std::fs::{self, File};
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use lintel_work::interrupt;
+use ureq::tls::TlsConfig;
 
 use super::copy::{partial, settle, sha256_of, unpack};
 use super::error::{FetchError, StoreError};
@@ -193,7 +195,11 @@ fn starts_at(response: &ureq::http::Response<ureq::Body>, done: u64) -> bool {
 }
 
 fn agent() -> ureq::Agent {
+    // The one provider of the program, as for the link.
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let tls = TlsConfig::builder().unversioned_rustls_crypto_provider(provider).build();
     ureq::Agent::config_builder()
+        .tls_config(tls)
         .http_status_as_error(false)
         .user_agent(concat!("lintel/", env!("CARGO_PKG_VERSION")))
         .timeout_resolve(Some(SILENCE))
