@@ -1,5 +1,6 @@
 //! The installer's keys over the known ones → all keys, or the first that nobody knows and the one that was meant.
 
+use strsim::levenshtein;
 use toml::{Table, Value};
 
 use super::DEFAULT;
@@ -40,43 +41,11 @@ pub fn nearest_key(wanted: &str) -> Option<String> {
     let last = |key: &str| key.rsplit('.').next().unwrap_or_default().to_owned();
     keys.into_iter()
         .map(|key| {
-            let whole = edit_distance(wanted, &key);
-            let tail = edit_distance(&last(wanted), &last(&key)) + usize::from(whole > 0);
+            let whole = levenshtein(wanted, &key);
+            let tail = levenshtein(&last(wanted), &last(&key)) + usize::from(whole > 0);
             (whole.min(tail), key)
         })
         .min()
         .filter(|(distance, key)| *distance <= 1 + last(key).chars().count() / 3)
         .map(|(_, key)| key)
-}
-
-/// Letters to insert, delete or replace between two words (Levenshtein 1966).
-fn edit_distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, from) in a.chars().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, to) in b.iter().enumerate() {
-            let replaced = diagonal + usize::from(from != *to);
-            diagonal = row[j + 1];
-            row[j + 1] = replaced.min(diagonal + 1).min(row[j] + 1);
-        }
-    }
-    row[b.len()]
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn edit_distances() {
-        let check = |a: &str, b: &str, expected: usize| assert_eq!(edit_distance(a, b), expected, "{a} {b}");
-        check("", "", 0);
-        check("door", "door", 0);
-        check("dor", "door", 1);
-        check("relase_s", "release_s", 1);
-        check("abc", "", 3);
-        check("kitten", "sitting", 3);
-    }
 }

@@ -3,10 +3,13 @@
 use std::fmt;
 use std::str::FromStr;
 
-use aws_lc_rs::signature::{ED25519, Ed25519KeyPair, UnparsedPublicKey};
+use aws_lc_rs::signature::Ed25519KeyPair;
 use rcgen::{CertificateParams, KeyPair, PKCS_ED25519, PublicKeyData as _};
 use serde::{Deserialize, Serialize};
+use rustls::pki_types::CertificateDer;
 use sha2::{Digest as _, Sha256};
+use webpki::EndEntityCert;
+use webpki::aws_lc_rs::ED25519;
 
 use lintel_formats::envelope::{self, EnvelopeError};
 
@@ -16,8 +19,6 @@ const VERSION: u16 = 1;
 pub const MAX_FILE_BYTES: usize = 16 << 10;
 /// Largest certificate that a peer may show, in bytes.
 pub const MAX_CERTIFICATE_BYTES: usize = 4 << 10;
-/// What stands before an Ed25519 key in a `SubjectPublicKeyInfo` (RFC 8410).
-const ED25519_SPKI: [u8; 12] = [0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00];
 
 /// SHA-256 of a certificate.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -118,9 +119,10 @@ impl Identity {
     fn of(stored: Stored) -> Result<Self, IdentityError> {
         let key = Ed25519KeyPair::from_pkcs8(&stored.key).map_err(|_| IdentityError::Body)?;
         let pair = KeyPair::try_from(stored.key.as_slice()).map_err(|_| IdentityError::Body)?;
-        // The certificate must be this key's: the key stands in it as it is.
-        let raw = pair.der_bytes();
-        let fits = public_key(&stored.certificate).is_some_and(|public| public == raw);
+        // The certificate must be this key's.
+        let own = pair.subject_public_key_info();
+        let fits = EndEntityCert::try_from(&CertificateDer::from(stored.certificate.as_slice()))
+            .is_ok_and(|certificate| *certificate.subject_public_key_info() == *own);
         if !fits || stored.certificate.len() > MAX_CERTIFICATE_BYTES {
             return Err(IdentityError::Body);
         }
@@ -177,15 +179,8 @@ impl Identity {
 /// Whether the owner of a certificate signed the message.
 #[must_use]
 pub fn signed_by(certificate: &[u8], message: &[u8], signature: &[u8]) -> bool {
-    public_key(certificate)
-        .is_some_and(|public| UnparsedPublicKey::new(&ED25519, public).verify(message, signature).is_ok())
-}
-
-/// The Ed25519 key in a certificate. A self-signed certificate of ours holds one key info, and nothing else in it can
-/// hold these twelve bytes before 32 more: its subject and its dates are fixed, its serial number has 20 bytes.
-fn public_key(certificate: &[u8]) -> Option<&[u8]> {
-    let at = certificate.windows(ED25519_SPKI.len()).position(|window| window == ED25519_SPKI)?;
-    certificate.get(at + ED25519_SPKI.len()..at + ED25519_SPKI.len() + 32)
+    EndEntityCert::try_from(&CertificateDer::from(certificate))
+        .is_ok_and(|certificate| certificate.verify_signature(ED25519, message, signature).is_ok())
 }
 
 #[cfg(test)]
@@ -202,6 +197,8 @@ mod tests {
         assert!(!signed_by(identity.certificate(), b"other", &signature));
         let other = Identity::generate().expect("a key");
         assert!(!signed_by(other.certificate(), b"words", &signature));
+        assert!(!signed_by(&identity.certificate()[1..], b"words", &signature));
+        assert!(!signed_by(&[], b"words", &signature));
         assert_ne!(identity.fingerprint(), other.fingerprint());
     }
 
