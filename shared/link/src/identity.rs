@@ -5,8 +5,8 @@ use std::str::FromStr;
 
 use aws_lc_rs::signature::Ed25519KeyPair;
 use rcgen::{CertificateParams, KeyPair, PKCS_ED25519, PublicKeyData as _};
-use serde::{Deserialize, Serialize};
 use rustls::pki_types::CertificateDer;
+use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use webpki::EndEntityCert;
 use webpki::aws_lc_rs::ED25519;

@@ -23,7 +23,7 @@ use super::table::check_pack;
 use super::thresholds::{self, Thresholds};
 use super::{Output, existing_folder, runtime};
 
-/// The page.
+/// The comparison's page, in the folder that it made.
 pub const PAGE_FILE: &str = "bench.html";
 /// Bumped when the meaning of `bench.json` changes.
 const BENCH_FORMAT: u32 = 1;

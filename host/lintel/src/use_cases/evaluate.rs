@@ -30,7 +30,7 @@ const KEPT_EVERY: usize = 512;
 /// What to measure.
 #[derive(Debug, Clone)]
 pub struct Request {
-    /// A bundle.
+    /// A folder that an export made.
     pub bundle: PathBuf,
     /// Recordings, or folders of them.
     pub recordings: Vec<PathBuf>,

@@ -42,7 +42,7 @@ pub struct Request {
 pub struct DetectorInt8 {
     /// Photos like those that the camera takes.
     pub calibration: PathBuf,
-    /// How.
+    /// Target, method, precision and least cosine.
     pub settings: Int8Settings,
     /// Where to write a page about fidelity, time and size.
     pub report: Option<PathBuf>,
@@ -61,7 +61,7 @@ impl Request {
 pub struct Outcome {
     /// Its folder.
     pub out: PathBuf,
-    /// Its manifest.
+    /// Pack, revision, encoder and the hash of each file.
     pub manifest: Manifest,
     /// People in its table.
     pub people: usize,

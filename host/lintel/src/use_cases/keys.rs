@@ -74,7 +74,7 @@ pub struct Shown {
     pub root: u64,
     /// When it expires, RFC 3339.
     pub expires: String,
-    /// This workstation.
+    /// Fingerprint of this workstation's certificate.
     pub workstation: Fingerprint,
     /// Each role with its keys.
     pub roles: Vec<RoleKeys>,
@@ -82,7 +82,7 @@ pub struct Shown {
     pub here: Vec<String>,
 }
 
-/// The keys of a role.
+/// Who must sign for a role of The Update Framework.
 #[derive(Debug, Clone)]
 pub struct RoleKeys {
     /// Whose keys.

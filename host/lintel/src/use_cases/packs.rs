@@ -86,7 +86,7 @@ pub enum Outcome {
     Composed {
         /// Its folder.
         out: PathBuf,
-        /// Its name.
+        /// Name of the new pack.
         name: String,
         /// Components of an embedding.
         dim: usize,
@@ -96,9 +96,9 @@ pub enum Outcome {
 /// A known pack.
 #[derive(Debug, Clone)]
 pub struct ListedPack {
-    /// Its name.
+    /// What `--pack` takes.
     pub name: String,
-    /// What is known of it.
+    /// Description, licence, files with hash and size.
     pub known: KnownPack,
     /// Where it is installed, or would be.
     pub folder: PathBuf,
@@ -109,7 +109,7 @@ pub struct ListedPack {
 /// A pack that was brought.
 #[derive(Debug, Clone)]
 pub struct Brought {
-    /// Its name.
+    /// What `--pack` takes.
     pub name: String,
     /// Where it is installed.
     pub folder: PathBuf,
@@ -199,7 +199,7 @@ pub fn open(choice: &PackChoice) -> Result<Pack, Failure> {
 pub struct Limits {
     /// The pack's name.
     pub pack: String,
-    /// A line each.
+    /// One limit for each line.
     pub lines: Vec<String>,
 }
 

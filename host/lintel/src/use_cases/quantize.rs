@@ -23,7 +23,7 @@ pub struct Request {
     pub calibration: PathBuf,
     /// The file to write.
     pub out: PathBuf,
-    /// How.
+    /// Target, method, precision and least cosine.
     pub settings: Settings,
 }
 

@@ -74,9 +74,9 @@ pub struct Rendered {
 pub struct Outcome {
     /// The folder.
     pub out: PathBuf,
-    /// What is in it.
+    /// Seed, sizes, counts and names, as `render.json` has them.
     pub rendered: Rendered,
-    /// Recordings in it.
+    /// Recordings written: one for each person, or none.
     pub recordings: usize,
 }
 

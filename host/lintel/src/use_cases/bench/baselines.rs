@@ -35,7 +35,7 @@ pub struct Figures {
     pub people: usize,
     /// The highest share of strangers that may be named.
     pub target_fpir: f64,
-    /// Strangers.
+    /// People who are not enrolled, a trial each.
     pub strangers: usize,
     /// Each way of telling people apart, the fine-tuned table first.
     pub ways: Vec<Measured>,
@@ -48,7 +48,7 @@ pub struct Figures {
 pub struct Outcome {
     /// The folder.
     pub out: PathBuf,
-    /// All figures.
+    /// What `bench.json` holds.
     pub figures: Figures,
 }
 

@@ -49,7 +49,7 @@ pub struct Row {
     pub figures: Option<RowFigures>,
 }
 
-/// The figures of a row.
+/// The errors of one encoder, and what it costs.
 #[derive(Debug, Clone, Serialize)]
 pub struct RowFigures {
     /// Participants who got what they should.
@@ -71,7 +71,7 @@ pub struct Figures {
     pub format: u32,
     /// People enrolled.
     pub enrolled: usize,
-    /// Strangers.
+    /// People who are not enrolled, a trial each.
     pub strangers: usize,
     /// The highest share of strangers that may be named.
     pub target_fpir: f64,
@@ -86,7 +86,7 @@ pub struct Figures {
 pub struct Outcome {
     /// The folder.
     pub out: PathBuf,
-    /// All figures.
+    /// What `bench.json` holds.
     pub figures: Figures,
 }
 

@@ -14,12 +14,12 @@ pub struct Request {
     pub table: PathBuf,
 }
 
-/// Who is in it.
+/// A table that was read.
 #[derive(Debug, Clone)]
 pub struct Outcome {
     /// As in [`Request::table`].
     pub path: PathBuf,
-    /// The table.
+    /// People, class embeddings, rule, calibration.
     pub table: Table,
 }
 
