@@ -4,7 +4,6 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, anyhow};
-use lintel::use_cases::packs::PackChoice;
 use lintel::use_cases::{Output, export, ingest, render, train};
 use lintel_work::progress::Progress;
 use sha2::{Digest as _, Sha256};
@@ -96,8 +95,7 @@ fn make(folder: &Path) -> Result<()> {
         ..render::Request::new(output("rendered"))
     };
     render::run(&rendering, progress).map_err(step("render"))?;
-    let (photos, pack) = (folder.join("rendered/photos"), PackChoice::default());
-    let ingesting = ingest::Request { photos, output: output("faces"), pack, joining: false };
+    let ingesting = ingest::Request::new(folder.join("rendered/photos"), output("faces"));
     ingest::run(&ingesting, &options, progress).map_err(step("ingest"))?;
     let training = train::Request::new(folder.join("faces"), output("trained"));
     train::run(&training, &options, progress).map_err(step("train"))?;

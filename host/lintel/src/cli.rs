@@ -222,6 +222,25 @@ mod tests {
     }
 
     #[test]
+    fn what_the_command_line_leaves_out_is_what_a_request_has_by_itself() {
+        let verb = |line: &str| Cli::try_parse_from(line.split(' ')).expect("parsed").verb;
+        let out = || use_cases::Output::to("x");
+        let Verb::Render(args) = verb("lintel render --out x") else { panic!("another verb") };
+        assert_eq!(args.request(), use_cases::render::Request::new(out()));
+        let Verb::Ingest(args) = verb("lintel ingest photos --out x") else { panic!("another verb") };
+        assert_eq!(args.request(), use_cases::ingest::Request::new("photos", out()));
+        let Verb::Train(args) = verb("lintel train faces --out x") else { panic!("another verb") };
+        assert_eq!(args.request().ok(), Some(use_cases::train::Request::new("faces", out())));
+        let Verb::Export(args) = verb("lintel export trained --out x") else { panic!("another verb") };
+        assert_eq!(args.request(), use_cases::export::Request::new("trained", out()));
+        let Verb::Evaluate(args) = verb("lintel evaluate bundle r --out x") else { panic!("another verb") };
+        assert_eq!(args.request(), use_cases::evaluate::Request::new("bundle", vec!["r".into()], out()));
+        // The quantiser's settings, where they are asked for.
+        let Verb::Train(args) = verb("lintel train faces --out x --int8") else { panic!("another verb") };
+        assert_eq!(args.request().ok().and_then(|request| request.int8), Some(lintel_quantize::Settings::default()));
+    }
+
+    #[test]
     fn a_margin_needs_a_loss_that_has_one() {
         fn check(args: &[&str], expected: Option<Loss>) {
             let cli = Cli::try_parse_from(["lintel", "train", "f", "--out", "x"].iter().chain(args)).expect("parsed");

@@ -17,6 +17,7 @@ impl Console {
             Event::Trained(outcome) => told(outcome),
             Event::Exported(outcome) => told(outcome),
             Event::Evaluated(outcome) => told(outcome),
+            Event::Reported(outcome) => told(outcome),
             Event::Took(seconds) => self.line(&format!("({seconds:.1} s)")),
         }
     }

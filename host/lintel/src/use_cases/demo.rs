@@ -58,6 +58,7 @@ pub struct Request {
 }
 
 /// What happens while the demo runs.
+#[derive(Debug)]
 pub enum Event<'a> {
     /// A command begins, as it is typed.
     Command(&'a str),
@@ -73,6 +74,8 @@ pub enum Event<'a> {
     Exported(&'a export::Outcome),
     /// The bundle was measured.
     Evaluated(&'a evaluate::Outcome),
+    /// A page was made of all that.
+    Reported(&'a report::Outcome),
     /// The command took so many seconds.
     Took(f32),
 }
@@ -152,10 +155,11 @@ pub fn run(
 
     let photos = request.photos.clone().unwrap_or_else(|| places.rendered.join("photos"));
     steps.depends_on_files(&photos)?;
-    let (pack, output) = (request.pack.clone(), Output::to(&places.faces));
+    let pack = request.pack.clone();
     let pack_words = pack.pack.as_deref().map(|pack| format!(" --pack {}", shown(pack))).unwrap_or_default();
     let line = format!("lintel ingest {} --out {}{pack_words}", shown(&photos), shown(&places.faces));
-    let ingesting = ingest::Request { photos: photos.clone(), output, pack: pack.clone(), joining: false };
+    let ingesting = ingest::Request::new(&photos, Output::to(&places.faces));
+    let ingesting = ingest::Request { pack: pack.clone(), ..ingesting };
     steps.step(&line, &places.faces, Kind::Ingest, || {
         on_event(Event::Ingested(&ingest::run(&ingesting, options, progress)?));
         Ok(())
@@ -211,7 +215,8 @@ pub fn run(
 
     let folders = [&places.faces, &places.trained, &places.evaluation, &places.visits].map(Clone::clone);
     on_event(Event::Command(&format!("lintel report {} --out {}", shown(&request.out), shown(&places.report))));
-    report::run(&report::Request { folders: folders.into(), out: places.report.clone() })?;
+    let reporting = report::Request { folders: folders.into(), out: places.report.clone() };
+    on_event(Event::Reported(&report::run(&reporting)?));
     finish(places)
 }
 

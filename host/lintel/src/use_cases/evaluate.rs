@@ -28,7 +28,7 @@ use super::{Output, existing_folder, runtime, thresholds};
 const KEPT_EVERY: usize = 512;
 
 /// What to measure.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Request {
     /// A folder that an export made.
     pub bundle: PathBuf,

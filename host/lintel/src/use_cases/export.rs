@@ -23,7 +23,7 @@ use super::quantize::{check_runs_here, quantized};
 use super::{Output, existing_folder, runtime};
 
 /// What to make a bundle of.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Request {
     /// A trained folder.
     pub trained: PathBuf,
@@ -38,7 +38,7 @@ pub struct Request {
 }
 
 /// How the detector becomes integers.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct DetectorInt8 {
     /// Photos like those that the camera takes.
     pub calibration: PathBuf,

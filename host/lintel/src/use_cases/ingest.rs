@@ -18,7 +18,7 @@ use super::packs::{self, PackChoice};
 use super::{Output, existing_folder, runtime};
 
 /// Which photos.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Request {
     /// One folder of photos per person.
     pub photos: PathBuf,
@@ -28,6 +28,14 @@ pub struct Request {
     pub pack: PackChoice,
     /// These people join a table that exists: one person is enough.
     pub joining: bool,
+}
+
+impl Request {
+    /// With the program's own pack, for a table of these people alone.
+    #[must_use]
+    pub fn new(photos: impl Into<PathBuf>, output: Output) -> Self {
+        Self { photos: photos.into(), output, pack: PackChoice::default(), joining: false }
+    }
 }
 
 /// What was found.

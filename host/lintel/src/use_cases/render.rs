@@ -22,7 +22,7 @@ const PHOTO_QUALITY: u8 = 92;
 const FRAME_QUALITY: u8 = 85;
 
 /// Whom to render, and how.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Request {
     /// The folder to make.
     pub output: Output,

@@ -10,7 +10,7 @@ use lintel_photos::calibration_set;
 use lintel_photos::ingest::{People, Person};
 use lintel_quantize::{Quantized, Settings as Int8Settings};
 use lintel_training::trained::{CHECKPOINT, TRAIN_FORMAT, TrainReport, TrainedFolder};
-use lintel_training::{Compute, Loss, Settings, TEMPLATE, Task, Trained, intra_class};
+use lintel_training::{Compute, Loss, Settings, Task, Trained, intra_class};
 use lintel_work::failure::Failure;
 use lintel_work::outdir::{Kind, OutDir, refuse_nested};
 use lintel_work::progress::Progress;
@@ -22,7 +22,7 @@ use super::thresholds::{self, Thresholds};
 use super::{Output, compute, existing_folder, runtime};
 
 /// Whom to train, and how.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Request {
     /// A folder that an ingest made.
     pub faces: PathBuf,
@@ -63,23 +63,24 @@ pub struct Request {
 }
 
 impl Request {
-    /// As `lintel train` trains where nothing else is said.
+    /// With the program's own pack and training's own [`Settings`].
     #[must_use]
     pub fn new(faces: impl Into<PathBuf>, output: Output) -> Self {
+        let Settings { batch, classes_per_step, compute, precision, loss, seed, template, .. } = Settings::default();
         Self {
             faces: faces.into(),
             output,
             pack: PackChoice::default(),
             epochs: None,
             learning_rate: None,
-            batch: 16,
-            classes_per_step: 0,
-            compute: Compute::Cpu,
-            precision: MatmulPrecision::F32,
+            batch,
+            classes_per_step,
+            compute,
+            precision,
             chunk: None,
-            loss: Loss::Softmax,
-            seed: 1,
-            template: TEMPLATE.into(),
+            loss,
+            seed,
+            template,
             thresholds: Thresholds::default(),
             rule: DecisionRule::Calibrated,
             revision: 1,
