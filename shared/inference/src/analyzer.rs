@@ -1,5 +1,11 @@
 //! Frame → sighting: every face that is large enough to matter, its quality, and who it may be.
 
+pub mod alignment;
+pub mod gate;
+pub mod identification;
+mod second_look;
+pub mod stage;
+
 use std::path::Path;
 use std::time::Duration;
 
@@ -9,61 +15,38 @@ use super::error::RuntimeError;
 use super::load::{BundleError, LoadedBundle};
 use super::session::Options;
 use super::timing::{Timings, timed};
-use lintel_core::aggregate::Aggregator;
-use lintel_core::align::{CROP_BYTES, crop_transform, warp};
+use alignment::Alignment;
+use gate::{LandmarkGate, SharpnessGate};
+use identification::Identification;
+use lintel_core::align::CROP_BYTES;
 use lintel_core::decision::{Seen, Sighting};
-use lintel_core::detect::{Face, Faces, is_near};
+use lintel_core::detect::{Face, Faces};
 use lintel_core::embed::Embedding;
 use lintel_core::frame::Frame;
 use lintel_core::geometry::Rect;
-use lintel_core::quality::{self, QualityFlaw, QualityLimits};
+use lintel_core::quality::{self, QualityLimits};
 use lintel_core::table::Table;
-use lintel_core::track::{MAX_SEEN, TrackId, Tracker};
+use lintel_core::track::{MAX_SEEN, Tracker};
 use lintel_formats::bundle::{Manifest, Role};
+use second_look::SecondLook;
+use stage::{Stage, Subject, pass};
 
-/// The whole way of a frame up to an opinion: detect → quality gate → align → embed → aggregate → score.
+/// The whole way of a frame up to an opinion: the detector finds faces, the tracker tells which go on, and each face
+/// passes the stages in their order.
 ///
 /// Buffers are made once; a frame allocates nothing outside ONNX Runtime and its binding.
 #[derive(Debug)]
 pub struct FaceAnalyzer {
     detector: Detector,
-    encoder: Encoder,
-    table: Table,
-    aggregator: Aggregator,
-    limits: QualityLimits,
+    second_look: SecondLook,
+    landmark_gate: LandmarkGate,
+    alignment: Alignment,
+    sharpness_gate: SharpnessGate,
+    identification: Identification,
     crop: Vec<u8>,
     total: Duration,
     frames: u64,
     twice: u64,
-    nearby: Nearby,
-}
-
-/// When a frame is looked at twice. Somebody who is near stays so for some frames; where nobody is seen, somebody may
-/// be too near to be seen, which every third frame finds out.
-#[derive(Debug, Default)]
-struct Nearby {
-    faceless: u32,
-    lasts: u32,
-}
-
-impl Nearby {
-    /// Frames for which somebody near is expected to stay so.
-    const LASTS: u32 = 10;
-    /// Of frames without a face, each so manieth is looked at twice.
-    const EVERY: u32 = 3;
-
-    fn is_due(&mut self, faces: &Faces, frame: (u32, u32)) -> bool {
-        self.lasts = self.lasts.saturating_sub(1);
-        self.faceless = if faces.is_empty() { (self.faceless + 1) % Self::EVERY } else { 0 };
-        let near = faces.iter().any(|face| is_near(face, frame));
-        near || self.lasts > 0 || (faces.is_empty() && self.faceless == 0)
-    }
-
-    fn saw(&mut self, faces: &Faces, frame: (u32, u32)) {
-        if faces.iter().any(|face| is_near(face, frame)) {
-            self.lasts = Self::LASTS;
-        }
-    }
 }
 
 impl FaceAnalyzer {
@@ -88,26 +71,23 @@ impl FaceAnalyzer {
         table: Table,
         limits: QualityLimits,
     ) -> Result<Self, RuntimeError> {
-        // Any embedding will do: a table that does not fit is found here, and not at the first face.
-        table.score(&Embedding::new(&vec![1.0; encoder.dim()], encoder.id())?)?;
-        let crop = vec![0; CROP_BYTES];
         Ok(Self {
             detector,
-            encoder,
-            aggregator: Aggregator::new(&table),
-            table,
-            limits,
-            crop,
+            second_look: SecondLook::default(),
+            landmark_gate: LandmarkGate(limits),
+            alignment: Alignment(limits),
+            sharpness_gate: SharpnessGate(limits),
+            identification: Identification::new(encoder, table)?,
+            crop: vec![0; CROP_BYTES],
             total: Duration::ZERO,
             frames: 0,
             twice: 0,
-            nearby: Nearby::default(),
         })
     }
 
     /// The identity table.
     pub fn table(&self) -> &Table {
-        &self.table
+        &self.identification.table
     }
 
     /// The bundle's face detector, in its session.
@@ -117,12 +97,12 @@ impl FaceAnalyzer {
 
     /// The bundle's image encoder, in its session.
     pub fn encoder(&self) -> &Encoder {
-        &self.encoder
+        &self.identification.encoder
     }
 
     /// The quality gate.
     pub fn limits(&self) -> &QualityLimits {
-        &self.limits
+        &self.sharpness_gate.0
     }
 
     /// The largest faces of the frame, up to [`MAX_SEEN`], the largest first: whoever stands closest to the door.
@@ -137,56 +117,41 @@ impl FaceAnalyzer {
 
     /// A crop of RGB8, [`CROP_BYTES`], → its embedding.
     pub fn embed(&mut self, crop: &[u8]) -> Result<Embedding, RuntimeError> {
-        self.encoder.embed(crop)
+        self.identification.encoder.embed(crop)
     }
 
     /// Where the time went, over all frames so far.
     pub fn timings(&self) -> Timings {
-        let onnx_runtime = self.detector.inside() + self.encoder.inside();
+        let onnx_runtime = self.detector.inside() + self.identification.encoder.inside();
         Timings { total: self.total, onnx_runtime, frames: self.frames, twice: self.twice }
     }
 
     fn sight(&mut self, frame: &Frame<'_>, tracker: &mut Tracker) -> Result<Sighting, RuntimeError> {
         let mut faces = self.detector.detect(frame)?;
-        if self.nearby.is_due(&faces, frame.size()) {
+        if self.second_look.is_due(&faces, frame.size()) {
             self.detector.detect_near(frame, &mut faces)?;
-            self.nearby.saw(&faces, frame.size());
+            self.second_look.found(&faces, frame.size());
             self.twice += 1;
         }
         let mut sighting = Sighting { captured: frame.captured(), ..Sighting::default() };
         let faces = largest(&mut faces);
         let boxes: heapless::Vec<Rect, MAX_SEEN> = faces.iter().map(|face| face.bbox).collect();
         let tracks = tracker.on_faces(frame.captured(), &boxes);
-        self.aggregator.keep(tracker.tracks());
+
+        // The way of a face. A new stage is an entry here.
+        let stages: &mut [&mut dyn Stage] =
+            &mut [&mut self.landmark_gate, &mut self.alignment, &mut self.sharpness_gate, &mut self.identification];
+        stages.iter_mut().for_each(|stage| stage.on_frame(tracker));
         for (face, track) in faces.iter().zip(tracks) {
             // A box without a track is no place in the picture.
             let Some(track) = track else { continue };
-            let seen = self.judge(frame, track, face)?;
+            let quality = quality::measure_landmarks(face);
+            let seen = Seen { track, face: *face, quality, opinion: None, flaw: None };
+            let seen = pass(stages, frame, Subject { seen, crop: &mut self.crop })?;
             // `largest` gives no more than fit.
             let _ = sighting.seen.push(seen);
         }
         Ok(sighting)
-    }
-
-    fn judge(&mut self, frame: &Frame<'_>, track: TrackId, face: &Face) -> Result<Seen, RuntimeError> {
-        let mut seen =
-            Seen { track, face: *face, quality: quality::measure_landmarks(face), opinion: None, flaw: None };
-        if let Err(flaw) = self.limits.check_landmarks(&seen.quality) {
-            return Ok(Seen { flaw: Some(flaw), ..seen });
-        }
-        let Ok(transform) = crop_transform(&face.landmarks) else {
-            // No crop can be cut out: these are not the landmarks of a face that looks this way.
-            let flaw = QualityFlaw::TurnedAway { got: 1.0, wanted: self.limits.max_turn };
-            return Ok(Seen { flaw: Some(flaw), ..seen });
-        };
-        warp(frame, &transform, &mut self.crop);
-        seen.quality.sharpness = quality::sharpness(&self.crop);
-        if let Err(flaw) = self.limits.check(&seen.quality) {
-            return Ok(Seen { flaw: Some(flaw), ..seen });
-        }
-        let embedding = self.aggregator.add(track, frame.captured(), &self.encoder.embed(&self.crop)?);
-        seen.opinion = Some(self.table.opinion(&self.table.score(&embedding)?));
-        Ok(seen)
     }
 }
 
@@ -211,28 +176,4 @@ fn check_shapes(manifest: &Manifest, detector: &Detector, encoder: &Encoder) -> 
         }
     }
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use lintel_core::geometry::Point;
-
-    #[test]
-    fn frames_are_looked_at_twice_when_somebody_is_or_may_be_near() {
-        let frame = (640, 480);
-        let with = |height: f32| {
-            let bbox = Rect { x1: 100.0, y1: 20.0, x2: 300.0, y2: 20.0 + height };
-            Faces::from_slice(&[Face { bbox, score: 0.9, landmarks: [Point::new(0.0, 0.0); 5] }]).expect("room for one")
-        };
-        let mut nearby = Nearby::default();
-        let mut due = |faces: &Faces| nearby.is_due(faces, frame);
-        assert!(!due(&with(200.0)) && due(&with(300.0)));
-        let empty = Faces::new();
-        let looks: Vec<bool> = (0..6).map(|_| due(&empty)).collect();
-        assert_eq!(looks, [false, false, true, false, false, true]);
-        nearby.saw(&with(400.0), frame);
-        let looks = (0..12).filter(|_| nearby.is_due(&empty, frame)).count();
-        assert_eq!(looks, 9 + 1, "while somebody was near a moment ago, every frame; then every third");
-    }
 }

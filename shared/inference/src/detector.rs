@@ -1,4 +1,7 @@
-//! Frame → faces, by an SCRFD model in ONNX Runtime.
+//! Frame → faces, by a detector in ONNX Runtime. Its architecture is recognised from its outputs.
+
+pub mod architecture;
+mod scrfd;
 
 use std::time::Duration;
 
@@ -9,17 +12,17 @@ use super::error::RuntimeError;
 use super::provider::Provider;
 use super::session::{self, Options, Skipped, describe};
 use super::timing::timed;
-use lintel_core::detect::{self, Faces, Letterbox, Level, Limits, STRIDES, decode};
+use architecture::{Architecture, Outputs, recognise};
+use lintel_core::detect::{self, Faces, Letterbox, Limits};
 use lintel_core::frame::Frame;
 
-/// What a dynamic model is run at, when nobody says otherwise: the size that SCRFD's authors measure with.
+/// What a dynamic model is run at, unless it is said otherwise: the size that SCRFD's authors measure with.
 const DEFAULT_INPUT: (u32, u32) = (640, 640);
 
-/// An SCRFD model with keypoints, ready to run.
+/// A face detector with five landmarks, ready to run.
 ///
-/// Two forms of input are taken: that of bundles, u8 `[1, H, W, 3]`, which normalises inside the model; and that of
-/// the published files, f32 `[1, 3, H, W]` holding (x − 127.5) / 128. The nine outputs are told apart by their
-/// shapes, since every exporter names them differently.
+/// It takes two forms of input: that of bundles, u8 `[1, H, W, 3]`, which normalises inside the model; and that of the
+/// published files, f32 `[1, 3, H, W]`, normalised as the [`Architecture`] says.
 #[derive(Debug)]
 pub struct Detector {
     session: Session,
@@ -27,7 +30,7 @@ pub struct Detector {
     skipped: Vec<Skipped>,
     input: (u32, u32),
     pixels: Input,
-    outputs: Outputs,
+    architecture: Box<dyn Architecture>,
     letterbox: Letterbox,
     /// For faces that are too near to be seen whole.
     half: Letterbox,
@@ -41,12 +44,6 @@ enum Input {
     Bytes(Tensor<u8>),
     Floats { tensor: Tensor<f32>, bytes: Vec<u8> },
 }
-
-/// For each level, which of the model's outputs are its scores, boxes and landmarks.
-type Outputs = [[usize; 3]; 3];
-
-/// Components of a score, a box, and five landmarks.
-const WIDTHS: [usize; 3] = [1, 4, 10];
 
 impl Detector {
     /// Opens the model, and runs it once, so that the first frame is not slower than the others.
@@ -68,11 +65,11 @@ impl Detector {
         detect::check_input(input)?;
         // The first run's time goes with the opening.
         let mut inside = Duration::ZERO;
-        let outputs = recognise(&pixels.run(&mut session, &mut inside)?, input)?;
+        let architecture = recognise(&pixels.run(&mut session, &mut inside)?, input)?;
         inside = Duration::ZERO;
         let (letterbox, half) = (Letterbox::new(input, input), Letterbox::shrunk(input, input, 2));
         let (provider, skipped) = (opened.provider, opened.skipped);
-        Ok(Self { session, provider, skipped, input, pixels, outputs, letterbox, half, limits, inside })
+        Ok(Self { session, provider, skipped, input, pixels, architecture, letterbox, half, limits, inside })
     }
 
     /// Width and height of what the model looks at, in pixels.
@@ -103,9 +100,9 @@ impl Detector {
         self.run(frame, false)
     }
 
-    /// Looks once more at the frame, at half the scale, for faces so near that they fill it: SCRFD has no anchors for
-    /// them, misses them, or puts their landmarks beside them. Such faces take the place of what `faces` holds of them;
-    /// smaller ones are left as they are.
+    /// Runs once more, at half the scale, for faces so near that they fill the frame: a detector has no anchors for
+    /// them, misses them, or puts their landmarks beside them. Such faces replace what `faces` holds of them; smaller
+    /// ones stay as they are.
     pub fn detect_near(&mut self, frame: &Frame<'_>, faces: &mut Faces) -> Result<(), RuntimeError> {
         if self.half.frame() != frame.size() {
             self.half = Letterbox::shrunk(frame.size(), self.input, 2);
@@ -117,13 +114,10 @@ impl Detector {
 
     fn run(&mut self, frame: &Frame<'_>, half: bool) -> Result<Faces, RuntimeError> {
         let letterbox = if half { &mut self.half } else { &mut self.letterbox };
-        let outputs = self.pixels.run_on(frame, letterbox, &mut self.session, &mut self.inside)?;
-        let mut levels = [Level { stride: 0, scores: &[], boxes: &[], landmarks: &[] }; 3];
-        for ((level, places), stride) in levels.iter_mut().zip(&self.outputs).zip(STRIDES) {
-            let [scores, boxes, landmarks] = places.map(|place| numbers(&outputs, place));
-            *level = Level { stride, scores: scores?, boxes: boxes?, landmarks: landmarks? };
-        }
-        Ok(decode(&levels, self.input, letterbox, &self.limits)?)
+        let architecture = &*self.architecture;
+        let (session, inside) = (&mut self.session, &mut self.inside);
+        let outputs = self.pixels.run_on(frame, letterbox, architecture, session, inside)?;
+        architecture.decode(&Outputs(&outputs), self.input, letterbox, &self.limits)
     }
 
     /// Time spent inside ONNX Runtime since the model was opened.
@@ -166,12 +160,12 @@ impl Input {
         Ok(((width, height), tensor.map_err(allocate)?))
     }
 
-    fn fill(&mut self, letterbox: &mut Letterbox, frame: &Frame<'_>) {
+    fn fill(&mut self, letterbox: &mut Letterbox, frame: &Frame<'_>, architecture: &dyn Architecture) {
         match self {
             Self::Bytes(tensor) => letterbox.fill(frame, tensor.extract_tensor_mut().1),
             Self::Floats { tensor, bytes } => {
                 letterbox.fill(frame, bytes);
-                normalise(bytes, tensor.extract_tensor_mut().1);
+                architecture.normalise(bytes, tensor.extract_tensor_mut().1);
             }
         }
     }
@@ -182,6 +176,7 @@ impl Input {
         &mut self,
         frame: &Frame<'_>,
         letterbox: &mut Letterbox,
+        architecture: &dyn Architecture,
         session: &'s mut Session,
         inside: &mut Duration,
     ) -> Result<SessionOutputs<'s>, RuntimeError> {
@@ -191,7 +186,7 @@ impl Input {
             let outputs = timed(inside, || session.run(ort::inputs![borrowed]));
             return outputs.map_err(RuntimeError::onnx("run the detector"));
         }
-        self.fill(letterbox, frame);
+        self.fill(letterbox, frame, architecture);
         self.run(session, inside)
     }
 
@@ -203,52 +198,4 @@ impl Input {
         });
         outputs.map_err(RuntimeError::onnx("run the detector"))
     }
-}
-
-/// RGB8 `[H, W, 3]` → (x − 127.5) / 128 as `[3, H, W]`.
-fn normalise(bytes: &[u8], floats: &mut [f32]) {
-    let plane = floats.len() / 3;
-    let (red, rest) = floats.split_at_mut(plane);
-    let (green, blue) = rest.split_at_mut(plane);
-    let planes = red.iter_mut().zip(green).zip(blue);
-    for (pixel, ((red, green), blue)) in bytes.chunks_exact(3).zip(planes) {
-        let value = |byte: u8| (f32::from(byte) - 127.5) * (1.0 / 128.0);
-        (*red, *green, *blue) = (value(pixel[0]), value(pixel[1]), value(pixel[2]));
-    }
-}
-
-/// Finds out which output is which from the shapes of one run: `[n, w]` or `[1, n, w]`, where n belongs to a stride
-/// and w says whether these are scores, boxes or landmarks.
-fn recognise(outputs: &SessionOutputs<'_>, input: (u32, u32)) -> Result<Outputs, RuntimeError> {
-    let shapes: Vec<String> = outputs.values().map(|value| describe(value.dtype())).collect();
-    let refused = || RuntimeError::Shape {
-        what: "detector's set of outputs",
-        got: shapes.join(", "),
-        wanted: "f32 [n, 1], [n, 4] and [n, 10] for each of strides 8, 16 and 32 (an SCRFD model with keypoints)"
-            .into(),
-    };
-    let mut found = [[None; 3]; 3];
-    for (place, value) in outputs.values().enumerate() {
-        let ValueType::Tensor { ty: TensorElementType::Float32, shape, .. } = value.dtype() else {
-            return Err(refused());
-        };
-        let (&[n, width] | &[1, n, width]) = shape.as_ref() else { return Err(refused()) };
-        let level = STRIDES.iter().position(|&stride| Ok(detect::rows(input, stride)) == usize::try_from(n));
-        let kind = WIDTHS.iter().position(|&wanted| Ok(wanted) == usize::try_from(width));
-        let (Some(level), Some(kind)) = (level, kind) else { return Err(refused()) };
-        if found[level][kind].replace(place).is_some() {
-            return Err(refused());
-        }
-    }
-    let mut recognised = Outputs::default();
-    for (place, found) in recognised.as_flattened_mut().iter_mut().zip(found.as_flattened()) {
-        *place = found.ok_or_else(refused)?;
-    }
-    Ok(recognised)
-}
-
-/// The numbers of one output.
-fn numbers<'o>(outputs: &'o SessionOutputs<'_>, place: usize) -> Result<&'o [f32], RuntimeError> {
-    let extracted = outputs[place].try_extract_tensor::<f32>();
-    Ok(extracted.map_err(RuntimeError::onnx("give the detector's outputs"))?.1)
 }
