@@ -12,12 +12,16 @@ use super::error::RuntimeError;
 use super::provider::Provider;
 use super::session::{self, Options, Skipped, describe};
 use super::timing::timed;
-use architecture::{Architecture, Outputs, recognise};
+use architecture::{Architecture, Known, Outputs, floats};
 use lintel_core::detect::{self, Faces, Letterbox, Limits};
 use lintel_core::frame::Frame;
+use scrfd::Scrfd;
 
 /// What a dynamic model is run at, unless it is said otherwise: the size that SCRFD's authors measure with.
 const DEFAULT_INPUT: (u32, u32) = (640, 640);
+
+/// Every architecture, in the order in which they are tried.
+const KNOWN: &[Known] = &[Scrfd::KNOWN];
 
 /// A face detector with five landmarks, ready to run.
 ///
@@ -198,4 +202,14 @@ impl Input {
         });
         outputs.map_err(RuntimeError::onnx("run the detector"))
     }
+}
+
+/// The architecture of the model that gave these outputs.
+fn recognise(outputs: &SessionOutputs<'_>, input: (u32, u32)) -> Result<Box<dyn Architecture>, RuntimeError> {
+    let found = floats(outputs).and_then(|outputs| KNOWN.iter().find_map(|known| (known.recognise)(&outputs, input)));
+    found.ok_or_else(|| RuntimeError::Shape {
+        what: "detector's set of outputs",
+        got: outputs.values().map(|value| describe(value.dtype())).collect::<Vec<_>>().join(", "),
+        wanted: KNOWN.iter().map(|known| known.outputs).collect::<Vec<_>>().join(", or "),
+    })
 }

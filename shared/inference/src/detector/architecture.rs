@@ -1,15 +1,11 @@
-//! Which detector a model is: its outputs → the architecture that reads them.
-//!
-//! An architecture is a type in a file of this folder that implements [`Architecture`], and an entry in [`KNOWN`].
+//! What a family of detectors is: how it takes pixels, how it is recognised by its outputs, how it reads them.
 
 use std::fmt;
 
 use ort::session::SessionOutputs;
 use ort::value::{TensorElementType, ValueType};
 
-use super::scrfd::Scrfd;
 use crate::error::RuntimeError;
-use crate::session::describe;
 use lintel_core::detect::{Faces, Letterbox, Limits};
 
 /// A family of detectors: how its published models take pixels, and what its outputs mean.
@@ -34,14 +30,11 @@ pub type Recognise = fn(&[Output], (u32, u32)) -> Option<Box<dyn Architecture>>;
 
 /// An architecture that models are recognised as.
 pub struct Known {
-    /// Its name, with what its outputs are.
+    /// Types and shapes of its outputs and its name, for the error that refuses another model.
     pub outputs: &'static str,
     /// Whether a model is one.
     pub recognise: Recognise,
 }
-
-/// Every architecture, in the order in which they are tried.
-const KNOWN: &[Known] = &[Scrfd::KNOWN];
 
 /// Name and shape of an f32 output.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -63,18 +56,9 @@ impl Outputs<'_, '_> {
     }
 }
 
-/// The architecture of the model that gave these outputs.
-pub(super) fn recognise(
-    outputs: &SessionOutputs<'_>,
-    input: (u32, u32),
-) -> Result<Box<dyn Architecture>, RuntimeError> {
-    let floats: Option<Vec<Output>> = outputs.iter().map(|(name, value)| float(name, value.dtype())).collect();
-    let found = floats.and_then(|outputs| KNOWN.iter().find_map(|known| (known.recognise)(&outputs, input)));
-    found.ok_or_else(|| RuntimeError::Shape {
-        what: "detector's set of outputs",
-        got: outputs.values().map(|value| describe(value.dtype())).collect::<Vec<_>>().join(", "),
-        wanted: KNOWN.iter().map(|known| known.outputs).collect::<Vec<_>>().join(", or "),
-    })
+/// The f32 outputs; `None` where one is of another type.
+pub(super) fn floats(outputs: &SessionOutputs<'_>) -> Option<Vec<Output>> {
+    outputs.iter().map(|(name, value)| float(name, value.dtype())).collect()
 }
 
 fn float(name: &str, kind: &ValueType) -> Option<Output> {
