@@ -188,6 +188,14 @@ impl Pack {
     }
 }
 
+/// Embeddings of rendered strangers by the embedded pack's float encoder, in a sealed file; `None` for another detector
+/// than the embedded pack's, and where no pack is embedded.
+#[must_use]
+pub fn embedded_strangers(detector: &[u8]) -> Option<&'static [u8]> {
+    let same = embedded::FILES.iter().any(|(file, content)| *file == "detector.onnx" && *content == detector);
+    same.then_some(embedded::STRANGERS)
+}
+
 /// A pack's files, read but not looked at.
 struct Files {
     about: About,
@@ -273,12 +281,14 @@ mod embedded {
         ("clip.safetensors", include_bytes!("../../../models/mini/clip.safetensors")),
         ("bpe.txt", include_bytes!("../../../models/mini/bpe.txt")),
     ];
+    pub(super) const STRANGERS: &[u8] = include_bytes!("../../../models/mini/strangers.lintel");
 }
 
 /// No pack is part of this program.
 #[cfg(not(feature = "mini"))]
 mod embedded {
     pub(super) const FILES: &[(&str, &[u8])] = &[];
+    pub(super) const STRANGERS: &[u8] = &[];
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! People who do not exist, photographed or at the door → what the door's models make of them.
+//! Rendered people, photographed or at the door → their embeddings by the door's models.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -47,8 +47,8 @@ pub struct Acquaintance {
     pub visitor: Option<Visitor>,
 }
 
-/// The models that look, as at the door: a pair for each processor, since rendering takes longer than looking.
-pub struct Analyzer {
+/// Detector and encoder as at the door, a pair for each processor, since rendering takes longer than they do.
+pub struct ModelPairs {
     pairs: Vec<Pair>,
     encoder: EncoderId,
     dim: usize,
@@ -60,7 +60,7 @@ struct Pair {
     limits: QualityLimits,
 }
 
-impl Analyzer {
+impl ModelPairs {
     /// Opens the models, as often as there are threads to work with.
     ///
     /// # Errors

@@ -16,7 +16,7 @@ use lintel_photos::people::folded;
 use lintel_work::failure::Failure;
 
 use crate::cohort;
-use crate::faces::{Analyzer, CHUNK, Visitor};
+use crate::faces::{CHUNK, ModelPairs, Visitor};
 
 /// The most people that are rendered for a target; a lower one takes real photos.
 pub const MOST_RENDERED: usize = 20_000;
@@ -144,7 +144,7 @@ impl Cohort {
     pub fn grow(
         &mut self,
         wanted: usize,
-        eyes: &mut Analyzer,
+        models: &mut ModelPairs,
         mut on_person: impl FnMut() -> Result<(), Failure>,
     ) -> Result<(), StrangersError> {
         if wanted > MOST_RENDERED {
@@ -157,7 +157,7 @@ impl Cohort {
             }
             let count = u32::try_from((wanted - self.met.len()).min(CHUNK)).unwrap_or(1);
             let people: Vec<u64> = (self.rendered..self.rendered + count).map(|index| cohort(WORLD, index)).collect();
-            let visitors = eyes.visits(&people)?;
+            let visitors = models.visits(&people)?;
             self.rendered += count;
             let strangers = visitors
                 .into_iter()

@@ -10,7 +10,7 @@ use lintel_core::embed::{Embedding, EncoderId};
 use lintel_formats::envelope;
 use lintel_inference::RuntimeError;
 use lintel_rendered;
-use lintel_rendered::faces::{Acquaintance, Analyzer, CHUNK};
+use lintel_rendered::faces::{Acquaintance, CHUNK, ModelPairs};
 use lintel_training::intra_class::intra_class_similarity;
 use lintel_work::failure::Failure;
 use lintel_work::kept;
@@ -92,7 +92,7 @@ impl Crowd {
         &mut self,
         seed: u64,
         wanted: usize,
-        eyes: &mut Analyzer,
+        models: &mut ModelPairs,
         mut on_person: impl FnMut() -> Result<(), Failure>,
     ) -> Result<(), CrowdError> {
         while self.people.len() < wanted {
@@ -100,7 +100,7 @@ impl Crowd {
                 return Err(CrowdError::TooFewPeople { rendered: self.rendered, found: self.people.len() });
             }
             let count = u32::try_from((wanted - self.people.len()).min(CHUNK)).unwrap_or(1);
-            let met = meet(seed, self.rendered..self.rendered + count, eyes)?;
+            let met = meet(seed, self.rendered..self.rendered + count, models)?;
             self.rendered += count;
             let before = self.people.len();
             self.people.extend(met);
@@ -116,10 +116,10 @@ impl Crowd {
 fn meet(
     seed: u64,
     indices: impl Iterator<Item = u32> + Clone,
-    eyes: &mut Analyzer,
+    models: &mut ModelPairs,
 ) -> Result<Vec<Neighbour>, RuntimeError> {
     let people: Vec<u64> = indices.clone().map(|index| lintel_rendered::crowd(seed, index)).collect();
-    let met = eyes.acquaintances(&people, ENROLLED + HELD_OUT)?;
+    let met = models.acquaintances(&people, ENROLLED + HELD_OUT)?;
     Ok(indices.zip(met).filter_map(|(index, acquaintance)| neighbour(index, acquaintance)).collect())
 }
 
@@ -169,10 +169,10 @@ impl Kept {
     ///
     /// # Errors
     /// What the models say.
-    pub fn open(&self, eyes: &mut Analyzer) -> Result<Crowd, RuntimeError> {
+    pub fn open(&self, models: &mut ModelPairs) -> Result<Crowd, RuntimeError> {
         let crowd = std::fs::read(&self.file).ok().and_then(|bytes| read(&bytes, self.encoder)).unwrap_or_default();
         for one in crowd.people.first().into_iter().chain(crowd.people.last()) {
-            let again = meet(self.seed, std::iter::once(one.index), eyes)?.pop();
+            let again = meet(self.seed, std::iter::once(one.index), models)?.pop();
             let like =
                 |a: &Embedding, b: &Embedding| a.similarity(b).is_some_and(|similarity| similarity.get() >= SAME);
             let same = |again: &Neighbour| {

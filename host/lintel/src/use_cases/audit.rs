@@ -13,7 +13,7 @@ use lintel_inference::{Encoder, Options};
 use lintel_packs::Pack;
 use lintel_photos::ingest::{People, Person};
 use lintel_photos::people::folded;
-use lintel_rendered::faces::Analyzer;
+use lintel_rendered::faces::ModelPairs;
 use lintel_rendered::strangers::{Stranger, Who};
 use lintel_training::trained::TrainedFolder;
 use lintel_work::failure::Failure;
@@ -205,11 +205,11 @@ impl<'a> Crops<'a> {
     fn of(audit: &Audit, looks: &'a Looks<'_>, strangers: &[Stranger], encoder: &[u8]) -> Result<Self, Failure> {
         let mut shown = BTreeMap::new();
         let folder: Option<&PathBuf> = looks.thresholds.strangers.as_ref();
-        let mut eyes = Analyzer::open(&looks.pack.detector, encoder, looks.options).map_err(Failure::work)?;
+        let mut models = ModelPairs::open(&looks.pack.detector, encoder, looks.options).map_err(Failure::work)?;
         for near in &audit.strangers {
             let crop = match (&strangers[near.number].who, folder) {
                 (Who::Rendered(person), _) => {
-                    eyes.visits(&[*person]).map_err(Failure::work)?.pop().map(|visitor| visitor.crop)
+                    models.visits(&[*person]).map_err(Failure::work)?.pop().map(|visitor| visitor.crop)
                 }
                 (Who::Ingested { crop, .. }, Some(folder)) => Some(crop.read(folder)?),
                 (Who::Ingested { .. }, None) => None,

@@ -16,7 +16,7 @@ use lintel_evaluation::evaluate::{
 };
 use lintel_formats::bundle::Role;
 use lintel_inference::{FaceAnalyzer, LoadedBundle, Options};
-use lintel_rendered::faces::Analyzer;
+use lintel_rendered::faces::ModelPairs;
 use lintel_work::failure::Failure;
 use lintel_work::interrupt;
 use lintel_work::outdir::{Kind, OutDir, refuse_nested};
@@ -152,10 +152,10 @@ fn grown(
     let mut sizes: Vec<usize> = sizes.iter().map(|&size| size as usize).collect();
     sizes.sort_unstable();
     sizes.dedup();
-    let mut eyes = Analyzer::open(detector, encoder, options).map_err(Failure::work)?;
-    let strangers = thresholds::rendered(STRANGERS, detector, &mut eyes, progress)?;
+    let mut models = ModelPairs::open(detector, encoder, options).map_err(Failure::work)?;
+    let strangers = thresholds::rendered(STRANGERS, detector, &mut models, progress)?;
     let strangers: Vec<Embedding> = strangers.met.into_iter().take(STRANGERS).map(|one| one.embedding).collect();
-    let crowd = crowd(people, request.growth_seed, detector, &mut eyes, progress)?;
+    let crowd = crowd(people, request.growth_seed, detector, &mut models, progress)?;
     let work = progress.begin("comparing both rules", tables(&sizes, people) as u64);
     let growth = Faces { people: &crowd.people[..people], strangers: &strangers }.grow(&sizes, || {
         work.step();
@@ -169,15 +169,15 @@ fn crowd(
     wanted: usize,
     seed: u64,
     detector: &[u8],
-    eyes: &mut Analyzer,
+    models: &mut ModelPairs,
     progress: Progress<'_>,
 ) -> Result<Crowd, Failure> {
-    let kept = crowd::Kept::by(detector, eyes.encoder(), seed);
-    let opened = kept.as_ref().map(|kept| kept.open(eyes)).transpose().map_err(Failure::work)?;
+    let kept = crowd::Kept::by(detector, models.encoder(), seed);
+    let opened = kept.as_ref().map(|kept| kept.open(models)).transpose().map_err(Failure::work)?;
     let mut crowd = opened.unwrap_or_default();
     let work = progress.begin("encoding rendered people", wanted.saturating_sub(crowd.people.len()) as u64);
     while crowd.people.len() < wanted {
-        let grown = crowd.grow(seed, wanted.min(crowd.people.len() + KEPT_EVERY), eyes, || {
+        let grown = crowd.grow(seed, wanted.min(crowd.people.len() + KEPT_EVERY), models, || {
             work.step();
             interrupt::check()
         });

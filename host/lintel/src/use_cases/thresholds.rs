@@ -7,8 +7,8 @@ use lintel_core::table::{Table, TableParts};
 use lintel_inference::{Encoder, Options};
 use lintel_packs::Pack;
 use lintel_photos::ingest::People;
-use lintel_rendered::faces::Analyzer;
-use lintel_rendered::strangers::kept::Kept;
+use lintel_rendered::faces::ModelPairs;
+use lintel_rendered::strangers::kept::{self, Kept};
 use lintel_rendered::strangers::{self, Cohort, Stranger};
 use lintel_training::calibration::{Genuine, TARGET_FPIR, calibrate, strangers_needed, strangers_wanted};
 use lintel_work::failure::Failure;
@@ -55,8 +55,8 @@ pub fn strangers(
         None => {
             let needed = strangers_needed(thresholds.target_fpir);
             let wanted = strangers_wanted(thresholds.target_fpir).min(needed.max(strangers::MOST_RENDERED));
-            let mut eyes = Analyzer::open(&pack.detector, encoder, options).map_err(Failure::work)?;
-            let mut cohort = rendered(wanted, &pack.detector, &mut eyes, progress)?;
+            let mut models = ModelPairs::open(&pack.detector, encoder, options).map_err(Failure::work)?;
+            let mut cohort = rendered(wanted, &pack.detector, &mut models, progress)?;
             cohort.met.truncate(wanted);
             Ok(cohort.met)
         }
@@ -70,14 +70,19 @@ pub fn strangers(
 pub fn rendered(
     wanted: usize,
     detector: &[u8],
-    eyes: &mut Analyzer,
+    models: &mut ModelPairs,
     progress: Progress<'_>,
 ) -> Result<Cohort, Failure> {
-    let kept = Kept::by(detector, eyes.encoder());
-    let mut cohort = kept.as_ref().map(|kept| kept.open(eyes)).transpose()?.unwrap_or_default();
+    let kept = Kept::by(detector, models.encoder());
+    let mut cohort = kept.as_ref().map(|kept| kept.open(models)).transpose()?.unwrap_or_default();
+    if cohort.met.is_empty()
+        && let Some(shipped) = lintel_packs::embedded_strangers(detector)
+    {
+        cohort = kept::checked(shipped, models)?;
+    }
     if cohort.met.len() < wanted {
         let work = progress.begin("encoding strangers", (wanted - cohort.met.len()) as u64);
-        let grown = cohort.grow(wanted, eyes, || {
+        let grown = cohort.grow(wanted, models, || {
             work.step();
             interrupt::check()
         });

@@ -1,7 +1,8 @@
-//! People who do not exist and were met once ⇄ a file in the user's cache, so that they need not be met again.
+//! Embeddings of rendered strangers ⇄ a file, so that they need not be rendered again.
 //!
-//! One file for each detector and encoder. It is believed only after the first and the last of its people were met
-//! again and look the same: a renderer, a gate or an ONNX Runtime that has changed begins anew.
+//! The user's cache has one file for each detector and encoder; a pack may ship one. A file is believed only after its
+//! first and its last person were rendered and embedded again and are the same: where the renderer, the gate or ONNX
+//! Runtime has changed, the work begins anew.
 
 use std::path::PathBuf;
 
@@ -12,7 +13,7 @@ use lintel_work::kept::embeddings;
 use serde::{Deserialize, Serialize};
 
 use super::{Cohort, Stranger, StrangersError, Who};
-use crate::faces::Analyzer;
+use crate::faces::ModelPairs;
 
 /// The first bytes of the file.
 pub const MAGIC: [u8; 8] = *b"LINTELst";
@@ -20,10 +21,10 @@ pub const MAGIC: [u8; 8] = *b"LINTELst";
 pub const VERSION: u16 = 1;
 /// No file is longer: the most people who are rendered, at the widest embedding, and some room.
 const MAX_BYTES: usize = 512 << 20;
-/// The same picture gives an embedding that is at least so like.
+/// Similarity that the same picture reaches with itself, whatever the processor.
 const SAME: f32 = 0.9999;
 
-/// Where the people are kept whom this detector and this encoder have met.
+/// Where the strangers of this detector and this encoder are kept.
 #[derive(Debug)]
 pub struct Kept {
     file: PathBuf,
@@ -47,25 +48,12 @@ impl Kept {
         Some(Self { file: kept::file("strangers", detector, encoder)?, encoder })
     }
 
-    /// Whoever is kept, if they still look the same; nobody otherwise.
+    /// The strangers that are kept, if they still look the same; nobody otherwise.
     ///
     /// # Errors
     /// What the models say.
-    pub fn open(&self, eyes: &mut Analyzer) -> Result<Cohort, StrangersError> {
-        let Some(cohort) = std::fs::read(&self.file).ok().and_then(|bytes| read(&bytes, self.encoder)) else {
-            return Ok(Cohort::default());
-        };
-        for stranger in cohort.met.first().into_iter().chain(cohort.met.last()) {
-            let Who::Rendered(person) = stranger.who else { return Ok(Cohort::default()) };
-            let again = eyes.visits(&[person])?.pop();
-            let same = again
-                .and_then(|visitor| visitor.embedding.similarity(&stranger.embedding))
-                .is_some_and(|similarity| similarity.get() >= SAME);
-            if !same {
-                return Ok(Cohort::default());
-            }
-        }
-        Ok(cohort)
+    pub fn open(&self, models: &mut ModelPairs) -> Result<Cohort, StrangersError> {
+        std::fs::read(&self.file).map_or_else(|_| Ok(Cohort::default()), |bytes| checked(&bytes, models))
     }
 
     /// Keeps them.
@@ -73,25 +61,46 @@ impl Kept {
     /// # Errors
     /// One line that says why not; nothing is lost but time.
     pub fn keep(&self, cohort: &Cohort) -> Result<(), String> {
-        kept::keep(&self.file, &self.bytes(cohort))
+        kept::keep(&self.file, &write(cohort, self.encoder))
     }
+}
 
-    fn bytes(&self, cohort: &Cohort) -> Vec<u8> {
-        let rendered = |stranger: &Stranger| match stranger.who {
-            Who::Rendered(person) => Some(person),
-            Who::Ingested { .. } => None,
-        };
-        let values = embeddings::to_bytes(cohort.met.iter().map(|stranger| &stranger.embedding));
-        let body = Body {
-            encoder: self.encoder,
-            rendered: cohort.rendered,
-            people: cohort.met.iter().filter_map(rendered).collect(),
-            dim: cohort.met.first().map_or(0, |stranger| stranger.embedding.vector().len() as u32),
-            values: &values,
-        };
-        // Plain data always encodes.
-        envelope::seal(MAGIC, VERSION, &postcard::to_allocvec(&body).unwrap_or_default())
+/// The strangers as the bytes of a file; `encoder` made their embeddings.
+#[must_use]
+pub fn write(cohort: &Cohort, encoder: EncoderId) -> Vec<u8> {
+    let rendered = |stranger: &Stranger| match stranger.who {
+        Who::Rendered(person) => Some(person),
+        Who::Ingested { .. } => None,
+    };
+    let values = embeddings::to_bytes(cohort.met.iter().map(|stranger| &stranger.embedding));
+    let body = Body {
+        encoder,
+        rendered: cohort.rendered,
+        people: cohort.met.iter().filter_map(rendered).collect(),
+        dim: cohort.met.first().map_or(0, |stranger| stranger.embedding.vector().len() as u32),
+        values: &values,
+    };
+    // Plain data always encodes.
+    envelope::seal(MAGIC, VERSION, &postcard::to_allocvec(&body).unwrap_or_default())
+}
+
+/// The strangers of a file, if these models still make the same of its first and its last; nobody otherwise.
+///
+/// # Errors
+/// What the models say.
+pub fn checked(bytes: &[u8], models: &mut ModelPairs) -> Result<Cohort, StrangersError> {
+    let Some(cohort) = read(bytes, models.encoder()) else { return Ok(Cohort::default()) };
+    for stranger in cohort.met.first().into_iter().chain(cohort.met.last()) {
+        let Who::Rendered(person) = stranger.who else { return Ok(Cohort::default()) };
+        let again = models.visits(&[person])?.pop();
+        let same = again
+            .and_then(|visitor| visitor.embedding.similarity(&stranger.embedding))
+            .is_some_and(|similarity| similarity.get() >= SAME);
+        if !same {
+            return Ok(Cohort::default());
+        }
     }
+    Ok(cohort)
 }
 
 /// The bytes of the file → who is in it, if they are sound and `by` made the embeddings.
@@ -128,7 +137,7 @@ mod tests {
     #[test]
     fn whoever_was_met_is_kept() {
         let check = |cohort: &Cohort| {
-            let read = read(&kept().bytes(cohort), kept().encoder).expect("read");
+            let read = read(&write(cohort, kept().encoder), kept().encoder).expect("read");
             assert_eq!((read.rendered, read.met.len()), (cohort.rendered, cohort.met.len()));
             for (a, b) in read.met.iter().zip(&cohort.met) {
                 assert_eq!(a.who, b.who);
@@ -142,14 +151,14 @@ mod tests {
     #[test]
     fn another_encoders_people_are_not_taken() {
         let other = Kept { encoder: EncoderId([4; 32]), ..kept() };
-        assert!(read(&kept().bytes(&cohort()), other.encoder).is_none());
+        assert!(read(&write(&cohort(), kept().encoder), other.encoder).is_none());
     }
 
     proptest! {
         #[test]
         fn damage_is_nobody(body in prop::collection::vec(any::<u8>(), 0..200), cut in 0_usize..200) {
             let _ = read(&envelope::seal(MAGIC, VERSION, &body), kept().encoder);
-            let good = kept().bytes(&cohort());
+            let good = write(&cohort(), kept().encoder);
             prop_assert!(read(&good[..cut % good.len()], kept().encoder).is_none());
         }
     }
