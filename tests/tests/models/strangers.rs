@@ -1,7 +1,7 @@
 //! The strangers that the embedded pack ships = the embeddings of the same rendered people by its own models.
 //!
-//! `LINTEL_WRITE=1 cargo test --release --workspace --test models strangers` writes the file anew: after a change of the
-//! detector, the image encoder, the renderer or the quality gate.
+//! `LINTEL_WRITE=1 cargo test --release --workspace --test models strangers` writes the file anew: after a change of
+//! the detector, the image encoder, the renderer or the quality gate.
 
 use std::path::Path;
 

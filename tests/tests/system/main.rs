@@ -5,6 +5,7 @@ mod attacks;
 mod bundles;
 mod contents;
 mod daemon;
+mod evaluation;
 mod link;
 mod stories;
 mod virtual_machine;
