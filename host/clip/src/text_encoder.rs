@@ -1,9 +1,9 @@
 //! Token ids of prompts → text embeddings `[N, D]`: CLIP's causal transformer, as a module that can be trained.
 //!
-//! The architecture is that of Radford et al. 2021, §2.4: pre-norm residual blocks, QuickGELU, a causal mask, the
-//! feature at the end-of-text token, projected without bias. Its size is read off the shapes of the weights.
+//! The architecture is that of Radford et al. 2021, §2.4: pre-norm residual blocks, QuickGELU, a causal mask, and the
+//! feature at the end-of-text token, projected without bias. Its size is read from the shapes of the weights.
 //!
-//! Nothing is computed that causality makes useless, and no result changes by that: see the module `packing`.
+//! Only what the features depend on is computed: see the module `packing`.
 
 mod block;
 mod init;
@@ -46,7 +46,7 @@ pub struct TextConfig {
 }
 
 impl TextConfig {
-    /// Reads the sizes off the shapes of OpenAI-named tensors.
+    /// Reads the sizes from the shapes of OpenAI-named tensors.
     ///
     /// # Errors
     /// [`WeightsError`] when a tensor is missing or the shapes are not those of CLIP's text transformer.
@@ -93,8 +93,7 @@ pub struct TextEncoder {
 }
 
 impl TextEncoder {
-    /// A text encoder with the weights of `tensors`; names that it doesn't know are ignored, so that a whole CLIP can
-    /// be passed.
+    /// A text encoder with the weights of `tensors`. Other names are ignored, so that a whole CLIP can be passed.
     ///
     /// # Errors
     /// [`WeightsError`] when a tensor is missing or has another shape than the rest implies.
@@ -170,21 +169,21 @@ impl TextEncoder {
         self.with_logit_scale(clipped, trained)
     }
 
-    /// This encoder with a logit scale that training leaves alone.
+    /// This encoder with a logit scale that training does not change.
     #[must_use]
     pub fn with_frozen_logit_scale(self) -> Self {
         let scale = self.log_logit_scale();
         self.with_logit_scale(scale, false)
     }
 
-    /// This encoder with other products in its linear layers; the weights are what they were.
+    /// This encoder with another precision of the products in its linear layers; the weights do not change.
     #[must_use]
     pub fn with_matmul_precision(mut self, precision: MatmulPrecision) -> Self {
         self.precision = precision;
         self
     }
 
-    /// A new leaf of the graph: an operation on the old one would be a value that an optimiser never reaches.
+    /// A new leaf of the graph. An operation on the old parameter would give a value that an optimiser does not visit.
     fn with_logit_scale(mut self, log: f32, trained: bool) -> Self {
         let device = self.logit_scale.val().device();
         self.logit_scale = param_of("logit_scale", vec![log], [1], &device).set_require_grad(trained);
@@ -238,15 +237,14 @@ impl Loader<'_> {
         Ok(param_of(name, tensor.values.clone(), shape, self.device))
     }
 
-    /// A matrix that the file stores as `[outputs, inputs]` and a linear layer wants as `[inputs, outputs]`.
+    /// A matrix that the file stores as `[outputs, inputs]` and that a linear layer takes as `[inputs, outputs]`.
     fn transposed(&self, name: &str, [outputs, inputs]: [usize; 2]) -> Result<Param<Tensor<2>>, WeightsError> {
         let tensor = self.tensors.get_shaped(name, &[outputs, inputs])?.transposed();
         Ok(param_of(name, tensor.values, [inputs, outputs], self.device))
     }
 }
 
-/// A trainable parameter whose identity follows from its name, so that an optimiser's state finds it again in another
-/// process.
+/// A trainable parameter whose id follows from its name, so that an optimiser's state finds it in another process.
 fn param_of<const RANK: usize>(
     name: &str,
     values: Vec<f32>,

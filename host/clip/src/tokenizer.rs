@@ -1,8 +1,8 @@
 //! Text → token ids of CLIP's byte-pair encoding.
 //!
-//! The merges are `instant-clip-tokenizer`'s work. What stands here is what it leaves to the caller: the cleaning
-//! that open_clip does first ([`clean`]), the marks of start and end, the limit of the context, and the checks that
-//! keep a vocabulary and an encoder together.
+//! `instant-clip-tokenizer` does the merges. This module does what it leaves to the caller: the cleaning that open_clip
+//! does first ([`clean`]), the start and end marks, the limit of the context, and the checks that vocabulary and
+//! encoder belong together.
 
 mod clean;
 
@@ -15,11 +15,11 @@ pub use clean::clean;
 
 /// Ids of the 256 bytes, within and at the end of a word, before the first merge.
 const BYTE_TOKENS: usize = 512;
-/// The marks of start and end of text, the last two ids of every vocabulary.
+/// The start mark and the end mark, the last two ids of every vocabulary.
 const MARKS: usize = 2;
 /// The smallest useful context: start, one token, end.
 const MIN_CONTEXT: usize = 3;
-/// The longest text that is tokenised, in bytes; merging takes quadratic time in the length of a word.
+/// The longest text that is tokenised, in bytes; merging takes time quadratic in the length of a word.
 pub const MAX_TEXT_BYTES: usize = 8192;
 /// The largest list of merges that is read, in bytes after decompression. OpenAI's has 3.2 MB.
 const MAX_VOCABULARY_BYTES: u64 = 16 << 20;
@@ -37,18 +37,18 @@ pub enum TokenizerError {
     /// The list of merges can't be read.
     #[error("vocabulary is not a list of byte-pair merges: {0}")]
     Merges(#[from] std::io::Error),
-    /// The list of merges is larger than any that is known.
+    /// The list of merges is larger than [`MAX_VOCABULARY_BYTES`].
     #[error("vocabulary has more than {MAX_VOCABULARY_BYTES} bytes")]
     TooLarge,
     /// The list of merges is shorter than the encoder's vocabulary.
     #[error("vocabulary has {got} tokens, the encoder wants {wanted}")]
     Vocabulary {
-        /// Tokens that the list makes, the marks included.
+        /// Number of tokens that the list gives, with both marks.
         got: usize,
         /// Rows of the encoder's token embedding.
         wanted: usize,
     },
-    /// No tokenizer of this kind has such sizes.
+    /// The sizes are out of range for a tokenizer.
     #[error("a vocabulary of {vocabulary} tokens and a context of {context} are out of range, wanted {least} to 65535 \
         and at least {MIN_CONTEXT}", least = BYTE_TOKENS + MARKS)]
     Sizes {
@@ -57,7 +57,7 @@ pub enum TokenizerError {
         /// The context asked for.
         context: usize,
     },
-    /// The text is longer than is reasonable.
+    /// The text is longer than [`MAX_TEXT_BYTES`].
     #[error("text has {got} bytes, at most {MAX_TEXT_BYTES} are tokenised")]
     TextTooLong {
         /// The text's length in bytes.
@@ -67,8 +67,8 @@ pub enum TokenizerError {
 
 impl Tokenizer {
     /// A tokenizer from a list of merges in CLIP's format (a header, then one pair a line, best first), plain or
-    /// gzipped. A longer list is cut at `vocabulary`, the number of rows of the encoder's token embedding;
-    /// `context` is its number of positions.
+    /// gzipped. A longer list is cut at `vocabulary`, the number of rows of the encoder's token embedding; `context` is
+    /// the encoder's number of positions.
     ///
     /// # Errors
     /// [`TokenizerError`] when the list is malformed or too short for `vocabulary`.
@@ -145,7 +145,7 @@ impl std::fmt::Debug for Tokenizer {
     }
 }
 
-/// The whole text, unless it is larger than any list of merges.
+/// The whole text, at most [`MAX_VOCABULARY_BYTES`].
 fn limited_text(source: impl Read) -> Result<String, TokenizerError> {
     let mut text = String::new();
     source.take(MAX_VOCABULARY_BYTES + 1).read_to_string(&mut text)?;
@@ -175,7 +175,7 @@ mod tests {
         check("Alice", &[516, 515, 517]);
         check("alic", &[516, 513, end(b'c'), 517]);
         check("ice b", &[516, byte(b'i'), 514, end(b'b'), 517]);
-        // Cropped to the context, the end mark kept.
+        // Cropped to the context; the end mark stays.
         check("x y z x y z x y z", &[516, end(b'x'), end(b'y'), end(b'z'), end(b'x'), end(b'y'), end(b'z'), 517]);
     }
 

@@ -3,7 +3,7 @@
 use crate::text_encoder::HEAD_WIDTH;
 use crate::weights::{NamedTensors, WeightsError};
 
-/// The stem halves the picture twice, three of the four stages once.
+/// The stem halves the picture twice, and three of the four stages halve it once each.
 const TOTAL_STRIDE: usize = 32;
 const STAGES: usize = 4;
 
@@ -21,7 +21,7 @@ pub struct VisualConfig {
 }
 
 impl VisualConfig {
-    /// Reads the sizes off the shapes of OpenAI-named tensors.
+    /// Reads the sizes from the shapes of OpenAI-named tensors.
     ///
     /// # Errors
     /// [`WeightsError`] when a tensor is missing or the shapes are not those of CLIP's ModifiedResNet.

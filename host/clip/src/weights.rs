@@ -1,8 +1,8 @@
 //! A weights file (safetensors, PyTorch's or TorchScript's archive) → named f32 tensors.
 //!
 //! Names are those of OpenAI's CLIP state dict (`visual.conv1.weight`, `transformer.resblocks.0.attn.in_proj_weight`,
-//! …), so that every pack looks alike. Nothing about an architecture is assumed here: who asks for a tensor says what
-//! shape it wants, and gets an error that names both when the file disagrees.
+//! …). This module assumes no architecture: a caller names the tensor and the shape that it wants, and gets an error
+//! with both shapes if the file disagrees.
 
 mod names;
 mod safetensors;
@@ -45,13 +45,13 @@ pub enum Precision {
 /// Why weights were refused.
 #[derive(Debug, thiserror::Error)]
 pub enum WeightsError {
-    /// The file is not safetensors, is cut short, or its offsets contradict its shapes.
+    /// The file is not safetensors, is cut short, or has offsets that contradict its shapes.
     #[error("weights are not a valid safetensors file: {0}")]
     Format(#[from] ::safetensors::SafeTensorError),
-    /// The file is a zip archive, and not one that PyTorch wrote, or one that holds more than weights.
+    /// The file is a zip archive, but PyTorch did not write it, or it holds more than weights.
     #[error("weights in PyTorch's archive: {0}")]
     Torch(#[from] TorchError),
-    /// PyTorch's form from before version 1.6.
+    /// PyTorch's format before version 1.6.
     #[error(
         "weights are a bare pickle, as PyTorch wrote before 1.6; load and save them once with a newer torch.save, \
          which writes a zip archive"
@@ -63,7 +63,7 @@ pub enum WeightsError {
         /// The tensor's name, as OpenAI's state dict has it.
         name: String,
     },
-    /// A limit that keeps memory bounded was passed.
+    /// The file exceeds a limit on memory.
     #[error("weights have {got} {what}, at most {most} are allowed")]
     TooLarge {
         /// What was counted.
@@ -73,7 +73,7 @@ pub enum WeightsError {
         /// How many are allowed.
         most: usize,
     },
-    /// A tensor is stored in a type that weights don't come in.
+    /// A tensor is stored in a type that is not read.
     #[error("tensor {name} is stored as {got:?}, wanted F32, F16, BF16 or F64")]
     Dtype {
         /// The tensor's name.
@@ -109,7 +109,7 @@ pub enum WeightsError {
     },
 }
 
-/// The shape alone: the values would fill books.
+/// Shows the shape only: the values are too many.
 impl std::fmt::Debug for NamedTensor {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("NamedTensor").field("shape", &self.shape).finish_non_exhaustive()
@@ -120,7 +120,7 @@ impl NamedTensor {
     /// An array of `shape` that holds `values`.
     ///
     /// # Panics
-    /// If the number of values is not the product of the shape: a mistake of the caller, never of a file.
+    /// If the number of values is not the product of the shape. Files never cause this; callers check.
     #[must_use]
     pub fn new(shape: Vec<usize>, values: Vec<f32>) -> Self {
         assert_eq!(shape.iter().product::<usize>(), values.len(), "{shape:?} does not hold {} values", values.len());
@@ -133,7 +133,7 @@ impl NamedTensor {
         Self { shape: Vec::new(), values: vec![value] }
     }
 
-    /// Its shape and its values, row-major: what constants of an ONNX graph are made of.
+    /// Shape and values, row-major, as constants of an ONNX graph take them.
     #[must_use]
     pub fn parts(&self) -> (&[usize], &[f32]) {
         (&self.shape, &self.values)
@@ -163,12 +163,12 @@ impl NamedTensors {
         Self::default()
     }
 
-    /// Puts `tensor` under `name`, in place of what was there.
+    /// Stores `tensor` under `name` and replaces a tensor that was there.
     pub fn insert(&mut self, name: impl Into<String>, tensor: NamedTensor) {
         self.0.insert(name.into(), tensor);
     }
 
-    /// Takes every tensor of `other`.
+    /// Moves every tensor of `other` into this set.
     pub fn extend(&mut self, other: NamedTensors) {
         self.0.extend(other.0);
     }
@@ -219,7 +219,7 @@ impl NamedTensors {
         }
     }
 
-    /// How many numbers `0, 1, 2, …` there are such that `prefix` + number + `suffix` names a tensor.
+    /// The count of numbers `0, 1, 2, …` for which `prefix` + number + `suffix` names a tensor, without a gap.
     #[must_use]
     pub fn count(&self, prefix: &str, suffix: &str) -> usize {
         (0..self.0.len()).take_while(|i| self.0.contains_key(&format!("{prefix}{i}{suffix}"))).count()
@@ -242,13 +242,13 @@ impl NamedTensors {
         self.0.is_empty()
     }
 
-    /// Reads CLIP's weights in any of the forms that they are published in, told apart by their content: OpenAI's
-    /// TorchScript archive, a state dict that `torch.save` wrote, or a safetensors file. Tensors get OpenAI's names;
-    /// F16, BF16 and F64 become f32; integers, which only count (batches that a norm has seen, the context's length),
-    /// and the causal mask, which follows from the context's length, are left out.
+    /// Reads CLIP's weights in any of the forms in which they are published, which are told apart by content: OpenAI's
+    /// TorchScript archive, a state dict of `torch.save`, or a safetensors file. Tensors get OpenAI's names; F16, BF16
+    /// and F64 become f32. Integers (counts of batches, the context's length) and the causal mask, which follows from
+    /// the context's length, are left out.
     ///
-    /// Beside `bytes`, memory stays below twelve times the larger of the file's size and 64 MiB, whatever the bytes
-    /// are; for a file that PyTorch wrote it is what the tensors take in f32 and the largest storage.
+    /// Beside `bytes`, memory stays below twelve times the larger of the file's size and 64 MiB. For a PyTorch file it
+    /// is the size of the tensors in f32 plus the largest storage.
     ///
     /// # Errors
     /// [`WeightsError`] for anything but a well-formed file of finite numbers within the limits of this module.

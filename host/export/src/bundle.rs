@@ -21,7 +21,7 @@ pub struct BundleParts<'a> {
     pub encoder: &'a [u8],
     /// The table that was trained against exactly this encoder.
     pub table: &'a Table,
-    /// When the bundle is made, in seconds since 1970; 0 when that is to be left out.
+    /// When the bundle was made, in seconds since 1970; 0 for "not recorded".
     pub created: u64,
 }
 
@@ -36,10 +36,10 @@ pub enum BundleError {
         /// The one that the table was trained against.
         wanted: EncoderId,
     },
-    /// The detector is not a model, or takes another input than bundles promise.
+    /// The detector is not a model, or does not take the input of a bundle's detector.
     #[error("detector: {0}")]
     Detector(#[from] OnnxError),
-    /// A value of the manifest is out of its range.
+    /// A value of the manifest is out of range.
     #[error(transparent)]
     Manifest(#[from] ManifestError),
     /// A file could not be written.
@@ -52,7 +52,7 @@ pub enum BundleError {
     },
 }
 
-/// Width and height that a detector looks at, if its input is u8 `[1, H, W, 3]` of fixed size.
+/// Width and height of the detector's input, which must be u8 `[1, H, W, 3]` of fixed size.
 ///
 /// # Errors
 /// [`OnnxError`].
@@ -71,10 +71,10 @@ pub fn detector_input(detector: &[u8]) -> Result<[u32; 2], OnnxError> {
 }
 
 /// Writes `detector.onnx`, `encoder.onnx`, `table.lintel` and, last, `manifest.lintel` into the folder `dir`, which
-/// must exist, and waits until the disk has them.
+/// must exist. Returns when the disk has them.
 ///
 /// # Errors
-/// [`BundleError`]. Files that were written before an error stay: the caller owns the folder.
+/// [`BundleError`]. Files that were written before an error stay; the caller owns the folder.
 pub fn write_bundle(dir: &Path, parts: &BundleParts) -> Result<Manifest, BundleError> {
     let id = EncoderId::of(parts.encoder);
     if id != parts.table.encoder() {
@@ -95,7 +95,7 @@ pub fn write_bundle(dir: &Path, parts: &BundleParts) -> Result<Manifest, BundleE
         dim: u32::try_from(parts.table.dim()).expect("a table's rows have at most 1024 components"),
         encoder: id,
     };
-    // Before the first byte is written: a manifest that can't be sealed must not leave files behind.
+    // Before the first byte is written: a manifest that cannot be sealed must not leave files behind.
     let sealed = manifest.to_bytes()?;
     let of_roles = files.iter().map(|(role, content)| (role.file_name(), content));
     for (name, content) in of_roles.chain([(MANIFEST, sealed.as_slice())]) {

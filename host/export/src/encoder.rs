@@ -1,9 +1,9 @@
 //! CLIP's visual weights → the image encoder as an ONNX model: crops `[N, side, side, 3]` u8 RGB → unit `[N, D]` f32.
 //!
 //! The architecture is CLIP's ModifiedResNet (Radford et al. 2021, §2.4): a stem of three convolutions, residual
-//! bottlenecks whose stride is an average pool (so that downsampling is anti-aliased), and an attention pool whose
-//! only query is the mean token. Every size is read off the weights. What can be computed once is computed here: batch
-//! norms and the pixels' scale are folded into the convolutions, the attention's 1/√64 into its query.
+//! bottlenecks whose stride is an average pool (so that downsampling is anti-aliased), and an attention pool whose only
+//! query is the mean token. Every size is read from the weights. Constants are folded: batch norms and the pixels'
+//! scale into the convolutions, the attention's 1/√64 into its query.
 
 use lintel_clip::text_encoder::HEAD_WIDTH;
 use lintel_clip::visual::VisualConfig;
@@ -60,7 +60,7 @@ struct Tower<'a> {
 }
 
 impl Tower<'_> {
-    /// `[looks · N, D]` → `[N, D]`: the mean of the directions of all looks at a picture.
+    /// `[views · N, D]` → `[N, D]`: the mean of the directions of all views of a picture.
     fn together(&mut self, features: &Value, looks: i64, dim: usize) -> Value {
         let g = &mut self.graph;
         let directions = g.normalize("looks.unit", features, -1);
@@ -114,7 +114,7 @@ impl Tower<'_> {
         Ok(Features { value: self.graph.relu(p, &sum), channels: y.channels })
     }
 
-    /// `[N, C, S, S]` → `[N, D]`: places and their mean become tokens, the mean asks, all answer.
+    /// `[N, C, S, S]` → `[N, D]`: positions and their mean become tokens, and the mean attends to all of them.
     fn attention_pool(&mut self, x: &Features) -> Result<Value, WeightsError> {
         let p = "visual.attnpool";
         let c = x.channels;
@@ -189,7 +189,7 @@ impl Tower<'_> {
         Ok(Features { value: self.graph.relu(&format!("{conv}.relu"), &y.value), channels: y.channels })
     }
 
-    /// A convolution with its batch norm folded in, and with input channels scaled first if `input_scale` says so.
+    /// A convolution with its batch norm folded in; its input channels are scaled first if `input_scale` says so.
     fn conv(
         &mut self,
         conv: &str,

@@ -1,4 +1,4 @@
-//! A crop's bytes → what the image encoder's first convolution sees, once or in several views.
+//! A crop's bytes → the input of the image encoder's first convolution, in one or several views.
 
 use lintel_clip::weights::NamedTensor;
 use lintel_onnx::{ElementType, GraphBuilder, Value, Window};
@@ -8,14 +8,14 @@ pub const PIXEL_MEAN: [f64; 3] = [0.481_454_66, 0.457_827_5, 0.408_210_73];
 /// Standard deviation of CLIP's training pixels.
 pub const PIXEL_STD: [f64; 3] = [0.268_629_54, 0.261_302_58, 0.275_777_11];
 
-/// In how many views the encoder sees each crop; the embedding is the direction of the sum of what it makes of them.
-/// Each costs the encoder's time once more, and what is by chance in one of them is not in the others.
+/// The views of each crop that the encoder embeds; the embedding is the direction of their sum. Each view costs the
+/// encoder's time once more, and averaging cancels chance errors of single views.
 #[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
 pub struct Views {
-    /// Every view a second time in a mirror: light from the left, a face turned to the right.
+    /// Every view once more, mirrored: evens out light from one side and a turned face.
     pub mirror: bool,
-    /// A view with the face a little smaller and one with it a little larger, instead of the crop as it is: landmarks
-    /// that are a little off.
+    /// A view with the face a little smaller and one with it a little larger, in place of the crop itself: evens out
+    /// landmarks that are slightly off.
     pub multi_scale: bool,
 }
 
@@ -23,8 +23,8 @@ pub struct Views {
 const SCALES: [f64; 2] = [0.96, 1.04];
 
 /// `[N, side, side, 3]` u8 → `[views · N, 3, resolution, resolution]` f32 around 0, in units of 1/255, view by view;
-/// and how many views there are. The division by the standard deviation is part of the first convolution: it commutes
-/// with averages and with padding by zeros.
+/// and the number of views. The division by the standard deviation is part of the first convolution: it commutes with
+/// averages and with padding by zeros.
 pub(super) fn pixels(
     g: &mut GraphBuilder,
     crops: &Value,
@@ -56,8 +56,8 @@ pub(super) fn pixels(
     (seen, count)
 }
 
-/// Averages over blocks of the picture as it is at each of the [`SCALES`]: blocks that are no whole pixels, so each is
-/// a product with a matrix on either side.
+/// Averages the picture over blocks at each of the [`SCALES`]. Blocks are not whole pixels, so each average is a
+/// product with a matrix on either side.
 fn at_scales(g: &mut GraphBuilder, planes: &Value, side: usize, block: usize) -> Value {
     let views = SCALES.map(|scale| {
         let name = |part: &str| format!("pixels.{scale}.{part}");
@@ -70,8 +70,8 @@ fn at_scales(g: &mut GraphBuilder, planes: &Value, side: usize, block: usize) ->
     g.concat("pixels.scales", &views.each_ref(), 0)
 }
 
-/// `[side / block, side]`: how much of each pixel of a line is in each pixel of the line's view. Where the line ends,
-/// its last pixel goes on.
+/// `[side / block, side]`: the share of each pixel of a line in each pixel of the line's view. Beyond the line's end,
+/// its last pixel is repeated.
 fn averages(side: usize, block: usize, scale: f64) -> NamedTensor {
     let (size, block) = (side / block, block as f64 / scale);
     let mut values = Vec::with_capacity(size * side);
@@ -87,7 +87,7 @@ fn averages(side: usize, block: usize, scale: f64) -> NamedTensor {
     NamedTensor::new(vec![size, side], values)
 }
 
-/// All pictures, and then all of them in a mirror.
+/// All pictures, and then all of them mirrored.
 fn with_mirrored(g: &mut GraphBuilder, pictures: &Value, resolution: usize) -> Value {
     let columns: Vec<i64> = (0..resolution as i64).rev().collect();
     let columns = g.constant_ints("pixels.columns", &columns);
@@ -99,7 +99,7 @@ fn with_mirrored(g: &mut GraphBuilder, pictures: &Value, resolution: usize) -> V
 mod tests {
     use super::*;
 
-    /// By (crop, block, scale, pixel of the view): the first pixel of the crop in it, and their shares.
+    /// By (crop, block, scale, pixel of the view): the first pixel of the crop in it, and the shares of the pixels.
     #[test]
     fn a_view_averages_what_lies_under_its_pixels() {
         let check = |side: usize, block: usize, scale: f64, seen: usize, first: usize, shares: &[f32]| {
@@ -111,19 +111,19 @@ mod tests {
                 assert!((got - expected).abs() < 1e-6, "{side} {block} {scale} {seen}");
             }
         };
-        // As it is: whole blocks.
+        // Unscaled: whole blocks.
         check(8, 2, 1.0, 0, 0, &[0.5, 0.5]);
         check(8, 2, 1.0, 3, 6, &[0.5, 0.5]);
         check(4, 1, 1.0, 2, 2, &[1.0]);
-        // Twice as large: the middle, and each of its pixels twice.
+        // Twice as large: the middle of the crop, each of its pixels twice.
         check(8, 2, 2.0, 0, 2, &[1.0]);
         check(4, 1, 2.0, 1, 1, &[1.0]);
         check(4, 1, 2.0, 3, 2, &[1.0]);
-        // Half as large: all of it, and its edge around it.
+        // Half as large: the whole crop, and its edge repeated around it.
         check(8, 2, 0.5, 0, 0, &[1.0]);
         check(8, 2, 0.5, 1, 0, &[0.25; 4]);
         check(8, 2, 0.5, 3, 7, &[1.0]);
-        // Parts of pixels: with a fifth of it outside, and none.
+        // Parts of pixels: with a fifth of the view outside the crop, and with nothing outside.
         check(4, 2, 0.8, 0, 0, &[0.6, 0.4]);
         check(4, 2, 1.25, 0, 0, &[0.375, 0.625]);
     }

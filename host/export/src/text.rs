@@ -1,8 +1,8 @@
 //! CLIP's text weights → the text encoder as an ONNX model: token ids `[N, L]` i64 → unit `[N, D]` f32.
 //!
-//! The architecture is that of [`text_encoder`](lintel_clip::text_encoder), written a second time as a graph: what is
-//! trained there runs in any engine from here. N and L are free, L up to the weights' context. A row's feature is taken
-//! at its first token of the greatest id, the end of text; what is behind it has no effect.
+//! The architecture is that of [`text_encoder`](lintel_clip::text_encoder), written a second time as a graph, so that
+//! any engine runs what was trained. N and L are free, L up to the weights' context. A row's feature is taken at its
+//! first token of the greatest id, the end of text; what follows has no effect.
 
 use lintel_clip::text_encoder::{HEAD_WIDTH, MASKED, NORM_EPSILON, QUICK_GELU, TextConfig};
 use lintel_clip::weights::{NamedTensor, NamedTensors, WeightsError};
@@ -47,7 +47,7 @@ pub fn text_encoder_onnx(tensors: &NamedTensors) -> Result<Vec<u8>, WeightsError
     Ok(write(&tower.graph.finish()))
 }
 
-/// `[context, context]`: 0 where a token (row) may look, a large negative number at later tokens.
+/// `[context, context]`: 0 where a token (row) may attend, a large negative number at later tokens.
 fn causal_mask(context: usize) -> NamedTensor {
     let values = (0..context * context).map(|i| if i % context > i / context { MASKED } else { 0.0 });
     NamedTensor::new(vec![context, context], values.collect())
@@ -103,8 +103,8 @@ impl Tower<'_> {
         self.linear(&format!("{p}.out_proj"), ".", &mixed, [width, width], |_| 1.0)
     }
 
-    /// x · Wᵀ + b, row `o` of W and b times `scale(o)`. `dot` is what stands between the layer's name and "weight":
-    /// PyTorch's attention joins them with an underscore.
+    /// x · Wᵀ + b, row `o` of W and b times `scale(o)`. `dot` is the separator between the layer's name and "weight":
+    /// an underscore in PyTorch's attention.
     fn linear(
         &mut self,
         name: &str,

@@ -53,7 +53,7 @@ fn the_command_says_what_there_is_and_what_is_missing() {
     check(
         &["ingest", photos, "--out", "x", "--pack", "rn50"],
         2,
-        "pack rn50 is not installed; `lintel packs fetch rn50` brings it",
+        "pack rn50 is not installed; `lintel packs fetch rn50` installs it",
     );
     check(&["ingest", photos, "--out", "x", "--pack", "rn51"], 2, "neither a folder nor an installed pack");
 }

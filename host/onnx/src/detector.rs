@@ -1,8 +1,7 @@
 //! A published SCRFD detector → the form that bundles hold: input u8 `[1, H, W, 3]` RGB, fixed size.
 //!
-//! The published files take f32 `[1, 3, H, W]`, pixels as (x − 127.5) / 128. Here these steps become the first nodes
-//! of the graph, so that a door has no second implementation of them. A size that an exporter froze is thawed by
-//! [`resize`](super::resize).
+//! The published files take f32 `[1, 3, H, W]`, pixels as (x − 127.5) / 128. Here these steps become the first nodes of
+//! the graph, so that a door needs no code for them. [`resize`](super::resize) changes a size that an exporter fixed.
 
 use super::resize::resize;
 use crate::proto::{GraphProto, NodeProto, TensorProto};
@@ -12,9 +11,9 @@ use crate::{Dim, ElementType, OnnxError, dims_of, int, ints, read, value_info, w
 pub const INPUT: &str = "lintel.frame";
 /// What SCRFD subtracts from a pixel.
 const PIXEL_MEAN: f32 = 127.5;
-/// What SCRFD divides by then.
+/// The divisor after the subtraction.
 const PIXEL_SCALE: f32 = 128.0;
-/// SCRFD's coarsest level: sides must be multiples of it.
+/// The stride of SCRFD's coarsest level: sides must be multiples of it.
 const COARSEST_STRIDE: usize = 32;
 /// The longest side that is accepted, in pixels.
 const MAX_SIDE: usize = 8192;
@@ -22,8 +21,8 @@ const MAX_SIDE: usize = 8192;
 /// Puts the conversion of pixels in front of a detector and fixes its input size.
 ///
 /// `size` is (width, height) in pixels, multiples of 32; without it the detector keeps its own, which must then be
-/// fixed. A detector that already takes u8 `[1, H, W, 3]` of that size is returned as it is. Whether a detector of a
-/// fixed size works at another one is only known once it has run: open the result before it is trusted.
+/// fixed. A detector that already takes u8 `[1, H, W, 3]` of that size is returned unchanged. Only a run shows whether
+/// a detector of fixed size works at another one: open the result before you trust it.
 ///
 /// # Errors
 /// [`OnnxError`] when the bytes are no model, or the model has another input than SCRFD's.
@@ -58,7 +57,7 @@ fn frame_dims(width: usize, height: usize) -> [Dim; 4] {
     [Dim::Fixed(1), Dim::Fixed(height), Dim::Fixed(width), Dim::Fixed(3)]
 }
 
-/// Index of the one input that is fed; old files list their weights as inputs too.
+/// Index of the one input that is not a weight; old files list their weights as inputs too.
 pub(super) fn only_input(graph: &GraphProto) -> Result<usize, OnnxError> {
     let is_weight = |name: &str| graph.initializer.iter().any(|t| t.name == name);
     let fed: Vec<usize> = (0..graph.input.len()).filter(|&i| !is_weight(&graph.input[i].name)).collect();
@@ -68,7 +67,7 @@ pub(super) fn only_input(graph: &GraphProto) -> Result<usize, OnnxError> {
     }
 }
 
-/// The size that a detector is to have: the one asked for, or its own.
+/// The size of the detector's input: the one asked for, or its own.
 fn fixed_size(dims: [Option<usize>; 2], asked: Option<(u32, u32)>) -> Result<(usize, usize), OnnxError> {
     let asked = asked.map(|(w, h)| [w as usize, h as usize]);
     let mut size = [0; 2];

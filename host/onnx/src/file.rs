@@ -4,13 +4,13 @@ use prost::Message;
 
 use super::proto::{DimensionValue, ElementType, ModelProto, TensorProto, TypeValue, ValueInfoProto};
 
-/// The largest file that is read, in bytes. Protobuf itself ends at 2 GiB.
+/// The largest file that is read, in bytes. Protobuf's limit is 2 GiB.
 pub const MAX_FILE_BYTES: usize = (2 << 30) - 1;
 
 /// Why an `.onnx` file, or a part of one, was refused.
 #[derive(Debug, thiserror::Error)]
 pub enum OnnxError {
-    /// The file is larger than protobuf can address.
+    /// The file exceeds protobuf's limit.
     #[error("model has {got} bytes, at most {MAX_FILE_BYTES} are allowed")]
     TooLarge {
         /// The file's size in bytes.
@@ -22,7 +22,7 @@ pub enum OnnxError {
     /// The file has no graph.
     #[error("model has no graph")]
     NoGraph,
-    /// A tensor doesn't hold what its shape and type promise.
+    /// A tensor's values contradict its shape or type.
     #[error("tensor {name} {what}")]
     Tensor {
         /// The tensor's name.
@@ -30,10 +30,10 @@ pub enum OnnxError {
         /// What is wrong, with got and wanted.
         what: String,
     },
-    /// The graph is of another form than the caller can work with.
+    /// The graph has a form that the caller cannot work with.
     #[error("model {what}")]
     Form {
-        /// What was found and what was wanted.
+        /// Got and wanted.
         what: String,
     },
 }
@@ -59,7 +59,7 @@ pub fn write(model: &ModelProto) -> Vec<u8> {
     model.encode_to_vec()
 }
 
-/// Element type and dimensions of a graph's input or output; `None` is a dimension that is known at run time only.
+/// Element type and dimensions of a graph's input or output; `None` is a dimension that is not known before run time.
 ///
 /// # Errors
 /// [`OnnxError::Form`] when it is not a tensor of known rank.
@@ -80,7 +80,7 @@ pub fn dims_of(info: &ValueInfoProto) -> Result<(ElementType, Vec<Option<usize>>
     Ok((tensor.elem_type(), dims))
 }
 
-/// The values of a constant of type f32, wherever the file keeps them.
+/// The values of a constant of type f32, from `raw_data` or the typed list.
 ///
 /// # Errors
 /// [`OnnxError::Tensor`] for another type, values in another file, or a count that the shape contradicts.
@@ -103,7 +103,7 @@ pub fn f32_values(tensor: &TensorProto) -> Result<Vec<f32>, OnnxError> {
     Ok(values)
 }
 
-/// The values of a constant of type i64, wherever the file keeps them.
+/// The values of a constant of type i64, from `raw_data` or the typed list.
 ///
 /// # Errors
 /// [`OnnxError::Tensor`] for another type, values in another file, or a count that the shape contradicts.
@@ -169,7 +169,7 @@ mod tests {
         check(&[], "no graph");
         check(b"not a model", "not a valid ONNX file");
         for cut in 1..bytes.len() {
-            // Protobuf has no frame: a cut between two fields is a shorter message, anywhere else it is an error.
+            // Protobuf has no frame: a cut between two fields gives a shorter message; a cut anywhere else is an error.
             if let Ok(model) = read(&bytes[..cut]) {
                 assert!(model.graph.is_some());
             }

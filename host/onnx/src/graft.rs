@@ -1,9 +1,8 @@
-//! A face encoder as others publish it → the form that bundles hold: crops `[N, 224, 224, 3]` u8 RGB → unit `[N, D]`
-//! f32.
+//! A published face encoder → the form that bundles hold: crops `[N, 224, 224, 3]` u8 RGB → unit `[N, D]` f32.
 //!
-//! What the published encoder wants of its pixels (size, order of the channels, mean, standard deviation, layout)
-//! becomes the first nodes of its graph, and the unit length the last, so that a door runs it like any other. Our crop
-//! shows faces where ArcFace's does, at twice the size, so that encoders for 112 pixels get an average of 2×2.
+//! The preprocessing of the published encoder (size, order of the channels, mean, standard deviation, layout) becomes
+//! the first nodes of its graph, and the normalisation to unit length the last, so that a door runs it like any other.
+//! Lintel's crop has the face where ArcFace's has it, at twice the size; encoders for 112 pixels get averages of 2×2.
 
 use lintel_core::align::CROP;
 
@@ -15,13 +14,13 @@ use crate::{Dim, ElementType, OnnxError, dims_of, int, ints, read, text, value_i
 pub const INPUT: &str = "lintel.crops";
 /// Name of the grafted output.
 pub const OUTPUT: &str = "lintel.embedding";
-/// Sides of pictures that encoders take, px.
+/// Accepted sides of an encoder's input, px.
 const SIDES: std::ops::RangeInclusive<usize> = 32..=512;
 
-/// What an encoder wants of pixels in 0..=255: (x − mean) / std, channel by channel in its own order.
+/// The preprocessing of pixels in 0..=255: (x − mean) / std, channel by channel in the encoder's own order.
 #[derive(Copy, Clone, Debug, PartialEq)]
 pub struct Preprocessing {
-    /// Blue first.
+    /// Whether blue is the first channel.
     pub bgr: bool,
     /// In the encoder's order of channels.
     pub mean: [f32; 3],
@@ -87,7 +86,7 @@ enum Layout {
     Pixels,
 }
 
-/// Puts the pixels' way in front of an encoder and the unit length behind it.
+/// Puts the preprocessing in front of an encoder and the normalisation behind it.
 ///
 /// # Errors
 /// [`OnnxError`] when the bytes are no model, or the model does not take one picture of a fixed size and give one list
@@ -131,7 +130,7 @@ fn picture(element: ElementType, dims: &[Option<usize>]) -> Result<(Dim, usize, 
     }
 }
 
-/// u8 crops → what the encoder's old input was.
+/// u8 crops → the encoder's original input.
 fn prefix(graph: &mut GraphProto, index: usize, batch: Dim, side: usize, layout: Layout, wanted: &Preprocessing) {
     let crop = CROP as usize;
     let crops = value_info(INPUT, ElementType::U8, &[batch, Dim::Fixed(crop), Dim::Fixed(crop), Dim::Fixed(3)]);
@@ -149,7 +148,7 @@ fn prefix(graph: &mut GraphProto, index: usize, batch: Dim, side: usize, layout:
         (last, size) = ("lintel.pooled", crop / block);
     }
     if size != side {
-        // A little more than the ratio, so that rounding down gives this side whatever f32 makes of it.
+        // Slightly more than the ratio, so that rounding down gives this side in spite of f32's rounding.
         #[expect(clippy::cast_precision_loss, reason = "sides are small")]
         let ratio = (side as f32 + 0.01) / size as f32;
         graph.initializer.push(floats("lintel.ratio", &[4], &[1.0, 1.0, ratio, ratio]));
@@ -240,7 +239,7 @@ mod tests {
     use lintel_core::align::CROP_BYTES;
     use lintel_inference::Encoder;
 
-    /// An "encoder" that averages each channel over its input: what is seen is what preprocessing made of the pixels.
+    /// An "encoder" that averages each channel over its input, so that its output shows the preprocessed pixels.
     fn means(dims: [usize; 3], layout: Layout, batch: Dim) -> Vec<u8> {
         let mut graph = GraphBuilder::new("means");
         let dims = [batch.clone(), Dim::Fixed(dims[0]), Dim::Fixed(dims[1]), Dim::Fixed(dims[2])];

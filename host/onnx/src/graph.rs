@@ -1,8 +1,7 @@
 //! Operators, one call each → an ONNX graph.
 //!
-//! Every method adds one node and returns the value it makes. The caller names the nodes; a value is called like the
-//! node that makes it, so that a file is as readable as the code that wrote it, and the same calls give the same
-//! bytes.
+//! Every method adds one node and returns its value. The caller names the nodes, and a value has the name of its node,
+//! so that the file is as readable as the code that wrote it. The same calls give the same bytes.
 
 use std::collections::BTreeSet;
 
@@ -11,12 +10,12 @@ use super::proto::{
     OperatorSetIdProto, TensorProto, TensorShapeProto, TensorType, TypeProto, TypeValue, ValueInfoProto,
 };
 
-/// The operator set that graphs are written in: the newest that ONNX Runtime, TensorRT 8.6 and tract all speak.
+/// The operator set of the graphs: the newest that ONNX Runtime, TensorRT 8.6 and tract all support.
 pub const OPSET: i64 = 17;
 /// The file format's version that goes with [`OPSET`].
 const IR_VERSION: i64 = 8;
 
-/// A value in a graph: what a node makes, a constant or an input.
+/// A value in a graph: the result of a node, a constant or an input.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Value(String);
 
@@ -65,7 +64,7 @@ impl Window {
 /// A graph that grows node by node.
 ///
 /// # Panics
-/// Methods panic when a name is used twice: a mistake of the program that writes the graph, not of its input.
+/// Methods panic when a name is used twice, which is an error of the calling program and not of its input.
 #[derive(Debug)]
 pub struct GraphBuilder {
     graph: GraphProto,

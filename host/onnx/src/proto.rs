@@ -1,12 +1,12 @@
-//! ONNX's protobuf messages, as far as models carry weights and graphs.
+//! ONNX's protobuf messages, as far as models for inference use them.
 //!
-//! Field numbers are those of `onnx.proto3` (ONNX 1.18, IR version 12). Everything that a model for inference can
-//! hold is here, so that a file survives being read, edited and written. Numbers whose presence matters to readers
-//! built on proto2 (attribute values, the element count of an empty tensor) are `Option`s.
+//! Field numbers are those of `onnx.proto3` (ONNX 1.18, IR version 12). Every field of a model for inference is here,
+//! so that reading, editing and writing a file loses nothing. Numbers whose presence matters to readers built on proto2
+//! (attribute values, the element count of an empty tensor) are `Option`s.
 
 use prost::{Message, Oneof};
 
-/// A model: a graph and the operator sets it speaks.
+/// A model: a graph and the operator sets that it uses.
 #[derive(Clone, PartialEq, Message)]
 pub struct ModelProto {
     /// Version of the file format, not of the operators.
@@ -24,10 +24,10 @@ pub struct ModelProto {
     /// The model's own version.
     #[prost(int64, optional, tag = "5")]
     pub model_version: Option<i64>,
-    /// Words for people.
+    /// Description for people.
     #[prost(string, tag = "6")]
     pub doc_string: String,
-    /// What is computed.
+    /// The computation.
     #[prost(message, optional, tag = "7")]
     pub graph: Option<GraphProto>,
     /// Operator sets by domain; the empty domain is ONNX's own.
@@ -53,16 +53,16 @@ pub struct GraphProto {
     /// Constants (weights) by name.
     #[prost(message, repeated, tag = "5")]
     pub initializer: Vec<TensorProto>,
-    /// Words for people.
+    /// Description for people.
     #[prost(string, tag = "10")]
     pub doc_string: String,
-    /// What is fed. Files of IR version 3 list the initializers here too.
+    /// Inputs. Files of IR version 3 list the initializers here too.
     #[prost(message, repeated, tag = "11")]
     pub input: Vec<ValueInfoProto>,
-    /// What comes out.
+    /// Outputs.
     #[prost(message, repeated, tag = "12")]
     pub output: Vec<ValueInfoProto>,
-    /// Types of values in between.
+    /// Types of intermediate values.
     #[prost(message, repeated, tag = "13")]
     pub value_info: Vec<ValueInfoProto>,
     /// Scales and zero points that a quantiser attached to values.
@@ -94,7 +94,7 @@ pub struct NodeProto {
     /// Its settings.
     #[prost(message, repeated, tag = "5")]
     pub attribute: Vec<AttributeProto>,
-    /// Words for people.
+    /// Description for people.
     #[prost(string, tag = "6")]
     pub doc_string: String,
     /// The operator's domain; empty for ONNX's own.
@@ -144,7 +144,7 @@ pub struct AttributeProto {
     /// Sub-graphs.
     #[prost(message, repeated, tag = "11")]
     pub graphs: Vec<GraphProto>,
-    /// Words for people.
+    /// Description for people.
     #[prost(string, tag = "13")]
     pub doc_string: String,
     /// A type.
@@ -156,7 +156,7 @@ pub struct AttributeProto {
     /// Which of the fields holds the value.
     #[prost(enumeration = "AttributeType", tag = "20")]
     pub r#type: i32,
-    /// In a function: the attribute of the caller that is meant.
+    /// In a function: the caller's attribute that this one refers to.
     #[prost(string, tag = "21")]
     pub ref_attr_name: String,
     /// Content of a `SPARSE_TENSOR` attribute.
@@ -225,7 +225,7 @@ pub struct TensorProto {
     /// Values of u32 and u64.
     #[prost(uint64, repeated, tag = "11")]
     pub uint64_data: Vec<u64>,
-    /// Words for people.
+    /// Description for people.
     #[prost(string, tag = "12")]
     pub doc_string: String,
     /// Where the values are when they are in a file of their own.
@@ -281,7 +281,7 @@ pub enum ElementType {
     F4E2M1 = 23,
 }
 
-/// A sparse array: values and where they stand.
+/// A sparse array: values and their positions.
 #[derive(Clone, PartialEq, Message)]
 pub struct SparseTensorProto {
     /// The values that are not zero.
@@ -304,7 +304,7 @@ pub struct ValueInfoProto {
     /// Its type.
     #[prost(message, optional, tag = "2")]
     pub r#type: Option<TypeProto>,
-    /// Words for people.
+    /// Description for people.
     #[prost(string, tag = "3")]
     pub doc_string: String,
     /// Free key-value pairs.
@@ -436,7 +436,7 @@ pub struct TensorAnnotation {
     pub quant_parameter_tensor_names: Vec<StringStringEntryProto>,
 }
 
-/// A function that a model brings along.
+/// A function that is part of a model.
 #[derive(Clone, PartialEq, Message)]
 pub struct FunctionProto {
     /// Operator type that nodes call the function by.
@@ -454,7 +454,7 @@ pub struct FunctionProto {
     /// Its body.
     #[prost(message, repeated, tag = "7")]
     pub node: Vec<NodeProto>,
-    /// Words for people.
+    /// Description for people.
     #[prost(string, tag = "8")]
     pub doc_string: String,
     /// Operator sets of its body.

@@ -1,8 +1,8 @@
 //! A detector's graph of one input size → the same graph for another.
 //!
-//! A network of convolutions has no size of its own; what has one is what an exporter wrote down beside it: the shapes
-//! of values, and, in files that a simplifier has folded, constants: how far a feature map is upsampled (`Resize`), how
-//! many anchors an output is reshaped to (`Reshape`). They follow from the input's size and are written anew here.
+//! A network of convolutions has no fixed size. Fixed sizes come from the exporter: the shapes of values and, in files
+//! that a simplifier has folded, constants for how far a feature map is upsampled (`Resize`) and how many anchors an
+//! output is reshaped to (`Reshape`). They follow from the input's size, and this module computes them for the new one.
 
 use lintel_core::detect::{STRIDES, rows};
 
@@ -14,7 +14,7 @@ type Size = (usize, usize);
 /// Strides at which SCRFD has feature maps.
 const MAP_STRIDES: [usize; 4] = [4, 8, 16, 32];
 
-/// Rewrites what depends on the input's size. `from` is what the file was written for, where it was written for one.
+/// Rewrites what depends on the input's size. `from` is the size that the file was written for, if it is fixed.
 pub(super) fn resize(graph: &mut GraphProto, from: (Option<usize>, Option<usize>), to: Size) {
     let from = from.0.zip(from.1);
     if from == Some(to) {
@@ -38,21 +38,21 @@ pub(super) fn resize(graph: &mut GraphProto, from: (Option<usize>, Option<usize>
             _ => None,
         };
         if let Some(constant) = rewritten {
-            // A graph that was resized before has one of that name.
+            // A graph that was resized before already has this name.
             graph.initializer.retain(|old| old.name != constant.name);
             graph.initializer.push(constant);
         }
     }
 }
 
-/// The number of anchors of one stride at the new size, where `n` is that of the old one; `n` otherwise.
+/// The number of anchors of one stride at the new size, if `n` is the number at the old size; `n` otherwise.
 fn anchors(n: i64, from: Size, to: Size) -> i64 {
     let count = |(width, height): Size, stride| i64::try_from(rows((width as u32, height as u32), stride)).ok();
     let stride = STRIDES.into_iter().find(|&stride| count(from, stride) == Some(n));
     stride.and_then(|stride| count(to, stride)).unwrap_or(n)
 }
 
-/// `[.., h, w]` of a feature map at the new size, where it is that of a map at the old one.
+/// `[.., h, w]` of a feature map at the new size, if it is that of a map at the old size.
 fn map(sizes: &[i64], from: Size, to: Size) -> Vec<i64> {
     let mut new = sizes.to_vec();
     let side = |pixels: usize, stride: usize| i64::try_from(pixels / stride).unwrap_or(i64::MAX);
@@ -64,7 +64,7 @@ fn map(sizes: &[i64], from: Size, to: Size) -> Vec<i64> {
     new
 }
 
-/// Gives a node another constant for its input `place`, where that is a constant and changes: the new constant.
+/// Replaces the constant at a node's input `place`, if the input is a constant and changes: the new constant.
 fn rewrite(
     graph: &mut GraphProto,
     node: usize,
@@ -77,7 +77,7 @@ fn rewrite(
     if new == old {
         return None;
     }
-    // Another node may share the old one and mean something else by it.
+    // Another node may share the old constant with another meaning.
     let name = format!("lintel.resized.{node}");
     graph.node[node].input[place].clone_from(&name);
     Some(TensorProto {

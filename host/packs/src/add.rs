@@ -1,4 +1,4 @@
-//! A folder on a disk or a stick → the files of a pack, known by their hashes whatever they are called.
+//! A folder → the files of a pack, found by their hashes under any name.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -10,22 +10,22 @@ use super::error::{FetchError, PackError, StoreError};
 use super::known::{KnownFile, KnownPack};
 use super::store::Store;
 
-/// Folders inside folders that are looked into.
+/// Greatest depth of folders that are searched.
 const MAX_DEPTH: usize = 4;
-/// Files that are looked at, by name and size.
+/// The most files that are examined.
 const MAX_FILES: usize = 100_000;
 
-/// What was found of a pack.
+/// Which files of a pack were found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Added {
-    /// The pack's files that are installed now, and where each was found (none: it was there before).
+    /// Files of the pack that are installed now, with the place where each was found (none: it was installed before).
     pub files: BTreeMap<String, Option<PathBuf>>,
     /// The pack's files that are still missing.
     pub missing: Vec<String>,
 }
 
-/// Installs what `from` holds of the pack called `name`. Files, and archives that hold them, are told by their size
-/// first, and then by their SHA-256.
+/// Installs the files in `from` that belong to the pack called `name`. Files, and archives that hold them, are
+/// recognised by size first, and then by SHA-256.
 ///
 /// # Errors
 /// [`FetchError`] when the folder can't be read, or the store can't be written.
@@ -72,7 +72,7 @@ pub fn add(
     Ok(added)
 }
 
-/// Regular files below `folder`, with their sizes. Links are not followed: a stick should not lead into the system.
+/// Regular files below `folder`, with their sizes. Links are not followed, because they may lead out of the folder.
 fn files_in(folder: &Path) -> io::Result<Vec<(PathBuf, u64)>> {
     let mut found = Vec::new();
     let mut open = vec![(folder.to_owned(), 0)];
@@ -95,7 +95,7 @@ fn files_in(folder: &Path) -> io::Result<Vec<(PathBuf, u64)>> {
     Ok(found)
 }
 
-/// Copies a file, if it has a hash that is listed.
+/// Copies a file if its hash is listed.
 fn take(
     known: &KnownFile,
     path: &Path,

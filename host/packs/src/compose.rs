@@ -1,5 +1,4 @@
-//! A pack, and somebody's face encoder → a pack in which that encoder looks, and the text encoder is brought to its
-//! space.
+//! A pack and a face encoder → a pack with that image encoder, whose text encoder is brought to its space.
 
 use lintel_clip::weights::{NamedTensor, NamedTensors, Precision, WeightsError};
 
@@ -8,18 +7,18 @@ use crate::{About, Pack};
 /// Files of a composed pack: file name and bytes.
 pub type PackFiles = Vec<(&'static str, Vec<u8>)>;
 
-/// Why no pack can be composed.
+/// Why a pack cannot be composed.
 #[derive(Debug, thiserror::Error)]
 pub enum ComposeError {
-    /// The text tower.
+    /// The text tower cannot be used.
     #[error(transparent)]
     Weights(#[from] WeightsError),
-    /// `pack.toml` does not take what was given.
+    /// The description is refused as a `pack.toml`.
     #[error("pack.toml: {0}")]
     About(String),
 }
 
-/// What a pack is called, and what must be known of it.
+/// The composed pack's name and licence.
 #[derive(Debug, Clone)]
 pub struct Naming {
     /// Name of the composed pack, which `--pack` takes.
@@ -30,9 +29,9 @@ pub struct Naming {
 
 /// The files of the new pack. `encoder` is in the form of bundles and gives `dim` numbers.
 ///
-/// The detector, the vocabulary and the text tower are `from`'s. Where the text tower ends in a space of another width,
-/// its last matrix is drawn anew as CLIP draws it (normal, deviation width^−½) from a fixed seed; training brings it to
-/// the encoder's space.
+/// The detector, the vocabulary and the text tower are those of `from`. Where the text tower's embeddings have another
+/// dimension, its projection is drawn anew as CLIP draws it (normal, deviation width^−½) from a fixed seed; training
+/// fits it to the encoder's space.
 ///
 /// # Errors
 /// [`ComposeError`].
@@ -75,7 +74,7 @@ fn text_tower(clip: &NamedTensors, dim: usize) -> Result<NamedTensors, WeightsEr
     Ok(text)
 }
 
-/// Box and Muller's.
+/// A normal number by Box and Muller's transform.
 fn normal(rng: &mut fastrand::Rng) -> f32 {
     (-2.0 * (1.0 - rng.f32()).ln()).sqrt() * (std::f32::consts::TAU * rng.f32()).cos()
 }

@@ -1,4 +1,4 @@
-//! Bytes, or a member of an archive → a file that gets its name only if it has the right hash.
+//! Bytes, or a member of an archive → a file that gets its name only if its hash is right.
 
 use std::fs::{self, File};
 use std::io::{self, Read, Seek, Write};
@@ -16,8 +16,7 @@ pub(super) fn sha256(content: &[u8]) -> String {
     hex::encode(Sha256::digest(content).as_slice())
 }
 
-/// Copies at most `most` bytes from one to the other, and says how many and their SHA-256. `step` sees how many there
-/// are so far.
+/// Copies at most `most` bytes, and returns their number and SHA-256. `step` gets the number of bytes so far.
 pub(super) fn hashed(
     from: &mut dyn Read,
     to: &mut dyn Write,
@@ -50,7 +49,7 @@ pub(super) fn sha256_of(path: &Path, step: &mut dyn FnMut(u64)) -> Result<String
     read().map_err(StoreError::disk(path))
 }
 
-/// Flushes `partial`, and gives it its name. The folder's own entry is flushed too.
+/// Flushes `partial` and renames it to its final name. The folder's entry is flushed too.
 pub(super) fn settle(partial: &Path, path: &Path) -> Result<(), StoreError> {
     let settle = || {
         File::open(partial)?.sync_all()?;
@@ -60,8 +59,8 @@ pub(super) fn settle(partial: &Path, path: &Path) -> Result<(), StoreError> {
     settle().map_err(StoreError::disk(path))
 }
 
-/// Writes what `source` gives beside `target`, and lets it take its place if it has a hash that is listed; the hash
-/// otherwise.
+/// Writes the bytes of `source` beside `target`, and renames the file to `target` if its hash is listed; returns the
+/// hash otherwise.
 pub(super) fn keep(
     known: &KnownFile,
     mut source: impl Read,
@@ -80,7 +79,7 @@ pub(super) fn keep(
     Ok(Some(hash))
 }
 
-/// Takes the file called `name` out of an archive whose hash is known; it may lie in any folder of it.
+/// Takes the file called `name` out of an archive whose hash is known; it may be in any folder of the archive.
 pub(super) fn unpack(known: &KnownFile, name: &str, archive: &Path, target: &Path) -> Result<(), FetchError> {
     let bad = |what: String| FetchError::Archive { path: archive.to_owned(), what };
     let file = File::open(archive).map_err(StoreError::disk(archive))?;
@@ -98,7 +97,7 @@ fn member(zip: &zip::ZipArchive<impl Read + Seek>, name: &str) -> Option<usize> 
     (0..zip.len()).find(|&i| zip.name_for_index(i).is_some_and(|path| path.is_ok_and(|path| own(&path))))
 }
 
-/// Where a file is while it is not known to be the right one.
+/// Where a file is until its hash is checked.
 pub(super) fn partial(target: &Path) -> PathBuf {
     let mut name = target.as_os_str().to_owned();
     name.push(".partial");

@@ -1,4 +1,4 @@
-//! Why packs can't be used, found or brought.
+//! Why a pack cannot be used, found or fetched.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -9,10 +9,10 @@ use lintel_work::failure::reason;
 
 use super::PACK_FILE;
 
-/// Why a pack can't be used.
+/// Why a pack cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum PackError {
-    /// A file can't be read.
+    /// A file cannot be read.
     #[error("{path}: {source}", path = path.display())]
     Read {
         /// The file.
@@ -20,7 +20,7 @@ pub enum PackError {
         /// What the system said.
         source: std::io::Error,
     },
-    /// A file is unreasonably large.
+    /// A file exceeds the limit on its size.
     #[error("{path} has {got} bytes, at most {most} are allowed", path = path.display())]
     TooLarge {
         /// The file.
@@ -44,7 +44,7 @@ pub enum PackError {
         /// The rejected file name, as [`PACK_FILE`] has it.
         got: String,
     },
-    /// A file of a known pack is not the file that it should be.
+    /// A file of a listed pack has another hash than listed.
     #[error("pack {pack}: {file} has SHA-256 {got}, wanted {wanted}; fetch the pack again")]
     Hash {
         /// The pack's name.
@@ -64,13 +64,13 @@ pub enum PackError {
         /// Why.
         source: WeightsError,
     },
-    /// An encoder of somebody's own is not changed.
-    #[error("pack {pack}: mirror and multi_scale are for CLIP's image encoder, and {PACK_FILE} names another one")]
+    /// The pack has an encoder of its own, to which mirror and multi_scale do not apply.
+    #[error("pack {pack}: mirror and multi_scale are for CLIP's image encoder, but {PACK_FILE} names another one")]
     Views {
         /// The pack's name.
         pack: String,
     },
-    /// The two towers don't meet in one space.
+    /// The two towers give embeddings of different sizes.
     #[error("pack {pack}: image embeddings have {visual} components, text embeddings {text}")]
     Towers {
         /// The pack's name.
@@ -80,7 +80,7 @@ pub enum PackError {
         /// Components of a text embedding.
         text: usize,
     },
-    /// The vocabulary was refused, or doesn't belong to the weights.
+    /// The vocabulary was refused, or does not belong to the weights.
     #[error("pack {pack}: {source}")]
     Vocabulary {
         /// The pack's name.
@@ -88,27 +88,27 @@ pub enum PackError {
         /// Why.
         source: TokenizerError,
     },
-    /// The program was built without the mini pack and no other was given.
+    /// The program was built without the mini pack, and no other pack was given.
     #[error("this program was built without the mini pack; give a pack's folder with --pack DIR")]
     NoneEmbedded,
-    /// Neither a folder nor a pack that is installed.
-    #[error("{got} is neither a folder nor an installed pack; `lintel packs list` shows what there is")]
+    /// The name is neither a folder nor an installed pack.
+    #[error("{got} is neither a folder nor an installed pack; `lintel packs list` shows the packs")]
     NotFound {
         /// What was asked for.
         got: String,
     },
-    /// The pack is known, and not all of its files are there.
-    #[error("pack {name} is not installed; `lintel packs fetch {name}` brings it")]
+    /// The pack is listed, but some of its files are not there.
+    #[error("pack {name} is not installed; `lintel packs fetch {name}` installs it")]
     NotInstalled {
         /// The pack's name.
         name: String,
     },
-    /// The user's data folder can't be used.
+    /// The user's data folder cannot be used.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
 
-/// Why a pack could not be brought.
+/// Why a pack could not be fetched.
 #[derive(Debug, thiserror::Error)]
 pub enum FetchError {
     /// The request failed, or the connection was cut.
@@ -121,17 +121,17 @@ pub enum FetchError {
         /// What went wrong.
         what: String,
     },
-    /// The server gives something else than is known.
-    #[error("{address} gives {got}, wanted {wanted}; nothing was kept")]
+    /// The server sent something else than is listed.
+    #[error("{address} gave {got}, wanted {wanted}; nothing was kept")]
     Other {
         /// What was asked for.
         address: String,
-        /// What came.
+        /// What was received.
         got: String,
-        /// What is known of it.
+        /// What is listed.
         wanted: String,
     },
-    /// An archive of the right hash that is not as it should be.
+    /// An archive has the right hash but wrong contents.
     #[error("{}: {what}", path.display())]
     Archive {
         /// The archive.
@@ -139,7 +139,7 @@ pub enum FetchError {
         /// What is wrong.
         what: String,
     },
-    /// Nothing says where the file is.
+    /// No address is listed for the file.
     #[error("no address is known for {file}")]
     NoAddress {
         /// The file's name.
@@ -148,7 +148,7 @@ pub enum FetchError {
     /// The data folder.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// A pack's description, or a folder that can't be read.
+    /// A pack's description is refused, or a folder cannot be read.
     #[error(transparent)]
     Pack(#[from] PackError),
     /// Ctrl-C.
@@ -156,13 +156,13 @@ pub enum FetchError {
     Interrupted(String),
 }
 
-/// Why the data folder can't be used.
+/// Why the data folder cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// There is no data folder.
     #[error("no data folder: set XDG_DATA_HOME or HOME to an absolute path")]
     NoFolder,
-    /// A file or folder in it can't be read or written.
+    /// A file or folder in it cannot be read or written.
     #[error("{}: {}", path.display(), reason(source))]
     Disk {
         /// The file or folder.

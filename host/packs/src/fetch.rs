@@ -1,4 +1,5 @@
-//! Addresses → the files of a pack: HTTPS, resumed where a connection broke, checked before they get their names.
+//! Addresses → the files of a pack, over HTTPS. A broken download is resumed, and a file gets its name after its hash
+//! was checked.
 
 use std::fs::{self, File};
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
@@ -14,11 +15,11 @@ use super::error::{FetchError, StoreError};
 use super::known::{KnownFile, KnownPack};
 use super::store::Store;
 
-/// Attempts that bring nothing, one after another, until the user is told.
+/// Attempts in a row without progress before the error is reported.
 const MAX_IDLE_ATTEMPTS: u32 = 3;
 /// Pause before the next attempt.
 const PAUSE: Duration = Duration::from_millis(500);
-/// A connection that gives nothing for so long is broken.
+/// A connection that gives nothing for this long counts as broken.
 const SILENCE: Duration = Duration::from_secs(60);
 
 /// Where files are fetched from.
@@ -27,16 +28,15 @@ pub enum Source {
     /// The addresses in `models/packs.toml`.
     #[default]
     Published,
-    /// This address, a slash, and the last part of the published one. Hashes make the server's word unnecessary, so
-    /// plain http is allowed here.
+    /// This address, a slash, and the last part of the published address. Hashes are checked, so plain http is allowed
+    /// here.
     Mirror(String),
 }
 
-/// Brings the files of the pack called `name` that are not there yet. `step` sees a file's name, the bytes done of it
-/// and all its bytes.
+/// Fetches the missing files of the pack called `name`. `step` gets a file's name, the bytes done and the file's size.
 ///
 /// # Errors
-/// [`FetchError`]; what was brought so far stays, and the next run goes on from it.
+/// [`FetchError`]; what was fetched stays, and the next run continues from it.
 pub fn fetch(
     store: &Store,
     name: &str,
@@ -56,7 +56,7 @@ pub fn fetch(
         match &known.archive {
             None => download(&address, known.bytes, &known.sha256, &target, &mut step)?,
             Some(archive) => {
-                // The archive may hold much more than is wanted; it goes once the file is out.
+                // The archive may hold much more than is wanted; it is deleted once the file is extracted.
                 let zip = folder.join(format!("{file}.zip"));
                 download(&address, archive.bytes, &archive.sha256, &zip, &mut step)?;
                 let unpacked = unpack(known, file, &zip, &target);
@@ -81,7 +81,7 @@ fn address(file: &str, known: &KnownFile, source: &Source) -> Result<String, Fet
     })
 }
 
-/// What came of one attempt.
+/// The result of one attempt.
 enum Attempt {
     /// All bytes are there.
     Whole,
@@ -122,7 +122,7 @@ fn download(
     Ok(settle(&partial, target)?)
 }
 
-/// Goes on where `partial` ends, or from the start where the server can't do that.
+/// Continues where `partial` ends, or starts over where the server cannot continue.
 fn attempt(
     agent: &ureq::Agent,
     address: &str,
@@ -152,10 +152,10 @@ fn attempt(
     match response.status().as_u16() {
         200 => done = 0,
         206 if starts_at(&response, done) => {}
-        // A part that was not asked for, or none: from the start next time.
+        // The server sent another part, or none: start over next time.
         206 | 416 => {
             file.set_len(0).map_err(disk)?;
-            return Ok(Attempt::Broken("the server cannot go on where the last connection broke".into()));
+            return Ok(Attempt::Broken("the server cannot continue an interrupted download".into()));
         }
         status @ (408 | 429 | 500..=599) => return Ok(Attempt::Broken(format!("the server answers {status}"))),
         status => return Err(other(format!("status {status}"))),
@@ -187,7 +187,7 @@ fn attempt(
     Ok(broken.map_or(Attempt::Whole, Attempt::Broken))
 }
 
-/// Whether a 206 is the part that was asked for.
+/// Whether a 206 answers with the part that was asked for.
 fn starts_at(response: &ureq::http::Response<ureq::Body>, done: u64) -> bool {
     let range = response.headers().get("content-range").and_then(|range| range.to_str().ok());
     let start = range.and_then(|range| range.trim().strip_prefix("bytes ")?.split('-').next()?.trim().parse().ok());
@@ -195,7 +195,7 @@ fn starts_at(response: &ureq::http::Response<ureq::Body>, done: u64) -> bool {
 }
 
 fn agent() -> ureq::Agent {
-    // The one provider of the program, as for the link.
+    // The program's one TLS provider, as for the link.
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let tls = TlsConfig::builder().unversioned_rustls_crypto_provider(provider).build();
     ureq::Agent::config_builder()
@@ -222,7 +222,7 @@ fn interrupted() -> Result<(), FetchError> {
     interrupt::check().map_err(|stop| FetchError::Interrupted(stop.to_string()))
 }
 
-/// What a library says, without the details that only it understands.
+/// The library's error in words for a user.
 fn said(error: &ureq::Error) -> String {
     match error {
         ureq::Error::HostNotFound => "there is no such host, or no network".into(),

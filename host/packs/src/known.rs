@@ -1,4 +1,4 @@
-//! `models/packs.toml` → what is known of each pack: its files, their hashes, addresses and licences.
+//! `models/packs.toml` → the listed packs: files, hashes, addresses and licences.
 
 use std::collections::BTreeMap;
 
@@ -7,20 +7,20 @@ use serde::Deserialize;
 use super::About;
 use super::error::PackError;
 
-/// The packs that are known, with the hash of each file.
+/// The listed packs, with the hash of each file.
 const KNOWN: &str = include_str!("../../../models/packs.toml");
 
 /// One pack of `models/packs.toml`.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct KnownPack {
-    /// What it is, in a sentence.
+    /// A description in one sentence.
     pub description: String,
     /// SPDX expression, or a few words.
     pub licence: String,
     /// Where it comes from.
     pub source: String,
-    /// The `pack.toml` of a pack that is installed; a pack that is part of the program has its own.
+    /// The `pack.toml` of a pack that is installed; the embedded pack has its own.
     pub pack: Option<About>,
     /// File name in the pack → hash, size and address.
     pub files: BTreeMap<String, KnownFile>,
@@ -35,22 +35,22 @@ pub struct KnownFile {
     /// Its size; 0 for files that are part of the program.
     #[serde(default)]
     pub bytes: u64,
-    /// What is in it: shapes, counts.
+    /// What the file holds: shapes, counts.
     pub content: String,
     /// Where it is published (https).
     pub address: Option<String>,
-    /// The zip archive that the address gives, where it does not give the file itself.
+    /// The zip archive at the address, where the address gives an archive and not the file itself.
     pub archive: Option<Variant>,
-    /// SPDX expression, or a few words, where the file's licence is not the pack's.
+    /// SPDX expression, or a few words, where the file's licence differs from the pack's.
     pub licence: Option<String>,
-    /// What its licence, or who made it, does not allow, in a sentence.
+    /// What its licence or its makers forbid, in one sentence.
     pub limit: Option<String>,
-    /// Other files that do as well: the same network, exported another way.
+    /// Other files that are accepted too: the same network, exported another way.
     #[serde(default)]
     pub also: Vec<Variant>,
 }
 
-/// A file that is known by its hash alone.
+/// A file that is recognised by its hash.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Variant {
@@ -58,7 +58,7 @@ pub struct Variant {
     pub sha256: String,
     /// Its size.
     pub bytes: u64,
-    /// What the variant of the file contains, in words for `lintel packs list`.
+    /// What the file contains, in words for `lintel packs list`.
     pub content: String,
 }
 
@@ -81,7 +81,7 @@ impl KnownPack {
         Err(PackError::Hash { pack: pack.to_owned(), file: file.to_owned(), got: sha256.to_owned(), wanted })
     }
 
-    /// Its files' limits, one line for each, which the user must know before the first use. Empty: there are none.
+    /// The limits of its files, one line each, which the user must know before the first use. Empty: there are none.
     #[must_use]
     pub fn limits(&self) -> Vec<String> {
         let limit = |(name, file): (&String, &KnownFile)| {
@@ -93,17 +93,17 @@ impl KnownPack {
 }
 
 impl KnownFile {
-    /// Whether a file of this hash is this file, or does as well.
+    /// Whether this hash is the file's or one of those accepted too.
     pub(super) fn is(&self, sha256: &str) -> bool {
         self.sha256 == sha256 || self.also.iter().any(|also| also.sha256 == sha256)
     }
 
-    /// Whether a file of this size can be this file.
+    /// Whether this size is the file's or one of those accepted too.
     pub(super) fn may_have(&self, bytes: u64) -> bool {
         self.bytes == bytes || self.also.iter().any(|also| also.bytes == bytes)
     }
 
-    /// What fetching it brings, in bytes.
+    /// The size of the download, in bytes.
     #[must_use]
     pub fn bytes_to_fetch(&self) -> u64 {
         self.archive.as_ref().map_or(self.bytes, |archive| archive.bytes)

@@ -1,8 +1,8 @@
-//! A model pack (embedded, or a folder) → detector, CLIP weights, tokenizer, and what its licence says.
+//! A model pack (embedded, or a folder) → detector, CLIP weights, tokenizer, licence.
 //!
-//! A pack is a folder with a `pack.toml` that names its files. The mini pack is part of the program; what packs are
-//! known, and the SHA-256 of each of their files, stands in `models/packs.toml`, which is part of the program too.
-//! Known packs are brought to the user's data folder by [`fetch`] or [`add`], and found there by name.
+//! A pack is a folder with a `pack.toml` that names its files. The mini pack is part of the program.
+//! `models/packs.toml`, which is part of the program too, lists the known packs and the SHA-256 of each of their files.
+//! [`fetch`] and [`add`] install known packs in the user's data folder, where they are found by name.
 
 mod add;
 mod compose;
@@ -29,9 +29,9 @@ pub use fetch::{Source, fetch};
 pub use known::{KnownFile, KnownPack, known_packs};
 pub use store::{FileState, Store};
 
-/// What a pack's folder must contain.
+/// The file that makes a folder a pack.
 pub const PACK_FILE: &str = "pack.toml";
-/// Name of the pack that is part of the program.
+/// Name of the embedded pack.
 pub const EMBEDDED: &str = "mini";
 /// The largest file of a pack, in bytes.
 const MAX_FILE_BYTES: u64 = 2 << 30;
@@ -40,15 +40,15 @@ const MAX_TOML_BYTES: u64 = 64 << 10;
 
 /// A detector, an image encoder and a text encoder with its tokenizer.
 pub struct Pack {
-    /// What `pack.toml` says.
+    /// The content of `pack.toml`.
     pub about: About,
     /// Whether the files are those that `models/packs.toml` lists.
     pub standing: Standing,
     /// An SCRFD detector in ONNX, as published.
     pub detector: Vec<u8>,
-    /// CLIP's weights under OpenAI's names: both towers, or the text tower where there is an encoder.
+    /// CLIP's weights under OpenAI's names: both towers, or the text tower alone if there is `encoder`.
     pub clip: NamedTensors,
-    /// Somebody's own image encoder, in the form of bundles.
+    /// An image encoder other than CLIP's, in the form of bundles.
     pub encoder: Option<Vec<u8>>,
     /// The list of merges, where it is not OpenAI's.
     pub vocabulary: Option<Vec<u8>>,
@@ -64,10 +64,10 @@ pub struct About {
     pub name: String,
     /// SPDX expression, or a few words.
     pub licence: String,
-    /// What a user must know before the first use, one paragraph; empty when there is nothing.
+    /// What a user must know before the first use, one paragraph; empty if there is nothing.
     #[serde(default)]
     pub notice: String,
-    /// Width and height in pixels that the detector is to look at, if its own input size is free.
+    /// Width and height in pixels of the detector's input, if its own input size is free.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub detector_input: Option<[u32; 2]>,
     /// File name of the detector.
@@ -77,30 +77,29 @@ pub struct About {
     /// File name of an image encoder in the form of bundles (`lintel packs compose` makes one); without one, CLIP's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub encoder: Option<String>,
-    /// Whether CLIP's image encoder looks at every face a second time in a mirror, which costs as much again and tells
-    /// people apart better.
+    /// Whether CLIP's image encoder embeds every face mirrored too, which doubles its time and separates people better.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub mirror: bool,
-    /// Whether it looks at every face a little smaller and a little larger instead of as it is, which costs as much
-    /// again and forgives landmarks that are a little off.
+    /// Whether CLIP's image encoder embeds every face a little smaller and a little larger in place of the crop itself,
+    /// which doubles its time and tolerates landmarks that are slightly off.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub multi_scale: bool,
     /// File name of the list of merges; without one, OpenAI's, which is part of the program.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub vocabulary: Option<String>,
-    /// Settings for fine-tuning that suit these weights.
+    /// Settings for fine-tuning with these weights.
     #[serde(default)]
     pub training: TrainingDefaults,
 }
 
 impl About {
-    /// In how many views CLIP's image encoder sees each face.
+    /// The views in which CLIP's image encoder embeds each face.
     fn views(&self) -> Views {
         Views { mirror: self.mirror, multi_scale: self.multi_scale }
     }
 }
 
-/// Settings that a pack recommends; what it leaves out has the program's own default.
+/// Settings that a pack recommends; those left out have the program's defaults.
 #[derive(Copy, Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct TrainingDefaults {
@@ -110,18 +109,18 @@ pub struct TrainingDefaults {
     pub learning_rate: Option<f64>,
 }
 
-/// What is known about the origin of a pack's files.
+/// The origin of a pack's files.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub enum Standing {
     /// The pack is part of the program.
     Embedded,
     /// Every file has the hash that `models/packs.toml` lists.
     Listed,
-    /// No pack of that name is listed: someone's own.
+    /// No pack of that name is listed: it is somebody's own.
     Unlisted,
 }
 
-/// Without the files' contents.
+/// Leaves out the contents of the files.
 impl std::fmt::Debug for Pack {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Pack").field("about", &self.about).field("standing", &self.standing).finish_non_exhaustive()
@@ -129,7 +128,7 @@ impl std::fmt::Debug for Pack {
 }
 
 impl Pack {
-    /// The pack of this name (embedded, or installed in `store`), or in the folder of this name.
+    /// The pack of this name (embedded, or installed in `store`), or the pack in the folder of this name.
     ///
     /// # Errors
     /// [`PackError`].
@@ -171,7 +170,7 @@ impl Pack {
     /// The image encoder in the form of bundles.
     ///
     /// # Errors
-    /// [`WeightsError`] where CLIP's visual tower is none.
+    /// [`WeightsError`] if CLIP's visual tower is malformed.
     pub fn encoder_onnx(&self) -> Result<Vec<u8>, WeightsError> {
         match &self.encoder {
             Some(onnx) => Ok(onnx.clone()),
@@ -179,7 +178,7 @@ impl Pack {
         }
     }
 
-    /// The pack that is part of the program. A test holds it to the hashes in `models/packs.toml`.
+    /// The embedded pack. A test holds it to the hashes in `models/packs.toml`.
     ///
     /// # Errors
     /// [`PackError`]; in a program that passes its tests, only [`PackError::NoneEmbedded`].
@@ -196,7 +195,7 @@ pub fn embedded_strangers(detector: &[u8]) -> Option<&'static [u8]> {
     same.then_some(embedded::STRANGERS)
 }
 
-/// A pack's files, read but not looked at.
+/// A pack's files, read but not checked.
 struct Files {
     about: About,
     /// Name and content of each.
@@ -229,7 +228,7 @@ impl Files {
         Ok(Self { about, detector, clip, encoder, vocabulary })
     }
 
-    /// What `models/packs.toml` says of a pack of this name.
+    /// The entry of `models/packs.toml` for a pack of this name.
     fn standing(&self) -> Result<Standing, PackError> {
         let known = known_packs()?;
         let Some(listed) = known.get(&self.about.name) else { return Ok(Standing::Unlisted) };

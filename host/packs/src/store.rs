@@ -1,4 +1,4 @@
-//! The user's data folder: where packs are installed, and which limits the user has accepted.
+//! The user's data folder: installed packs, and the licence limits that the user has accepted.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -12,27 +12,27 @@ use super::copy::{sha256, sha256_of};
 use super::error::{PackError, StoreError};
 use super::known::{KnownFile, KnownPack};
 
-/// Which limits were accepted: a pack's name and the hash of their text, so that new limits are shown again.
+/// The file with the accepted limits: a pack's name and the hash of their text, so that new limits are shown again.
 const ACCEPTED: &str = "accepted.toml";
 /// The largest such file that is read, in bytes.
 const MAX_ACCEPTED_BYTES: u64 = 64 << 10;
 
-/// Where packs are installed.
+/// The folder in which packs are installed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Store {
     root: PathBuf,
 }
 
-/// How a file of an installed pack is.
+/// The state of a file of an installed pack.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FileState {
-    /// There, with a hash that is listed.
+    /// It is there, with a listed hash.
     Good,
-    /// Not there.
+    /// It is not there.
     Absent,
-    /// There, with another hash.
+    /// It is there, with another hash.
     Wrong {
-        /// The hash that it has.
+        /// The hash of the file.
         got: String,
     },
 }
@@ -52,7 +52,7 @@ impl Store {
         Self { root }
     }
 
-    /// The folder of the pack called `name`, whether it is there or not.
+    /// The folder of the pack called `name`, whether it exists or not.
     #[must_use]
     pub fn folder(&self, name: &str) -> PathBuf {
         self.root.join(name)
@@ -66,17 +66,17 @@ impl Store {
         Ok((folder.clone(), lock.map_err(StoreError::disk(&folder))?))
     }
 
-    /// Whether a file of the pack's folder is there, by its name and size alone: hashing a large pack takes seconds.
+    /// Whether a file of the pack's folder is there, by name and size: hashing a large pack takes seconds.
     #[must_use]
     pub fn has(&self, pack: &str, name: &str, file: &KnownFile) -> bool {
         let meta = fs::metadata(self.folder(pack).join(name));
         meta.is_ok_and(|meta| meta.is_file() && file.may_have(meta.len()))
     }
 
-    /// Hashes a file of an installed pack; `step` sees how many bytes are done.
+    /// Hashes a file of an installed pack; `step` gets the number of bytes done.
     ///
     /// # Errors
-    /// [`StoreError`] when it is there and can't be read.
+    /// [`StoreError`] when it exists and cannot be read.
     pub fn verify(
         &self,
         pack: &str,
@@ -94,7 +94,7 @@ impl Store {
         Ok(if file.is(&got) { FileState::Good } else { FileState::Wrong { got } })
     }
 
-    /// Writes `pack.toml` once all files of the pack are there: from then on the folder is a pack.
+    /// Writes `pack.toml`, which makes the folder a pack, once all files are there.
     pub(super) fn complete(&self, name: &str, pack: &KnownPack) -> Result<bool, PackError> {
         let Some(about) = &pack.pack else { return Ok(false) };
         if !pack.files.iter().all(|(file, known)| self.has(name, file, known)) {
@@ -112,10 +112,10 @@ impl Store {
         limits.is_empty() || self.acceptances().get(name) == Some(&sha256(limits.join("\n").as_bytes()))
     }
 
-    /// Remembers that the user has accepted these limits.
+    /// Records that the user has accepted these limits.
     ///
     /// # Errors
-    /// [`StoreError`] when it can't be written down.
+    /// [`StoreError`] when the record cannot be written.
     pub fn accept(&self, name: &str, limits: &[String]) -> Result<(), StoreError> {
         fs::create_dir_all(&self.root).map_err(StoreError::disk(&self.root))?;
         let mut accepted = self.acceptances();
@@ -124,7 +124,7 @@ impl Store {
         replace(&self.root.join(ACCEPTED), text.as_bytes())
     }
 
-    /// What was accepted. A file that can't be read means that nothing was: the limits are shown again.
+    /// The accepted limits. If the file cannot be read, none were accepted, and the limits are shown again.
     fn acceptances(&self) -> BTreeMap<String, String> {
         let path = self.root.join(ACCEPTED);
         let small = fs::metadata(&path).is_ok_and(|meta| meta.len() <= MAX_ACCEPTED_BYTES);

@@ -1,4 +1,4 @@
-//! Packs on disk: what is taken, what is refused.
+//! Packs on disk: which are accepted and which are refused.
 
 use std::fs;
 

@@ -1,4 +1,4 @@
-//! What a person looks at: canvases with text, charts, and HTML documents that stand alone.
+//! Results → canvases with text, charts, and HTML documents that stand alone.
 
 pub mod html;
 pub mod picture;

@@ -1,7 +1,7 @@
 //! Text, lines, boxes and pictures → an RGB8 canvas → PNG bytes.
 //!
-//! The fonts are the bitmap fonts of `embedded-graphics`, the same that the door's display uses. A name that no code
-//! page of them covers is transliterated.
+//! The fonts are the bitmap fonts of `embedded-graphics`, the same as on the door's display. A name that no code page
+//! of them covers is transliterated.
 
 use std::convert::Infallible;
 use std::io::Cursor;
@@ -22,15 +22,15 @@ use image::{ExtendedColorType, ImageEncoder, Rgb, RgbImage};
 /// Red, green, blue.
 pub type Colour = [u8; 3];
 
-/// The colours of every picture and page that the program makes.
+/// The colours of all pictures and pages of the program.
 pub mod palette {
     use super::Colour;
 
-    /// Behind everything.
+    /// Background.
     pub const PAPER: Colour = [250, 250, 248];
     /// Text and axes.
     pub const INK: Colour = [34, 38, 46];
-    /// What matters less.
+    /// Secondary text.
     pub const FAINT: Colour = [140, 146, 156];
     /// Grid lines and frames.
     pub const RULE: Colour = [218, 220, 224];
@@ -42,7 +42,7 @@ pub mod palette {
     pub const ACCENT: Colour = [32, 92, 168];
     /// A second curve.
     pub const SECOND: Colour = [214, 126, 22];
-    /// A background for cells.
+    /// Background of cells.
     pub const PANEL: Colour = [238, 239, 241];
 }
 
@@ -89,18 +89,18 @@ impl Font {
     }
 }
 
-/// A picture being drawn. Everything outside it is cut off.
+/// A canvas. What is drawn outside it is cut off.
 #[derive(Debug, Clone)]
 pub struct Canvas(RgbImage);
 
 impl Canvas {
-    /// An empty one.
+    /// An empty canvas.
     #[must_use]
     pub fn new(width: u32, height: u32, background: Colour) -> Self {
         Self(RgbImage::from_pixel(width, height, Rgb(background)))
     }
 
-    /// Goes on drawing on a picture.
+    /// A canvas with this picture on it.
     #[must_use]
     pub fn on(image: RgbImage) -> Self {
         Self(image)
@@ -181,7 +181,7 @@ pub fn text_width(text: &str, font: Font) -> u32 {
     printable(text, font).1.chars().count() as u32 * font.size().0
 }
 
-/// A picture in shades of grey, lighter than it was: something that did not count.
+/// A picture in lighter shades of grey, for one that did not count.
 #[must_use]
 pub fn greyed(image: &RgbImage) -> RgbImage {
     let mut grey = image.clone();
@@ -228,7 +228,7 @@ fn printable(text: &str, font: Font) -> (&'static MonoFont<'static>, String) {
         }
     }
     let (face, mapping) = pages[0];
-    // Stretch by stretch, so that what the font has stays as it is and syllables stay apart.
+    // Stretch by stretch: characters that the font has stay, and syllables stay apart.
     let mut drawn = String::new();
     let mut missing = String::new();
     for c in text.chars() {

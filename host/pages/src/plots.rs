@@ -1,4 +1,4 @@
-//! Curves and counts → pictures: the loss over the epochs, error rates by threshold, who was taken for whom.
+//! Curves and counts → pictures: the loss over the epochs, error rates by threshold, the confusion matrix.
 
 mod axis;
 mod confusion;
@@ -11,18 +11,18 @@ pub use confusion::Confusion;
 /// One line of a chart.
 #[derive(Debug, Clone)]
 pub struct Curve {
-    /// Beside the chart.
+    /// Label beside the chart.
     pub label: String,
     /// Colour of the line.
     pub colour: Colour,
-    /// `(x, y)` in the order of the line; what is not finite is left out.
+    /// `(x, y)` in the order of the line; points that are not finite are left out.
     pub points: Vec<(f64, f64)>,
 }
 
-/// A point of a chart that counts more than others.
+/// A highlighted point of a chart.
 #[derive(Debug, Clone)]
 pub struct Mark {
-    /// Beside the point.
+    /// Label beside the point.
     pub label: String,
     /// Colour of the point.
     pub colour: Colour,
@@ -89,8 +89,8 @@ pub fn chart(title: &str, x: &Axis, y: &Axis, curves: &[Curve], marks: &[Mark]) 
     canvas
 }
 
-/// How often values fall into each of `bins` equal parts of `from..to`, as a stepped line of shares; what lies outside
-/// counts in the first and the last part.
+/// The share of values in each of `bins` equal parts of `from..to`, as a stepped line. Values outside count in the
+/// first or the last part.
 #[must_use]
 pub fn histogram(values: &[f64], from: f64, to: f64, bins: usize) -> Vec<(f64, f64)> {
     let mut counts = vec![0_u32; bins.max(1)];

@@ -1,4 +1,4 @@
-//! A folder → the pictures that a model is calibrated with, in the form in which the door feeds them.
+//! A folder → pictures for the calibration of a quantised model, in the form of the door's input.
 
 use std::path::{Path, PathBuf};
 
@@ -14,22 +14,22 @@ use lintel_work::outdir::Kind;
 use crate::ingest::People;
 use crate::photos;
 
-/// The most pictures that are taken: more make scales no better.
+/// The most pictures that are used; more do not improve the scales.
 pub const MOST: usize = 64;
-/// How deep photos are looked for below a folder.
+/// The greatest depth of folders in which photos are found.
 const DEPTH: usize = 3;
 
 /// Pictures for a model that takes u8 `[N, height, width, 3]`: the aligned crops of a folder that `lintel ingest` made,
-/// when the model takes crops; otherwise photos, scaled and anchored as a camera's frames are at the door.
+/// if the model takes crops; otherwise photos, scaled and placed like a camera's frames at the door.
 ///
 /// # Errors
-/// [`Failure`] when there are no pictures, or one can't be read.
+/// [`Failure`] when there are no pictures, or one cannot be read.
 pub fn pictures(folder: &Path, [width, height]: [u32; 2], most: usize) -> Result<Vec<Array>, Failure> {
     let ingested = folder.join(Kind::Ingest.marker()).is_file();
     match (ingested, [width, height] == [CROP; 2]) {
         (true, true) => crops(folder, most),
         (true, false) => Err(Failure::input(format!(
-            "{} holds aligned faces, and the model looks at whole frames of {width}x{height}; give the photos",
+            "{} holds aligned faces, and the model takes whole frames of {width}x{height}; give the photos",
             folder.display()
         ))),
         (false, _) => frames(folder, [width, height], most),
@@ -39,7 +39,7 @@ pub fn pictures(folder: &Path, [width, height]: [u32; 2], most: usize) -> Result
 /// Crops of an ingested folder, spread over its people.
 ///
 /// # Errors
-/// [`Failure`] when the folder is not one, or a crop is not what its index says.
+/// [`Failure`] when the folder is not one of `lintel ingest`, or a crop differs from its index.
 pub fn crops(folder: &Path, most: usize) -> Result<Vec<Array>, Failure> {
     let people = People::open(folder, 1)?;
     let all: Vec<_> = people.people.iter().flat_map(|person| &person.crops).collect();
@@ -52,7 +52,7 @@ pub fn crops(folder: &Path, most: usize) -> Result<Vec<Array>, Failure> {
         .collect()
 }
 
-/// Photos below a folder, letterboxed to `[width, height]`. Files that are no photos are passed over.
+/// Photos below a folder, letterboxed to `[width, height]`. Other files are skipped.
 ///
 /// # Errors
 /// [`Failure`] when no photo is found.
@@ -75,7 +75,7 @@ pub fn frames(folder: &Path, [width, height]: [u32; 2], most: usize) -> Result<V
     Ok(pictures)
 }
 
-/// `most` of `count` places at most, evenly spread.
+/// At most `most` of `count` indices, evenly spread.
 fn spread(count: usize, most: usize) -> impl Iterator<Item = usize> {
     let taken = count.min(most);
     (0..taken).map(move |i| i * count / taken)

@@ -1,4 +1,4 @@
-//! What `lintel ingest` found → pages for a person to check by eye: a row per person, the crops, the rejected photos.
+//! The result of `lintel ingest` → pages for a person to check: for each person the crops and the rejected photos.
 
 use std::path::Path;
 
@@ -9,7 +9,7 @@ use lintel_pages::picture::{Canvas, Font, fitted, greyed, palette};
 
 use crate::ingest::{IngestError, People, Person, THUMBNAIL, Thumbnail};
 
-/// Pictures beside each other; a person with more gets more lines.
+/// Pictures in a line; a person with more gets more lines.
 const COLUMNS: u32 = 12;
 const NAME_WIDTH: u32 = 190;
 const MARGIN: u32 = 12;
@@ -17,10 +17,10 @@ const GAP: u32 = 6;
 /// A picture and the line of text under it.
 const CELL: (u32, u32) = (THUMBNAIL + GAP, THUMBNAIL + 14);
 const HEAD: u32 = 44;
-/// A page no program refuses to open.
+/// The greatest height of a page, which every viewer opens.
 const PAGE_LINES: u32 = 60;
 
-/// The pages as PNG files, with their names: `sheet.png`, and `sheet-002.png` … where one is not enough.
+/// The pages as PNG files with their names: `sheet.png`, then `sheet-002.png` and so on if one is not enough.
 ///
 /// `folder` holds the crops; `thumbnails` the rejected photos of each person in order.
 ///

@@ -1,6 +1,7 @@
-//! Photos → aligned 224×224 crops per person, and for every photo that gives none, why.
+//! Photos → aligned 224×224 crops of each person, and a reason for every photo that gives none.
 //!
-//! The faces pass the same gate ([`QualityLimits`]) that stands at the door: what is learned is what will be judged.
+//! The faces pass the door's quality gate ([`QualityLimits`]), so that training sees the faces that the door will
+//! judge.
 
 use std::path::{Path, PathBuf};
 
@@ -21,20 +22,20 @@ use crate::photos::{self, MIN_PHOTOS, PersonFolder, PhotoError, PhotosError};
 
 /// The index of an ingested folder.
 pub const PEOPLE_FILE: &str = "people.json";
-/// Bumped when the meaning of [`PEOPLE_FILE`] changes.
+/// Raised when the meaning of [`PEOPLE_FILE`] changes.
 pub const PEOPLE_FORMAT: u32 = 1;
-/// A second face counts when its side is at least this part of the largest face's side: someone else who stands in
-/// the picture, and not a passer-by or a portrait on the wall far behind.
+/// A second face counts if its side is at least this part of the largest face's side. Smaller ones are passers-by or
+/// portraits on a wall.
 pub const COMPARABLE_SIDE: f32 = 0.5;
 
-/// What `lintel ingest` found: the content of `people.json`.
+/// The result of `lintel ingest`: the content of `people.json`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct People {
     /// [`PEOPLE_FORMAT`].
     pub format: u32,
     /// SHA-256 of the detector's file, hex.
     pub detector_sha256: String,
-    /// The gate that the crops have passed.
+    /// The quality gate that the crops have passed.
     pub limits: QualityLimits,
     /// Ingested people, sorted by name.
     pub people: Vec<Person>,
@@ -43,7 +44,7 @@ pub struct People {
 /// One person's crops and rejected photos.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Person {
-    /// As shown and trained on.
+    /// The name as shown and trained on.
     pub name: String,
     /// The person's folder in the output.
     pub slug: String,
@@ -64,7 +65,7 @@ pub struct Crop {
     pub sha256: String,
     /// The detector's score.
     pub score: f32,
-    /// What the gate measured.
+    /// The values that the gate measured.
     pub quality: Quality,
 }
 
@@ -83,22 +84,22 @@ pub struct Rejected {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Reason {
-    /// The detector finds none.
+    /// The detector found no face.
     NoFace,
-    /// A second one of comparable size: see [`COMPARABLE_SIDE`].
+    /// There is a second face of comparable size: see [`COMPARABLE_SIDE`].
     TwoFaces,
-    /// Too few pixels.
+    /// The face has too few pixels.
     TooSmall,
-    /// Out of focus, or moved.
+    /// The face is out of focus or blurred by motion.
     TooBlurred,
-    /// In profile, or nearly.
+    /// The face is in profile, or nearly.
     TurnedAway,
-    /// Damaged, too large, or no image.
+    /// The file is damaged, too large, or not an image.
     Unreadable,
 }
 
 impl Reason {
-    /// As a person reads it on the contact sheet.
+    /// The reason in the words of the contact sheet.
     #[must_use]
     pub fn text(self) -> &'static str {
         match self {
@@ -112,13 +113,13 @@ impl Reason {
     }
 }
 
-/// Why photos cannot be ingested, or an ingested folder not be used.
+/// Why photos cannot be ingested, or an ingested folder cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum IngestError {
-    /// The folder of photos as a whole.
+    /// The folder of photos is refused as a whole.
     #[error(transparent)]
     Photos(#[from] PhotosError),
-    /// Too little of a person is left.
+    /// Too few photos of a person are usable.
     #[error("{name} has {got} usable photo{} of {of}, at least {MIN_PHOTOS} are needed ({rejected}){others}",
         if *got == 1 { "" } else { "s" })]
     TooFewUsable {
@@ -126,19 +127,19 @@ pub enum IngestError {
         name: String,
         /// Photos that gave a crop.
         got: usize,
-        /// Photos there were.
+        /// Photos that were there.
         of: usize,
         /// Why the others were rejected.
         rejected: String,
-        /// How many more people it is the same with.
+        /// How many more people have too few usable photos.
         others: String,
     },
-    /// The detector itself failed.
+    /// The detector failed.
     #[error("the detector failed on {}: {reason}", photo.display())]
     Detector {
-        /// The photo it was given.
+        /// The photo.
         photo: PathBuf,
-        /// What it said.
+        /// The detector's error.
         reason: String,
     },
     /// The output folder cannot be written.
@@ -149,15 +150,15 @@ pub enum IngestError {
     NotIngested {
         /// The folder given.
         folder: PathBuf,
-        /// What is missing or odd.
+        /// What is missing or wrong.
         reason: String,
     },
-    /// A crop is not what `people.json` says.
+    /// A crop differs from its entry in `people.json`.
     #[error("{} is not the crop that was ingested ({reason}); run `lintel ingest` again", file.display())]
     CropChanged {
         /// The crop.
         file: PathBuf,
-        /// What is wrong with it.
+        /// What differs.
         reason: String,
     },
     /// Ctrl-C.
@@ -176,7 +177,7 @@ impl From<IngestError> for Failure {
     }
 }
 
-/// A photo that was rejected, small, for the contact sheet.
+/// A rejected photo, small, for the contact sheet.
 #[derive(Debug, Clone)]
 pub struct Thumbnail {
     /// At most [`THUMBNAIL`] px a side; `None` where the file could not be read.
@@ -186,16 +187,16 @@ pub struct Thumbnail {
 /// Side of a rejected photo on the contact sheet.
 pub const THUMBNAIL: u32 = 96;
 
-/// One person with what the contact sheet needs beside the names.
+/// One person with the pictures of the contact sheet.
 pub type Sheet = Vec<Vec<Thumbnail>>;
 
-/// Finds, judges and crops the face in every photo, writing the crops and `people.json` into `out`.
+/// Finds, judges and crops the face in every photo, and writes the crops and `people.json` into `out`.
 ///
-/// `detect` gives the faces of a frame; `on_photo` is called after each photo and may stop the work.
-/// Returns the index, and per person the thumbnails of the rejected photos in order.
+/// `detect` gives the faces of a frame; `on_photo` is called after each photo and may stop the work. Returns the index,
+/// and for each person the thumbnails of the rejected photos in order.
 ///
 /// # Errors
-/// [`IngestError`]; the caller drops `out` then, and nothing is left of it.
+/// [`IngestError`]; the caller then drops `out`, which leaves nothing behind.
 pub fn ingest<E: std::fmt::Display>(
     people: &[PersonFolder],
     limits: &QualityLimits,
@@ -242,7 +243,7 @@ pub fn ingest<E: std::fmt::Display>(
 }
 
 impl People {
-    /// Reads the index of a folder that `lintel ingest` wrote, of `at_least` so many people.
+    /// Reads the index of a folder that `lintel ingest` wrote, with `at_least` that many people.
     ///
     /// # Errors
     /// [`IngestError::NotIngested`].
@@ -257,7 +258,7 @@ impl People {
         for person in &people.people {
             let name = Name::new(&person.name).map_err(|error: NameError| not(error.to_string()))?;
             if name.as_str() != person.name || name.slug() != person.slug {
-                return Err(not(format!("{:?} is no name in normal form with its slug", person.name)));
+                return Err(not(format!("{:?} is not a name in normal form with its slug", person.name)));
             }
             for crop in &person.crops {
                 let own = crop.file.strip_prefix(&person.slug).and_then(|rest| rest.strip_prefix('/'));
@@ -285,7 +286,7 @@ impl Crop {
         let bytes = photos::read(&file).map_err(|error| changed(error.to_string()))?;
         let pixels = photos::decode(&bytes).map_err(|error| changed(error.to_string()))?.into_raw();
         if pixels.len() != CROP_BYTES || hex::encode(Sha256::digest(&pixels)) != self.sha256 {
-            return Err(changed("its pixels are others".into()));
+            return Err(changed("its pixels have changed".into()));
         }
         Ok(pixels)
     }
@@ -303,7 +304,7 @@ struct Refusal {
     thumbnail: Option<RgbImage>,
 }
 
-/// One photo file → its crop, or why there is none.
+/// One photo file → its crop, or the reason why there is none.
 fn look(photo: &Path, limits: &QualityLimits, detect: impl FnOnce(&Frame<'_>) -> Faces) -> Result<Found, Refusal> {
     let image = photos::read(photo).and_then(|bytes| photos::decode(&bytes)).map_err(|error| Refusal {
         reason: if matches!(error, PhotoError::TooSmall { .. }) { Reason::TooSmall } else { Reason::Unreadable },
@@ -330,11 +331,11 @@ fn look(photo: &Path, limits: &QualityLimits, detect: impl FnOnce(&Frame<'_>) ->
     Ok(Found { crop, score: face.score, quality })
 }
 
-/// The one face the photo is of.
+/// The one face that the photo shows.
 fn pick(faces: &[Face]) -> Result<&Face, (Reason, String)> {
     let side = |face: &Face| face.bbox.area().max(0.0).sqrt();
     let largest = faces.iter().max_by(|a, b| side(a).total_cmp(&side(b)));
-    let largest = largest.ok_or((Reason::NoFace, "the detector finds none".to_owned()))?;
+    let largest = largest.ok_or((Reason::NoFace, "the detector found no face".to_owned()))?;
     let threshold = side(largest) * COMPARABLE_SIDE;
     let comparable = faces.iter().filter(|face| side(face) >= threshold).count();
     if comparable > 1 {
@@ -354,7 +355,7 @@ fn check_usable(index: &People) -> Result<(), IngestError> {
         got: person.crops.len(),
         of: person.crops.len() + person.rejected.len(),
         rejected: if rejected.is_empty() { "no other photos".into() } else { rejected.join(", ") },
-        others: if others == 0 { String::new() } else { format!("; so with {others} more") },
+        others: if others == 0 { String::new() } else { format!("; the same holds for {others} more") },
     })
 }
 

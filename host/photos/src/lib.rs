@@ -1,4 +1,4 @@
-//! Folders of photos → people with aligned crops, and the pictures that models are calibrated with.
+//! Folders of photos → people with aligned crops, and pictures for the calibration of models.
 
 pub mod calibration_set;
 pub mod contact_sheet;

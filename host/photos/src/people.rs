@@ -1,4 +1,4 @@
-//! What a person is called: text from a folder or a file → a name that is safe to keep, and a folder name for it.
+//! A person's name from a folder or a file → a name that is safe to store, and a folder name for it.
 
 use std::fmt;
 
@@ -8,38 +8,38 @@ use unicode_normalization::UnicodeNormalization;
 
 /// The longest name, in characters after normalisation. A table takes 128; a prompt of 77 tokens takes fewer.
 pub const MAX_NAME_CHARS: usize = 100;
-/// The part of a slug that is made of the name.
+/// Length of the part of a slug that comes from the name.
 const MAX_SLUG_CHARS: usize = 40;
 
 /// A person's name: NFC, trimmed, 1 to [`MAX_NAME_CHARS`] characters, no control characters.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Name(String);
 
-/// Why a text is no name.
+/// Why a text is refused as a name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NameError {
-    /// Nothing but white space.
+    /// The text is empty or white space.
     #[error("the name is empty")]
     Empty,
-    /// Too many characters.
+    /// The text has too many characters.
     #[error("the name has {got} characters, at most {MAX_NAME_CHARS} are kept")]
     TooLong {
         /// Characters after normalisation.
         got: usize,
     },
-    /// A control character, or one that changes the direction or the visibility of the text around it.
+    /// The text has a control character, or one that changes the direction or the visibility of the text around it.
     #[error("the name holds the control character U+{:04X}", u32::from(*.0))]
     Control(char),
 }
 
-/// A name as names are compared: see [`Name::folded`]. Empty for what is no name.
+/// The key by which names are compared: see [`Name::folded`]. Empty for a text that is not a name.
 #[must_use]
 pub fn folded(name: &str) -> String {
     Name::new(name).map(|name| name.folded()).unwrap_or_default()
 }
 
 impl Name {
-    /// A name as someone typed it.
+    /// Normalises and checks a text.
     ///
     /// # Errors
     /// [`NameError`].
@@ -58,21 +58,21 @@ impl Name {
         Ok(Self(name))
     }
 
-    /// The name as it is shown and trained on.
+    /// The name as shown and trained on.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// A key that is equal for names that differ in nothing but case or Unicode form.
+    /// A key that is equal for names that differ only in case or Unicode form.
     #[must_use]
     pub fn folded(&self) -> String {
-        // Upper, then lower: folds ß with ss and the two small sigmas.
+        // Upper, then lower: makes ß and ss equal, and the two small sigmas.
         let folded = self.0.nfkc().collect::<String>().to_uppercase().to_lowercase();
         folded.nfkc().collect()
     }
 
-    /// A folder name: ASCII letters of the transliterated name and eight hex digits that keep two names apart.
+    /// A folder name: ASCII letters of the transliterated name, and eight hex digits that keep two names apart.
     #[must_use]
     pub fn slug(&self) -> String {
         let mut slug = String::new();
@@ -99,8 +99,8 @@ impl fmt::Display for Name {
     }
 }
 
-/// Controls, line and paragraph separators, and the marks that turn the direction of what follows. The joiners
-/// U+200C and U+200D stay: Persian names and emoji are written with them.
+/// Controls, line and paragraph separators, and marks that change the direction of what follows. The joiners U+200C and
+/// U+200D stay: Persian names and emoji use them.
 fn unprintable(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{2028}' | '\u{2029}' | '\u{200e}' | '\u{200f}' | '\u{feff}')

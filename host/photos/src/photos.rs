@@ -18,21 +18,21 @@ use zune_jpeg::zune_core::options::DecoderOptions;
 
 use crate::people::{Name, NameError};
 
-/// Below this many pixels a side there is no room for a face that the quality gate lets pass.
+/// The least side of a photo, in pixels; a smaller photo has no room for a face that passes the quality gate.
 pub const MIN_SIDE: u32 = 32;
 /// The largest photo file that is read.
 pub const MAX_FILE_BYTES: u64 = 64 << 20;
-/// Photos of one person; more make nothing better.
+/// The most photos of one person; more do not improve training.
 pub const MAX_PHOTOS: usize = 2000;
-/// A person needs one photo to learn from and one to check with.
+/// A person needs one photo for training and one for checking.
 pub const MIN_PHOTOS: usize = 2;
-/// A one-line file in a person's folder that holds the name where the folder cannot.
+/// A one-line file in a person's folder with the name, where the folder's name cannot hold it.
 pub const NAME_FILE: &str = "name.txt";
 
-/// What a computer puts beside photos on its own.
+/// Files that operating systems put beside photos.
 const LITTER: [&str; 2] = ["thumbs.db", "desktop.ini"];
 
-/// One person as found on the disk.
+/// One person as found on disk.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PersonFolder {
     /// From `name.txt`, else the folder's name.
@@ -43,13 +43,13 @@ pub struct PersonFolder {
     pub photos: Vec<PathBuf>,
 }
 
-/// Why a folder of photos cannot be used as a whole. Each names the folder to put right.
+/// Why a folder of photos cannot be used as a whole. Each variant names the folder to correct.
 #[derive(Debug, thiserror::Error)]
 pub enum PhotosError {
-    /// No folders in it.
+    /// The folder has no folders in it.
     #[error("{} holds no folders; make one folder per person, named after the person, with photos in it", .0.display())]
     Empty(PathBuf),
-    /// A table of one cannot tell anyone apart.
+    /// There is one person only, and a table needs two to tell apart.
     #[error("{} holds photos of one person ({only}); at least two people are needed to tell apart, or --joining for a \
         table that exists", root.display())]
     OnePerson {
@@ -58,7 +58,7 @@ pub enum PhotosError {
         /// Name of the only person found.
         only: Name,
     },
-    /// More people than a table takes.
+    /// There are more people than a table takes.
     #[error("{} holds {got} people, a table takes {MAX_PEOPLE}", root.display())]
     TooManyPeople {
         /// The folder that was walked.
@@ -66,7 +66,7 @@ pub enum PhotosError {
         /// Folders found.
         got: usize,
     },
-    /// A name that cannot be kept.
+    /// A name is refused.
     #[error("{}: {error}; rename the folder or put a shorter name into {NAME_FILE} there", folder.display())]
     Name {
         /// The person's folder.
@@ -74,11 +74,11 @@ pub enum PhotosError {
         /// What is wrong with the name.
         error: NameError,
     },
-    /// A folder name that is no Unicode text.
+    /// A folder's name is not UTF-8.
     #[error("the name of the folder {} is not UTF-8; rename it, or put the name into {NAME_FILE} there", .0.display())]
     NotUnicode(PathBuf),
-    /// Two folders for what a person would read as one name.
-    #[error("{} and {} are the same name but for case or Unicode form; merge the folders or rename one",
+    /// Two folders have names that differ only in case or Unicode form.
+    #[error("{} and {} differ only in case or Unicode form; merge the folders or rename one",
         first.display(), second.display())]
     SameName {
         /// One folder.
@@ -86,7 +86,7 @@ pub enum PhotosError {
         /// Path of the other folder.
         second: PathBuf,
     },
-    /// Too few photos to learn from one and check with another.
+    /// A person has too few photos: one for training and one for checking are needed.
     #[error("{} holds {got} photo{}; each person needs at least {MIN_PHOTOS}",
         folder.display(), if *got == 1 { "" } else { "s" })]
     TooFewPhotos {
@@ -95,20 +95,20 @@ pub enum PhotosError {
         /// Photos found.
         got: usize,
     },
-    /// More photos of one person than [`MAX_PHOTOS`].
-    #[error("{} holds {got} photos, at most {MAX_PHOTOS} per person are taken", folder.display())]
+    /// A person has more than [`MAX_PHOTOS`] photos.
+    #[error("{} holds {got} photos, at most {MAX_PHOTOS} per person are allowed", folder.display())]
     TooManyPhotos {
         /// The person's folder.
         folder: PathBuf,
         /// Photos found.
         got: usize,
     },
-    /// The disk.
+    /// A file or folder cannot be read.
     #[error("cannot read {}: {}", path.display(), reason(source))]
     Read {
-        /// What was being read.
+        /// The file or folder.
         path: PathBuf,
-        /// What the operating system said.
+        /// The operating system's error.
         source: io::Error,
     },
 }
@@ -122,10 +122,10 @@ impl From<PhotosError> for Failure {
 /// Why one photo cannot be used. The others still can.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PhotoError {
-    /// Damaged, or not an image of a kind that is read.
+    /// The file is damaged, or not an image of a supported format.
     #[error("{0}")]
     Unreadable(String),
-    /// Larger than what is decoded; found before any memory is taken for it.
+    /// The photo is larger than what is decoded; found before memory is taken for it.
     #[error("{width}x{height} px, at most {MAX_SIDE} px a side are read; scale it down")]
     TooLarge {
         /// Pixels.
@@ -133,7 +133,7 @@ pub enum PhotoError {
         /// Pixels.
         height: usize,
     },
-    /// No room for a face.
+    /// The photo has no room for a face.
     #[error("{width}x{height} px, at least {MIN_SIDE} px a side are needed")]
     TooSmall {
         /// Pixels.
@@ -145,11 +145,11 @@ pub enum PhotoError {
 
 /// The people under `root`, one folder each, sorted by name; the photos of each sorted by file name.
 ///
-/// Hidden files are passed over. Every other file in a person's folder counts as a photo, so that one that cannot be
-/// read is reported and not silently missing.
+/// Hidden files are skipped. Every other file in a person's folder counts as a photo, so that an unreadable one is
+/// reported and not silently missing.
 ///
 /// # Errors
-/// [`PhotosError`]: nothing here is a matter of a single photo.
+/// [`PhotosError`]; errors of single photos are not found here.
 pub fn walk(root: &Path, at_least: usize) -> Result<Vec<PersonFolder>, PhotosError> {
     let mut people: BTreeMap<Name, PersonFolder> = BTreeMap::new();
     let mut folded: BTreeMap<String, PathBuf> = BTreeMap::new();
@@ -184,7 +184,7 @@ pub fn walk(root: &Path, at_least: usize) -> Result<Vec<PersonFolder>, PhotosErr
 /// A photo's bytes, at most [`MAX_FILE_BYTES`].
 ///
 /// # Errors
-/// [`PhotoError::Unreadable`] says what the operating system said.
+/// [`PhotoError::Unreadable`] with the operating system's error.
 pub fn read(path: &Path) -> Result<Vec<u8>, PhotoError> {
     let unreadable = |error: io::Error| PhotoError::Unreadable(reason(&error));
     let mut bytes = Vec::new();
@@ -196,8 +196,8 @@ pub fn read(path: &Path) -> Result<Vec<u8>, PhotoError> {
     Ok(bytes)
 }
 
-/// A JPEG, PNG or WebP file → upright RGB8. The content decides the format, not the file's name; the size is checked
-/// before any memory is taken for the pixels; a file that ends early is unreadable, not half grey.
+/// A JPEG, PNG or WebP file → upright RGB8. The content decides the format, not the file's name. The size is checked
+/// before memory is taken for the pixels. A file that ends early is an error.
 ///
 /// # Errors
 /// [`PhotoError`].
@@ -205,7 +205,7 @@ pub fn decode(bytes: &[u8]) -> Result<RgbImage, PhotoError> {
     match image::guess_format(bytes) {
         Ok(ImageFormat::Jpeg) => decode_jpeg(bytes),
         Ok(format @ (ImageFormat::Png | ImageFormat::WebP)) => decode_other(bytes, format),
-        Ok(format) => Err(PhotoError::Unreadable(format!("{format:?} is not read; save it as JPEG, PNG or WebP"))),
+        Ok(format) => Err(PhotoError::Unreadable(format!("{format:?} is not supported; save it as JPEG, PNG or WebP"))),
         Err(_) if bytes.is_empty() => Err(PhotoError::Unreadable("the file is empty".into())),
         Err(_) => Err(PhotoError::Unreadable("not a JPEG, PNG or WebP file".into())),
     }
@@ -218,8 +218,8 @@ fn decode_jpeg(bytes: &[u8]) -> Result<RgbImage, PhotoError> {
         .set_max_width(usize::from(u16::MAX))
         .set_max_height(usize::from(u16::MAX))
         .jpeg_set_out_colorspace(ColorSpace::RGB);
-    // The decoder alone would let the last bytes of a file be missing. What a phone appends behind the picture (a
-    // film, a depth map) is another part, and is passed over.
+    // The decoder accepts a file whose last bytes are missing. What a phone appends to the picture (a film, a depth
+    // map) is a separate part, and is skipped.
     let parts = split(bytes).unwrap_or_default();
     let picture = parts.first().filter(|part| part.whole).and_then(|part| bytes.get(part.range.clone()));
     let picture = picture.ok_or_else(|| PhotoError::Unreadable("damaged JPEG: it is cut off".into()))?;
@@ -293,6 +293,6 @@ fn name_of(folder: &Path) -> Result<Name, PhotosError> {
             .ok_or_else(|| PhotosError::NotUnicode(folder.into()))?
             .to_owned(),
     };
-    // An editor may have put a byte-order mark in front.
+    // An editor may have written a byte-order mark.
     Name::new(text.trim_start_matches('\u{feff}')).map_err(|error| PhotosError::Name { folder: folder.into(), error })
 }

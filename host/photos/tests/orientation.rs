@@ -1,4 +1,4 @@
-//! Photos that the camera saved lying on their side: all eight EXIF orientations, in all three formats.
+//! Photos that the camera saved on their side: all eight EXIF orientations, in all three formats.
 
 use std::io::Cursor;
 
@@ -8,7 +8,7 @@ use image::metadata::Orientation;
 use image::{DynamicImage, ExtendedColorType, ImageEncoder, Rgb, RgbImage};
 use lintel_photos::photos::decode;
 
-/// Four quarters that tell every orientation from every other.
+/// Four quarters that make every orientation distinct.
 fn upright() -> RgbImage {
     RgbImage::from_fn(64, 48, |x, y| match (x < 32, y < 24) {
         (true, true) => Rgb([230, 20, 20]),
@@ -25,12 +25,12 @@ fn exif(value: u8) -> Vec<u8> {
     chunk
 }
 
-/// How the camera saves `image`, so that `orientation` turns it upright.
+/// `image` as a camera saves it so that `orientation` turns it upright.
 fn as_saved(image: &RgbImage, orientation: Orientation) -> RgbImage {
     let inverse = match orientation {
         Orientation::Rotate90 => Orientation::Rotate270,
         Orientation::Rotate270 => Orientation::Rotate90,
-        // The others undo themselves.
+        // The others are their own inverse.
         other => other,
     };
     let mut image = DynamicImage::ImageRgb8(image.clone());
@@ -88,7 +88,7 @@ fn orientations_that_do_not_exist_are_passed_over() {
         assert_eq!(decode(&png(&upright(), &exif(value))).unwrap(), upright());
     }
     for cut in 0..exif(6).len() {
-        // Half a chunk of metadata is no reason to lose a photo, whatever it is taken for.
+        // Damaged metadata must not cost the photo, whatever the decoder takes it for.
         assert!(decode(&jpeg(&upright(), &exif(6)[..cut])).is_ok(), "{cut}");
     }
 }

@@ -13,7 +13,7 @@ use crate::weights::{NamedTensors, WeightsError};
 
 /// QuickGELU's slope: x · σ(1.702 x), the approximation of GELU that OpenAI's weights were trained with.
 pub const QUICK_GELU: f32 = 1.702;
-/// What is added to the score of a later token: e to this is 0 in f32, and the gradient stays a number.
+/// Added to the score of a later token: e to this power is 0 in f32, and the gradient stays finite.
 pub const MASKED: f32 = -1e9;
 /// PyTorch's default, which CLIP keeps.
 pub const NORM_EPSILON: f64 = 1e-5;
@@ -65,8 +65,8 @@ impl Block {
         self.mlp(x + view.precision.linear(&self.out_proj, mixed), view.precision)
     }
 
-    /// x `[T, width]` → the given rows of what [`Block::forward`] makes, `[rows, width]`. Nothing but keys and values
-    /// is needed of the other rows.
+    /// x `[T, width]` → the given rows of the result of [`Block::forward`], `[rows, width]`. Of the other rows only
+    /// keys and values are computed.
     pub(super) fn forward_rows(&self, x: Tensor<2>, view: &View, rows: &Tensor<1, Int>) -> Tensor<2> {
         let mixed = self.attention(self.ln_1.forward(x.clone()), view).select(0, rows.clone());
         let x = x.select(0, rows.clone()) + view.precision.linear(&self.out_proj, mixed);
@@ -79,7 +79,7 @@ impl Block {
         x + precision.linear(&self.c_proj, hidden * gate)
     }
 
-    /// x `[T, width]` → the values that each slot sees, mixed, `[T, width]`.
+    /// x `[T, width]` → for each slot the attention-weighted sum of the values that it attends to, `[T, width]`.
     fn attention(&self, x: Tensor<2>, view: &View) -> Tensor<2> {
         let [rows, width] = x.dims();
         let (tiles, slots, heads) = (view.tiles, view.slots, width / HEAD_WIDTH);
@@ -100,13 +100,13 @@ impl Block {
     }
 }
 
-/// Who sees whom among T = tiles · slots token slots, and how exactly.
+/// The attention mask of T = tiles · slots token slots, and the precision of the products.
 pub(super) struct View {
     tiles: usize,
     slots: usize,
-    /// Slots at the start of the first tile that other slots may see too.
+    /// Slots at the start of the first tile that all other slots may attend to.
     shared: usize,
-    /// `[1, tiles, 1, slots, shared + slots]`: 0 where a slot sees, a large negative number elsewhere.
+    /// `[1, tiles, 1, slots, shared + slots]`: 0 where a slot attends, a large negative number elsewhere.
     mask: Tensor<5>,
     precision: MatmulPrecision,
 }

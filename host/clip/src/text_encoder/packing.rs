@@ -1,21 +1,21 @@
-//! Prompts → tiles of token slots: what all prompts begin with stands there once, and few slots stay empty.
+//! Prompts → tiles of token slots: the common beginning of all prompts is stored once, and few slots stay empty.
 //!
-//! Attention is causal, so what a token becomes depends on the tokens before it and on nothing else. Two things follow,
-//! and neither changes a result: the tokens that all prompts begin with need to be computed once, and what stands
-//! behind a prompt's end-of-text token need not be computed at all. The rest of each prompt, its tail, is laid into
-//! tiles of equal size, so that attention stays one batch of products; the mask keeps neighbours apart.
+//! Attention is causal: a token's result depends on the tokens before it only. So the tokens with which all prompts
+//! begin are computed once, and what follows a prompt's end-of-text token is not computed; no result changes. The rest
+//! of each prompt, its tail, is put into tiles of equal size, so that attention stays one batch of products. The mask
+//! keeps the tails in a tile apart.
 
-/// Tiles are made about so large: larger ones spend more on pairs of tokens that don't see each other.
+/// The size of a tile that is aimed at. Larger tiles compute more pairs of tokens that do not attend to each other.
 const TILE: std::ops::RangeInclusive<usize> = 32..=64;
 
-/// Where each token of some prompts lies. The first `shared` slots of the first tile hold what all prompts begin with.
+/// Where each token of the prompts lies. The first `shared` slots of the first tile hold the common beginning.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Packing {
     /// Tiles of token slots, all of one length.
     pub tiles: usize,
     /// Token slots of each tile.
     pub slots: usize,
-    /// Tokens that all prompts begin with; every prompt ends behind them.
+    /// Number of tokens with which all prompts begin; every prompt is longer.
     pub shared: usize,
     /// `[tiles · slots]` token ids.
     pub ids: Vec<i32>,
@@ -27,17 +27,17 @@ pub(super) struct Packing {
     views: Vec<View>,
 }
 
-/// What a slot sees.
+/// The slots that a slot attends to.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 struct View {
-    /// Whether the tokens that all prompts begin with are seen from another tile, or from further left in this one.
+    /// Whether the common beginning lies in another tile, or further left in this one.
     shared: bool,
-    /// The first slot of its own tile that is seen; the last is the slot itself.
+    /// The first slot of its own tile that it attends to; the last is the slot itself.
     first: usize,
 }
 
 impl Packing {
-    /// Lays out rows of token ids; each ends with its end-of-text token, and there is at least one.
+    /// Lays out rows of token ids. There is at least one row, and each ends with its end-of-text token.
     pub(super) fn new(rows: &[Vec<i32>]) -> Self {
         let shared = shared_length(rows);
         let tails: Vec<&[i32]> = rows.iter().map(|row| &row[shared..]).collect();
@@ -60,12 +60,12 @@ impl Packing {
         packing
     }
 
-    /// Columns of the mask for what all prompts begin with; one at least, since no tensor is empty.
+    /// Columns of the mask for the common beginning; at least one, because a tensor cannot be empty.
     pub(super) fn shared_columns(&self) -> usize {
         self.shared.max(1)
     }
 
-    /// `[tiles, slots, shared columns + slots]`: 0 where a slot sees, `hidden` where it doesn't.
+    /// `[tiles, slots, shared columns + slots]`: 0 where a slot attends, `hidden` where it does not.
     pub(super) fn mask(&self, hidden: f32) -> Vec<f32> {
         let mut mask = Vec::with_capacity(self.views.len() * (self.shared_columns() + self.slots));
         let value = |seen: bool| if seen { 0.0 } else { hidden };
@@ -86,14 +86,14 @@ impl Packing {
     }
 }
 
-/// How many tokens all rows begin with, the last token of the shortest not counted.
+/// The number of tokens with which all rows begin, without the last token of the shortest row.
 fn shared_length(rows: &[Vec<i32>]) -> usize {
     let first = &rows[0];
     let alike = |row: &Vec<i32>| first.iter().zip(&row[..row.len() - 1]).take_while(|(a, b)| a == b).count();
     rows.iter().map(alike).min().unwrap_or(0)
 }
 
-/// The size of tile that leaves the fewest slots empty; the number of tiles; where each tail starts.
+/// The size of tile that leaves the fewest slots empty, the number of tiles, and the place at which each tail starts.
 fn densest(shared: usize, tails: &[&[i32]]) -> (usize, usize, Vec<usize>) {
     let longest = tails.iter().map(|tail| tail.len()).max().unwrap_or(0);
     let total = shared + tails.iter().map(|tail| tail.len()).sum::<usize>();
@@ -108,7 +108,7 @@ fn densest(shared: usize, tails: &[&[i32]]) -> (usize, usize, Vec<usize>) {
     tries.min_by_key(|(slots, tiles, _)| slots * tiles).expect("there is at least one size")
 }
 
-/// Each tail into the first tile with room for it, in the given order.
+/// Puts each tail into the first tile that has room for it, in the given order.
 fn placed(shared: usize, tails: &[&[i32]], order: &[usize], slots: usize) -> (usize, Vec<usize>) {
     let mut used = vec![shared];
     let mut starts = vec![0; tails.len()];

@@ -1,5 +1,5 @@
-//! The text encoder as Radford et al. 2021 have it: every prompt whole, all positions of the context, nothing shared.
-//! Slow, and for tests alone: what the encoder makes, and what training takes from it, is compared with this.
+//! The text encoder as Radford et al. 2021 describe it: each prompt whole, all positions of the context, nothing
+//! shared. Slow, and for tests only: features and gradients of the encoder are compared with those of this one.
 #![allow(clippy::missing_panics_doc, reason = "a failure ends the test that called")]
 
 use std::collections::BTreeMap;
@@ -125,7 +125,7 @@ impl Plain {
 pub fn gradient(gradients: &GradientsParams, name: &str, tensor: &NamedTensor) -> Vec<f32> {
     let id = param_id(name);
     match tensor.shape.len() {
-        // Linear layers hold their weights the other way round.
+        // Linear layers hold their weights transposed.
         2 if name.starts_with("transformer") => values(&gradients.get::<2>(id).expect(name).transpose()),
         2 => values(&gradients.get::<2>(id).expect(name)),
         _ => values(&gradients.get::<1>(id).expect(name)),

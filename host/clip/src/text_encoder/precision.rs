@@ -1,19 +1,19 @@
-//! What the text encoder's linear layers multiply: f32, or bf16 with f32 around it.
+//! The precision of the products in the text encoder's linear layers: f32, or bf16 factors with f32 results.
 
 use burn::nn::Linear;
 use burn::tensor::{FloatDType, Tensor};
 use serde::{Deserialize, Serialize};
 
-/// The precision of the factors in a linear layer's product. Weights stay f32, and so do normalisation, attention, what
-/// is added, and every gradient once it has left the product.
+/// The precision of the factors in a linear layer's product. Weights, normalisation, attention, sums and gradients
+/// outside the product stay f32.
 #[derive(Copy, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum MatmulPrecision {
     /// IEEE single precision.
     #[default]
     F32,
-    /// The range of f32 with 8 bits of precision: what matrix units of GPUs multiply, and what needs no scaling of the
-    /// loss (Kalamkar et al. 2019, *A Study of BFLOAT16 for Deep Learning Training*).
+    /// The range of f32 with 8 bits of precision. Matrix units of GPUs multiply it, and the loss needs no scaling
+    /// (Kalamkar et al. 2019, *A Study of BFLOAT16 for Deep Learning Training*).
     Bf16,
 }
 
@@ -26,7 +26,7 @@ impl std::fmt::Display for MatmulPrecision {
     }
 }
 
-/// A word that is no precision.
+/// The text names no precision.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("got {0:?}, wanted f32 or bf16")]
 pub struct NoPrecision(String);

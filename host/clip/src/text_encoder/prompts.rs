@@ -11,10 +11,10 @@ pub struct Prompts {
     rows: Vec<Vec<i32>>,
 }
 
-/// Why token ids are no prompts for an encoder.
+/// Why token ids cannot be encoded.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum PromptsError {
-    /// There is nothing to encode.
+    /// The list is empty.
     #[error("there are no prompts, wanted at least 1")]
     NoRows,
     /// A row is empty or doesn't fit the encoder's context.
@@ -40,8 +40,8 @@ pub enum PromptsError {
 }
 
 impl Prompts {
-    /// Checks rows of token ids, padded or not. The end of a row is its first token of the greatest id, as in CLIP:
-    /// the mark of the end of text is the last of the vocabulary. What stands behind it is dropped.
+    /// Checks rows of token ids, padded or not. A row ends at its first token of the greatest id, as in CLIP: the end
+    /// mark is the last token of the vocabulary. What follows it is dropped.
     ///
     /// # Errors
     /// [`PromptsError`].
@@ -86,8 +86,8 @@ impl Prompts {
         Self { rows: indices.iter().map(|&index| self.rows[index].clone()).collect() }
     }
 
-    /// The same prompts for an encoder that has only the tokens which occur in them, and the ids of these, ascending:
-    /// the new id of a token is its place among them.
+    /// The same prompts for an encoder that has only the tokens that occur in them, and the ids of these tokens,
+    /// ascending. The new id of a token is its place in that list.
     #[must_use]
     pub fn renumbered(&self) -> (Self, Vec<usize>) {
         let used: BTreeSet<i32> = self.rows.iter().flatten().copied().collect();
@@ -122,7 +122,7 @@ mod tests {
         };
         check(&[&[8, 1, 9, 0, 0]], &[&[8, 1, 9]]);
         check(&[&[8, 1, 9], &[8, 1, 2, 9]], &[&[8, 1, 9], &[8, 1, 2, 9]]);
-        // A mark that the text itself contains ends it, as in CLIP.
+        // An end mark inside the text ends it, as in CLIP.
         check(&[&[8, 9, 1, 9, 0]], &[&[8, 9]]);
     }
 

@@ -1,4 +1,4 @@
-//! Properties of the text encoder; its numbers are checked against the reference in `tests/reference`.
+//! Properties of the text encoder. `tests/reference` checks its numbers against the reference.
 
 use burn::optim::GradientsParams;
 
@@ -43,17 +43,17 @@ fn a_prompt_does_not_see_its_neighbours() {
     }
 }
 
-/// Rows whose prompts share much, little or nothing, and end at different places.
+/// Rows whose prompts share much, little or nothing, and have different lengths.
 fn row_sets() -> Vec<Vec<Vec<u32>>> {
     let named =
         |names: &[&[u32]]| names.iter().map(|name| [&[18, 4, 5, 6], *name, &[19]].concat()).collect::<Vec<Vec<u32>>>();
     vec![
         named(&[&[7, 8], &[9], &[10, 11, 12, 13], &[7, 9]]),
-        // One ends where the others go on; one prompt alone; the same prompt twice.
+        // A prompt that is the beginning of others; one prompt alone; the same prompt twice.
         named(&[&[], &[3], &[3, 3]]),
         named(&[&[7, 8]]),
         named(&[&[7, 8], &[7, 8]]),
-        // Only the mark of the start is shared, or not even that.
+        // Only the start mark is shared, or not even that.
         vec![vec![18, 1, 2, 19], vec![18, 3, 19, 5, 5]],
         vec![vec![19], vec![18, 1, 19]],
         // More than one tile.

@@ -1,8 +1,8 @@
-//! Text as people type it → text as CLIP's vocabulary was made for.
+//! Text as people type it → text in the form for which CLIP's vocabulary was made.
 //!
 //! open_clip passes every text through `ftfy.fix_text`, unescapes HTML twice and squeezes white space. This does the
-//! same for text that was decoded right; ftfy's repair of mojibake (UTF-8 that was read as Latin-1) is left out on
-//! purpose: a folder's name is what its owner sees, and a guess about what it might have been is not wanted here.
+//! same for text that was decoded right. It leaves out ftfy's repair of mojibake (UTF-8 that was read as Latin-1): a
+//! folder's name is what its owner sees, and Lintel does not guess another.
 
 use std::borrow::Cow;
 
@@ -11,7 +11,7 @@ use unicode_normalization::UnicodeNormalization;
 /// Entities, ligatures, widths, quotes, line breaks, control characters, composition (NFC), white space.
 #[must_use]
 pub fn clean(text: &str) -> String {
-    // ftfy unescapes only where no tag can be meant; open_clip then unescapes twice whatever is there.
+    // ftfy unescapes only text without tags; open_clip then unescapes any text twice.
     let text = if text.contains('<') { Cow::Borrowed(text) } else { htmlize::unescape(text) };
     let text: String = without_escapes(&text).chars().flat_map(plain).nfc().collect();
     let text = htmlize::unescape(htmlize::unescape(text)).into_owned();
@@ -37,7 +37,7 @@ fn without_escapes(text: &str) -> String {
     kept
 }
 
-/// One character as it is plainly written; none for control characters.
+/// The plain form of one character; none for control characters.
 fn plain(c: char) -> impl Iterator<Item = char> {
     let replacement: Cow<'static, str> = match c {
         '\u{2018}'..='\u{201b}' | '\u{2bc}' => "'".into(),
@@ -67,8 +67,8 @@ fn plain(c: char) -> impl Iterator<Item = char> {
     replacement.chars().collect::<Vec<_>>().into_iter()
 }
 
-/// Characters that say nothing about what is written: C0 controls but white space, deprecated format characters, the
-/// byte-order mark, interlinear annotation.
+/// Characters without meaning in text: C0 controls other than white space, deprecated format characters, the byte-order
+/// mark, interlinear annotation.
 fn is_invisible_control(c: char) -> bool {
     matches!(c,
         '\0'..='\u{8}' | '\u{b}' | '\u{e}'..='\u{1f}' | '\u{7f}'

@@ -2,19 +2,19 @@
 
 use super::{NamedTensor, NamedTensors, WeightsError};
 
-/// What wrappers put in front of every name: distributed training, `torch.compile`.
+/// Prefixes that wrappers (distributed training, `torch.compile`) add to every name.
 const WRAPPERS: [&str; 2] = ["module.", "_orig_mod."];
-/// What open_clip puts in front of the text tower's names when that tower is a module of its own.
+/// The prefix of the text tower's names in open_clip's models where that tower is a module of its own.
 const TEXT: &str = "text.";
 /// The causal mask: −∞ above the diagonal, the same for every model of one context length.
 const MASK: &str = "attn_mask";
 
-/// Whether `name` is a tensor that follows from the architecture and is no weight.
+/// Whether `name` is a tensor that follows from the architecture and is not a weight.
 pub(super) fn is_mask(name: &str) -> bool {
     name.rsplit('.').next() == Some(MASK)
 }
 
-/// Takes off the prefixes that training programs add.
+/// Removes the prefixes that training programs add.
 pub(super) fn openai(tensors: NamedTensors) -> Result<NamedTensors, WeightsError> {
     let mut skip = 0;
     while let Some(wrapper) = WRAPPERS.into_iter().find(|wrapper| {
@@ -59,7 +59,7 @@ mod tests {
         check(&["a.b", "c"], Some(&["a.b", "c"]));
         check(&["module.a", "module.b"], Some(&["a", "b"]));
         check(&["module._orig_mod.a", "module._orig_mod.b"], Some(&["a", "b"]));
-        // Not a wrapper: one name does without.
+        // No wrapper: one name is without the prefix.
         check(&["module.a", "b"], Some(&["b", "module.a"]));
         check(&["text.ln_final.bias", "visual.conv1.weight"], Some(&["ln_final.bias", "visual.conv1.weight"]));
         check(&["text.a", "a"], None);

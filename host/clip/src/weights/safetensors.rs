@@ -10,8 +10,8 @@ use super::values::{is_count, values_of};
 use super::{MAX_FILE_BYTES, MAX_RANK, MAX_TENSORS, NamedTensor, NamedTensors, Precision, WeightsError, names, within};
 
 impl NamedTensors {
-    /// Reads a safetensors file. F16, BF16 and F64 become f32; integers, which only count (batches that a norm has
-    /// seen, the context's length), are left out.
+    /// Reads a safetensors file. F16, BF16 and F64 become f32. Integers (counts of batches, the context's length) are
+    /// left out.
     ///
     /// # Errors
     /// [`WeightsError`] for anything but a well-formed file of finite numbers within the limits of this module.

@@ -5,7 +5,7 @@ use half::{bf16, f16};
 
 use super::WeightsError;
 
-/// Whether a tensor of this type counts something instead of weighing it.
+/// Whether a tensor of this type is a counter and not a weight.
 pub(super) fn is_count(dtype: Dtype) -> bool {
     matches!(
         dtype,

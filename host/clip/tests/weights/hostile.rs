@@ -1,4 +1,4 @@
-//! Archives that are damaged, lie about themselves, or were made to do harm.
+//! Archives that are damaged, declare wrong sizes, or attack the reader.
 
 use std::io::Cursor;
 
@@ -13,7 +13,7 @@ fn check(bytes: &[u8], expected: &str) {
     assert!(error.contains(expected), "got: {error}\nwanted: {expected}");
 }
 
-/// An archive of nothing but this pickle.
+/// An archive that holds this pickle only.
 fn pickled(pickle: &mut Pickle) -> Vec<u8> {
     with_storage(pickle, &[0; 8])
 }
@@ -29,8 +29,8 @@ fn only_tensors_are_made() {
     check(&names("__torch__x", "y"), "names __torch__x.y");
     check(&names("\u{1b}[2Jos", "system"), "names \\u{1b}[2Jos.system");
     check(&names("collections", "OrderedDict"), "a call of OrderedDict with 1 arguments");
-    check(&pickled(Pickle::new().global("__torch__.m", "M").op(b")R")), "a call of something else than a function");
-    check(&pickled(Pickle::new().global("collections", "OrderedDict").op(b")\x81")), "an instance of something else");
+    check(&pickled(Pickle::new().global("__torch__.m", "M").op(b")R")), "a call of something that is not a function");
+    check(&pickled(Pickle::new().global("collections", "OrderedDict").op(b")\x81")), "an instance of something");
     check(&pickled(Pickle::new().text("0").op(b"Q")), "wanted a tuple");
 }
 
@@ -61,7 +61,7 @@ fn a_pickle_that_does_not_fit_together_is_refused() {
 
 #[test]
 fn pickles_cannot_grow() {
-    // Tuples in tuples: nothing here recurses, and there is an end to them.
+    // Nested tuples: nothing here recurses, and the number of objects is limited.
     check(&pickled(Pickle::new().op(b")").op(&[0x85; 300_000])), "more than 262144 objects");
     check(&pickled(Pickle::new().op(&[b'N'; 70_000])), "more than 65536 values on the stack");
     check(&pickled(Pickle::new().op(&[b'('; 70_000])), "more than 65536 marks");
@@ -73,18 +73,18 @@ fn pickles_cannot_grow() {
     check(&pickled(&mut memo), "more than 262144 values in the memo");
     check(&archive(&[("a/data.pkl", &vec![b'N'; 9 << 20], true)]), "data.pkl has 9437184 bytes, at most 8388608");
 
-    // A call with endless arguments, again and again.
+    // A call with very many arguments, again and again.
     let mut calls = Pickle::new();
     calls.op(b"(").op(&[b'N'; 60_000]).op(b"tq\x00").global("torch._utils", "_rebuild_parameter").op(b"h\x00R");
     check(&pickled(&mut calls), "a tuple of 60000 parts, at most 16 are allowed here");
 
-    // A dict in itself is not looked into; a module in itself is, a few times.
+    // A dict in itself is not entered; a module in itself is entered up to the greatest depth.
     check(&pickled(Pickle::new().op(b"}q\x00").text("x").op(b"h\x00s")), "holds no tensors by name");
     let module = |pickle: &mut Pickle| _ = pickle.global("__torch__.m", "M").op(b")\x81");
     let mut cycle = Pickle::new();
     module(&mut cycle);
     check(&pickled(cycle.op(b"q\x00}").text("x").op(b"h\x00sb")), "33 modules inside one another");
-    // Thirty modules, each twice in the next: 2^30 ways to the last.
+    // Thirty modules, each twice in the next: 2^30 paths to the last.
     let mut shared = Pickle::new();
     module(&mut shared);
     shared.op(b"}bq\x00");
@@ -112,9 +112,9 @@ fn tensors_stay_inside_their_storages() {
     check(&of(2, 0, &[1 << 40], &[0]), "brings all tensors to 4398046511104 bytes, at most 67108864 are allowed");
     check(&of(1 << 40, 0, &[1], &[1]), "storage 0 has 4398046511104 bytes, at most 67108864 are allowed");
     check(&of(i64::MAX, 0, &[1], &[1]), "storage 0 has 18446744073709551615 bytes");
-    check(&of(-1, 0, &[1], &[1]), "a storage of less than no values");
-    check(&of(2, -1, &[1], &[1]), "a size that is no natural number");
-    check(&of(2, 0, &[-1], &[1]), "a size that is no natural number");
+    check(&of(-1, 0, &[1], &[1]), "a storage with a negative number of values");
+    check(&of(2, -1, &[1], &[1]), "a size that is not a natural number");
+    check(&of(2, 0, &[-1], &[1]), "a size that is not a natural number");
     check(&of(2, 0, &[1], &[1, 1]), "a tensor of 1 dimensions with 2 strides");
     check(&of(2, 0, &[1; 9], &[1; 9]), "a tensor of 9 dimensions");
     check(&view("FloatStorage", &floats([1.0, f32::NAN]), 2, 0, &[2], &[1]), "tensor x holds NaN at index 1");
@@ -138,7 +138,7 @@ fn tensors_stay_inside_their_storages() {
     check(&pickled(twice.op(b"u")), "tensor x is there twice");
 }
 
-/// Small files that would unpack, or be copied, into large ones.
+/// Small files that would unpack into large ones, or be copied into large ones.
 #[test]
 fn memory_stays_within_bounds() {
     let storage = vec![0; 4 << 20];
@@ -181,14 +181,14 @@ fn the_zip_itself_is_not_trusted() {
     check(&order(&[b'x'; 100]), "byteorder has 100 bytes");
     check(&order(b"little\n"), "holds no tensors by name");
 
-    // One name twice: the archive of two names, with the second overwritten.
+    // The same name twice: an archive with two names, and the second is overwritten.
     let mut double = archive(&[("a/data.pkl", b"\x80\x02}.", false), ("a/datb.pkl", b"\x80\x02}.", false)]);
     let places: Vec<usize> = (0..double.len() - 10).filter(|&i| &double[i..i + 10] == b"a/datb.pkl").collect();
     assert_eq!(places.len(), 2);
     places.iter().for_each(|&i| double[i..i + 10].copy_from_slice(b"a/data.pkl"));
     check(&double, "two entries of one name");
 
-    // A flipped value: the checksum tells.
+    // A flipped value: the checksum finds it.
     let mut flipped = good.clone();
     let at = (0..good.len() - 10).find(|&i| &good[i..i + 10] == b"archive/da").unwrap() + "archive/data/0".len();
     flipped[at] ^= 1;
@@ -233,7 +233,7 @@ fn real_pickle() -> Vec<u8> {
     pickle
 }
 
-/// Whatever the bytes are: an error, or finite tensors that hold what their shapes say.
+/// Any bytes give an error, or finite tensors that match their shapes.
 fn survives(bytes: &[u8]) {
     let Ok(tensors) = NamedTensors::read(bytes) else { return };
     for (name, tensor) in tensors.iter() {

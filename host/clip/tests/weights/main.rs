@@ -1,4 +1,4 @@
-//! CLIP's weights in every form that people have them in, and archives made to do harm.
+//! CLIP's weights in every published form, and hostile archives.
 #![allow(missing_docs, clippy::unwrap_used, reason = "tests")]
 
 mod hostile;
@@ -53,7 +53,7 @@ fn with_storage(pickle: &mut Pickle, storage: &[u8]) -> Vec<u8> {
     archive(&[("a/data.pkl", &pickle.op(b".").0, false), ("a/data/0", storage, false)])
 }
 
-/// A dict of one tensor, `x`, that looks through `strides` at a storage of `class`.
+/// A dict of one tensor, `x`, that is a view with `strides` into a storage of `class`.
 fn view(class: &str, storage: &[u8], count: i64, offset: i64, shape: &[i64], strides: &[i64]) -> Vec<u8> {
     let mut pickle = Pickle::new();
     pickle.op(b"}").text("x").tensor((class, "0", count), offset, shape, strides).op(b"s");

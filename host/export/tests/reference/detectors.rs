@@ -1,4 +1,5 @@
-//! Published detectors at other input sizes, with their outputs in any order, judged by an independent implementation.
+//! Published detectors at other input sizes, with their outputs in any order, compared with an independent
+//! implementation.
 
 use lintel_core::detect::Faces;
 use lintel_core::frame::Frame;
@@ -13,10 +14,10 @@ use serde_json::Value;
 
 use crate::export::shared;
 
-/// The files, and what the judge calls them.
+/// The files, and their names in the independent implementation.
 const MODELS: [(&str, &str); 2] = [("scrfd_500m_kps.onnx", "500m"), ("scrfd_2.5g_kps.onnx", "2.5g")];
 
-/// The published file, or `None` and a loud line.
+/// The published file, or `None` and a line that says so.
 fn published(test: &str, name: &str) -> Option<Vec<u8>> {
     let onnx = std::fs::read(shared(&["models", name])).ok();
     if onnx.is_none() {
@@ -31,7 +32,7 @@ fn faces(onnx: &[u8], photo: &str) -> Faces {
     Detector::open(onnx, &lintel_work::places::runtime()).unwrap().detect(&frame).unwrap()
 }
 
-/// The judge's boxes on a photo at score ≥ `score`, and their shortest side when the photo is scaled to `size`.
+/// The reference boxes on a photo at score ≥ `score`, and their shortest side when the photo is scaled to `size`.
 fn judged(photo: &str, model: &str, score: f64, size: [u32; 2]) -> Vec<(Rect, f32)> {
     let all: Value = serde_json::from_slice(&std::fs::read(shared(&["photos", "detections.json"])).unwrap()).unwrap();
     let entry = &all["photos"][photo];
@@ -55,12 +56,12 @@ fn scaled_faces_are_still_found() {
         for size in [[320, 320], [480, 480], [640, 480], [480, 640], [640, 640], [960, 544]] {
             let resized = with_u8_input(&onnx, Some((size[0], size[1]))).unwrap();
             assert_eq!(detector_input(&resized).unwrap(), size);
-            // Once resized, it can be resized again, to the same bytes or back.
+            // A resized detector can be resized again, to the same bytes or back.
             assert_eq!(with_u8_input(&resized, None).unwrap(), resized);
             for photo in ["two_people.jpg", "crowd.jpg"] {
                 let got = faces(&resized, photo);
                 let wanted = judged(photo, judge, 0.6, size);
-                // Faces below some 20 pixels of the input are what a smaller input gives up.
+                // A smaller input misses faces below some 20 pixels of the input.
                 let large: Vec<_> = wanted.iter().filter(|(_, side)| *side >= 20.0).collect();
                 let found = large.iter().filter(|(rect, _)| got.iter().any(|face| face.bbox.iou(rect) > 0.6)).count();
                 eprintln!("{model} {size:?} {photo}: {found} of {} large faces, {} in all", large.len(), got.len());
@@ -81,7 +82,7 @@ fn a_resized_detector_can_be_resized_again() {
     assert!(direct.iter().zip(&again).all(|(a, b)| (a.score - b.score).abs() < 1e-5));
 }
 
-/// Every output's declared shape, or no shape at all, in any order and under any name: the faces are the same.
+/// Outputs with every declared shape, or none, in any order and under any name: the faces are the same.
 #[test]
 fn outputs_are_told_by_their_shapes() {
     let test = "outputs_are_told_by_their_shapes";
@@ -92,7 +93,7 @@ fn outputs_are_told_by_their_shapes() {
     graph.output.reverse();
     graph.output.swap(1, 7);
     for (i, output) in graph.output.iter_mut().enumerate() {
-        // A name that says the contrary, and a free first dimension.
+        // A misleading name, and a free first dimension.
         let name = format!("score_{i}");
         for node in &mut graph.node {
             node.output.iter_mut().filter(|o| **o == output.name).for_each(|o| o.clone_from(&name));
@@ -112,7 +113,7 @@ fn free_batch(info: &mut ValueInfoProto) {
     }
 }
 
-/// A detector as a simplifier leaves it: reshaped to counts of anchors, upsampled to sizes, all of them constants.
+/// A detector as a simplifier writes it: reshaped to counts of anchors, upsampled to sizes, all of them constants.
 fn folded(width: usize, height: usize) -> Vec<u8> {
     let mut g = GraphBuilder::new("folded");
     let dims = [Dim::Fixed(1), Dim::Fixed(3), Dim::Fixed(height), Dim::Fixed(width)];
@@ -132,7 +133,7 @@ fn folded(width: usize, height: usize) -> Vec<u8> {
     for (map, stride) in maps.iter().zip([8, 16, 32]) {
         let anchors = (height / stride) * (width / stride) * 2;
         for parts in [1, 4, 10] {
-            // Two anchors of so many numbers each, out of three channels.
+            // Two anchors with that many numbers each, from three channels.
             let repeated = vec![map; (parts * 2_usize).div_ceil(3)];
             let wide = g.concat(&format!("wide{stride}.{parts}"), &repeated, 1);
             let cut = g.slice(&format!("cut{stride}.{parts}"), &wide, 1, 0, parts as i64 * 2);
@@ -154,7 +155,7 @@ fn constants_that_follow_from_the_size_are_rewritten() {
         assert_eq!(open(&resized).unwrap(), size);
         assert_eq!(open(&with_u8_input(&resized, Some((640, 640))).unwrap()).unwrap(), (640, 640));
     }
-    // A constant that nobody can explain: the file is written, and refused when it is run.
+    // A constant of unknown meaning: the file is written, and refused when it is run.
     let mut odd = read(&fixed).unwrap();
     let graph = odd.graph.as_mut().unwrap();
     let shape = graph.initializer.iter_mut().find(|t| t.name == "out8.1.shape").unwrap();

@@ -46,7 +46,7 @@ fn a_mirrored_encoder_sees_both_sides_as_one() {
     let crop = formula::picture("mirrored", 224);
     let other: Vec<u8> = crop.chunks(224 * 3).flat_map(|row| row.chunks(3).rev().flatten().copied()).collect();
     let (a, b) = (embed(&plain, &crop, 224), embed(&plain, &other, 224));
-    assert!(cosine(&a, &b) < 0.999, "a picture that is its own mirror image says nothing");
+    assert!(cosine(&a, &b) < 0.999, "the test needs a picture that differs from its mirror image");
     let sum: Vec<f32> = a.iter().zip(&b).map(|(a, b)| a + b).collect();
     let length = cosine(&sum, &sum).sqrt();
     for crop in [&crop, &other] {
@@ -54,7 +54,7 @@ fn a_mirrored_encoder_sees_both_sides_as_one() {
         assert!(cosine(&both, &sum) / length > 0.999_99);
         assert!((cosine(&both, &both) - 1.0).abs() < 1e-4);
     }
-    // Several at a time: each with its own mirror image.
+    // Several at once: each with its own mirror image.
     let mut encoder = Encoder::open(&mirrored, &lintel_work::places::runtime()).unwrap();
     let third = formula::picture("another", 224);
     let batch = encoder.embed_batch(&[&crop, &third, &other]).unwrap();
@@ -64,8 +64,8 @@ fn a_mirrored_encoder_sees_both_sides_as_one() {
     assert!(batch[0].similarity(&batch[1]).unwrap().get() < 0.999);
 }
 
-/// Both views are made by hand, as a camera would that looks at the crop from further away and from nearer: many points
-/// in each pixel. The crop's edge goes on where the crop ends, and around the view is the mean colour.
+/// Both views are computed here as a camera would see the crop from further away and from nearer, with many points for
+/// each pixel. Beyond the crop its edge is repeated, and around the view is the mean colour.
 #[test]
 fn a_multi_scale_encoder_sees_a_smaller_and_a_larger_face() {
     const R: usize = 64;
@@ -73,7 +73,7 @@ fn a_multi_scale_encoder_sees_a_smaller_and_a_larger_face() {
     let multi_scale = Views { multi_scale: true, ..Views::default() };
     let seen = encoder_onnx(&tensors, 224, multi_scale).unwrap();
     let direct = encoder_onnx(&tensors, R, Views::default()).unwrap();
-    // Squares of eight pixels, of which something is left when four pixels are one.
+    // Squares of eight pixels, which stay visible when four pixels are averaged.
     let crops = ["scaled", "another"].map(|name| {
         let squares = formula::picture(name, 28);
         let at = |i: usize| squares[(i / 3 / 224 / 8 * 28 + i / 3 % 224 / 8) * 3 + i % 3];
@@ -84,13 +84,13 @@ fn a_multi_scale_encoder_sees_a_smaller_and_a_larger_face() {
         let sum: Vec<f32> = smaller.iter().zip(&larger).map(|(a, b)| a + b).collect();
         let got = embed(&seen, crop, 224);
         assert!((cosine(&got, &got) - 1.0).abs() < 1e-4);
-        // Nearer to the two by far than they are to each other, and to the crop as it is.
+        // Much nearer to the two views than the views are to each other and to the crop.
         let off = 1.0 - cosine(&got, &sum) / cosine(&sum, &sum).sqrt();
         let apart = 1.0 - [&smaller, &larger].map(|look| cosine(look, &plain)).into_iter().fold(0.0, f32::max);
-        assert!(apart > 1e-4, "{apart}: pictures that are the same at every scale say nothing");
+        assert!(apart > 1e-4, "{apart}: the test needs a picture that differs between scales");
         assert!(off < 0.05 * apart, "{off} of {apart}");
     }
-    // Several at a time, and in a mirror too: each with its own views.
+    // Several at once, mirrored too: each with its own views.
     let both = encoder_onnx(&tensors, 224, Views { mirror: true, ..multi_scale }).unwrap();
     for onnx in [&seen, &both] {
         let mut encoder = Encoder::open(onnx, &lintel_work::places::runtime()).unwrap();
@@ -102,7 +102,7 @@ fn a_multi_scale_encoder_sees_a_smaller_and_a_larger_face() {
     }
 }
 
-/// A crop of 224 pixels at `scale`, on `side` pixels of four times the crop's each.
+/// A crop of 224 pixels at `scale`, on `side` pixels of which each covers four times a crop's pixel.
 fn scaled(crop: &[u8], side: usize, scale: f64) -> Vec<u8> {
     const POINTS: usize = 20;
     let mut picture = Vec::with_capacity(side * side * 3);
@@ -125,8 +125,8 @@ fn cosine(a: &[f32], b: &[f32]) -> f32 {
     a.iter().zip(b).map(|(a, b)| a * b).sum()
 }
 
-/// A crop is averaged over blocks and centred on the mean colour. The same is done here by hand: the weights' own
-/// resolution without any preprocessing must see nearly the same picture (the mean colour is no whole number).
+/// A crop is averaged over blocks and centred on the mean colour. The test computes the same: the weights' own
+/// resolution without any preprocessing must give nearly the same result (the mean colour is not a whole number).
 #[test]
 fn a_large_crop_is_averaged_and_centred() {
     let check = |resolution: usize, block: usize, pad: usize| {
@@ -208,7 +208,7 @@ fn published_detectors_survive_and_find_the_same_faces() {
             eprintln!("SKIPPED {test}: ../shared/models/{name} or ../shared/photos is absent");
             continue;
         };
-        assert!(write(&read(&published).unwrap()) == published, "{name}: not a byte may be lost");
+        assert!(write(&read(&published).unwrap()) == published, "{name}: bytes were lost");
 
         let shipped = with_u8_input(&published, None).unwrap();
         assert_eq!(detector_input(&shipped).unwrap(), [640, 640]);
@@ -225,7 +225,7 @@ fn published_detectors_survive_and_find_the_same_faces() {
     }
 }
 
-/// A model with an input of some form and nothing to do.
+/// A model with one input of the given form and no nodes.
 fn detector(element: ElementType, dims: &[Dim]) -> Vec<u8> {
     let mut g = GraphBuilder::new("detector");
     let x = g.input("image", element, dims);

@@ -1,4 +1,4 @@
-//! What open_clip makes of CLIP with weights by formula (`../shared/reference`) = what Lintel makes of it.
+//! Embeddings of open_clip for CLIP with weights by formula (`../shared/reference`) = Lintel's embeddings.
 #![allow(
     missing_docs,
     clippy::cast_possible_truncation,
@@ -37,7 +37,7 @@ fn reference_path(file: &str) -> PathBuf {
     [env!("CARGO_MANIFEST_DIR"), "..", "..", "..", "shared", "reference", file].iter().collect()
 }
 
-/// A file of `../shared/reference`, or `None` and a loud line.
+/// A file of `../shared/reference`, or `None` and a line that says so.
 fn reference<T: DeserializeOwned>(test: &str, file: &str) -> Option<T> {
     match std::fs::read(reference_path(file)) {
         Ok(bytes) => Some(serde_json::from_slice(&bytes).unwrap()),
@@ -82,7 +82,7 @@ fn unit(features: &[f32]) -> Vec<f64> {
     features.iter().map(|&v| f64::from(v) / norm).collect()
 }
 
-/// One direction or another, to the fidelity that is asked for.
+/// Compares two directions to the fidelity that is asked for.
 fn check_same(what: &str, got: &[f32], expected: &[f32]) {
     assert_eq!(got.len(), expected.len(), "{what}");
     let (got, expected) = (unit(got), unit(expected));
@@ -159,7 +159,7 @@ fn rn50_text_embeddings_are_the_references_in_onnx_runtime() {
     let onnx = text_encoder_onnx(&tensors).unwrap();
     drop(tensors);
     let padded: Vec<Vec<u32>> = reference.texts.iter().map(|t| t.tokens.clone()).collect();
-    // As the reference was made, with all 77 tokens, and cut behind the longest text.
+    // As the reference was made, with all 77 tokens, and cut after the longest text.
     let longest = padded.iter().map(|row| row.iter().rposition(|&id| id != 0).unwrap() + 1).max().unwrap();
     let cut: Vec<Vec<u32>> = padded.iter().map(|row| row[..longest].to_vec()).collect();
     assert!(longest < 77);
@@ -208,7 +208,7 @@ fn an_archive_of_openais_form_holds_what_was_put_in() {
     let Some((tensors, reference)) = mini_clip("an_archive_of_openais_form_holds_what_was_put_in") else { return };
     let mut expected = NamedTensors::new();
     for (name, described) in &reference.tensors {
-        // The mask follows from the context's length, the integers count.
+        // The mask follows from the context's length; the integers are counters.
         if described.dtype == "int64" || name == "attn_mask" {
             continue;
         }

@@ -1,4 +1,4 @@
-//! Packs: fetched from a server that misbehaves, added from a folder, checked, and their limits accepted once.
+//! Packs: fetched from a faulty server, added from a folder, checked, and their limits accepted once.
 #![allow(missing_docs, clippy::unwrap_used, reason = "tests")]
 
 mod server;
@@ -17,7 +17,7 @@ fn hash(content: &[u8]) -> String {
     Sha256::digest(content).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// Half a million bytes that differ from place to place.
+/// Half a million bytes without a short period.
 fn content() -> Vec<u8> {
     (0..500_000_u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 24) as u8).collect()
 }
@@ -85,13 +85,13 @@ fn a_fetch_ends_with_the_right_bytes_or_with_none() {
     check(&[Cut(100_000), Right], Ok(&[None, Some(100_000)]));
     check(&[Cut(0), Status(503), Right], Ok(&[None, None, None]));
     check(&[Cut(1), Cut(1), Cut(1), Cut(1), Cut(1), Right], Ok(&[None, Some(1), Some(2), Some(3), Some(4), Some(5)]));
-    // A server that knows no ranges starts over; one that gives another part is not believed.
+    // A server without ranges starts over; a part that was not asked for is refused.
     check(&[WholeCut(100_000), Whole], Ok(&[None, Some(100_000)]));
     check(&[Cut(100_000), OtherPart, Right], Ok(&[None, Some(100_000), None]));
     check(&[Cut(100_000), Status(416), Right], Ok(&[None, Some(100_000), None]));
-    check(&[OtherBytes], Err("gives a file with SHA-256"));
-    check(&[Cut(100_000), OtherBytes], Err("gives a file with SHA-256"));
-    check(&[Endless], Err("gives more than 500000 bytes, wanted 500000 bytes; nothing was kept"));
+    check(&[OtherBytes], Err("gave a file with SHA-256"));
+    check(&[Cut(100_000), OtherBytes], Err("gave a file with SHA-256"));
+    check(&[Endless], Err("gave more than 500000 bytes, wanted 500000 bytes; nothing was kept"));
     check(&[Status(404)], Err("gives status 404"));
     check(&[Status(500)], Err("the server answers 500; run the same command again to go on"));
     check(&[WholeCut(0)], Err("cannot be fetched"));
@@ -111,7 +111,7 @@ fn the_next_run_goes_on_where_the_last_one_ended() {
     fetch(&world.store, "p", &pack(&content), &mirror(&server), step).unwrap();
     assert_eq!(server.starts(), [Some(300_000)]);
     assert!(seen.iter().all(|(file, done, all)| file == "clip.bin" && *done > 300_000 && *all == 500_000));
-    // What is there is not fetched again.
+    // A file that is there is not fetched again.
     let brought = fetch(&world.store, "p", &pack(&content), &mirror(&server), &mut |_, _, _| {}).unwrap();
     assert_eq!((brought.len(), server.starts().len()), (0, 1));
 }
@@ -123,10 +123,10 @@ fn a_partial_file_of_something_else_is_not_kept() {
     fs::write(world.folder.join("clip.bin.partial"), vec![7; 400_000]).unwrap();
     let server = Server::start(&content, &[Answer::Right]);
     let error = fetch(&world.store, "p", &pack(&content), &mirror(&server), &mut |_, _, _| {}).unwrap_err();
-    assert!(error.to_string().contains("gives a file with SHA-256"), "{error}");
+    assert!(error.to_string().contains("gave a file with SHA-256"), "{error}");
     fetch(&world.store, "p", &pack(&content), &mirror(&server), &mut |_, _, _| {}).unwrap();
     assert_eq!(server.starts(), [Some(400_000), None]);
-    // One that is too long says nothing either.
+    // A file that is too long is refused too.
     let world = self::world();
     fs::create_dir_all(&world.folder).unwrap();
     fs::write(world.folder.join("clip.bin.partial"), vec![7; 600_000]).unwrap();

@@ -1,19 +1,19 @@
-//! An HTTP server on this machine that misbehaves as asked.
+//! An HTTP server on this machine whose faults the test chooses.
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 
-/// How one request is answered; the last of a list answers all that follow.
+/// The answer to one request; the last of a list answers all that follow.
 #[derive(Clone, Copy, Debug)]
 pub enum Answer {
-    /// As it should be: the part that was asked for.
+    /// Correct: the part that was asked for.
     Right,
-    /// The part that was asked for, cut after so many bytes.
+    /// The part that was asked for, cut after this many bytes.
     Cut(usize),
-    /// Everything, whatever was asked for.
+    /// The whole file, for any request.
     Whole,
-    /// Everything, cut after so many bytes.
+    /// The whole file, cut after this many bytes.
     WholeCut(usize),
     /// A part that was not asked for.
     OtherPart,
@@ -21,14 +21,14 @@ pub enum Answer {
     OtherBytes,
     /// Bytes without an end.
     Endless,
-    /// A status and nothing else.
+    /// A status without a body.
     Status(u16),
 }
 
 /// Serves `content` at every path.
 pub struct Server {
     pub address: String,
-    /// Where each request wanted to start.
+    /// The start of the range in each request.
     starts: Arc<Mutex<Vec<Option<usize>>>>,
 }
 

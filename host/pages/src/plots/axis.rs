@@ -3,7 +3,7 @@
 /// One axis of a chart.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Axis {
-    /// Beside the axis.
+    /// Label beside the axis.
     pub label: String,
     scale: Scale,
     min: f64,
@@ -19,8 +19,8 @@ enum Scale {
 }
 
 impl Axis {
-    /// From the least to the largest of `values`, in about `steps` round steps of at least `least_step`; the ends are
-    /// moved out to a step where `whole` says so.
+    /// From the least to the greatest of `values`, in about `steps` round steps of at least `least_step`; `whole` moves
+    /// the ends out to a step.
     pub fn linear(
         label: &str,
         values: impl Iterator<Item = f64> + Clone,
@@ -40,7 +40,7 @@ impl Axis {
         Self { label: label.to_owned(), scale: Scale::Linear, min, max, ticks }
     }
 
-    /// Of rates, from the power of ten at or under `least` up to 1; what is less is drawn at the end.
+    /// An axis of rates, from the power of ten at or under `least` up to 1; smaller rates are drawn at the end.
     pub fn rates(label: &str, least: f64) -> Self {
         let decades = (-least.clamp(1e-6, 0.1).log10() - 1e-9).ceil() as i32;
         let tick = |decade: i32| {
@@ -51,7 +51,7 @@ impl Axis {
         Self { label: label.to_owned(), scale: Scale::Log, min: 10_f64.powi(-decades), max: 1.0, ticks }
     }
 
-    /// Where a finite value is: 0 at the axis's beginning, 1 at its end; beyond them only for linear axes.
+    /// The place of a finite value: 0 at the axis's beginning, 1 at its end; outside 0 to 1 only for linear axes.
     pub fn place(&self, value: f64) -> f64 {
         match self.scale {
             Scale::Linear => (value - self.min) / (self.max - self.min).max(1e-9),

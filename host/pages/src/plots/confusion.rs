@@ -1,15 +1,15 @@
-//! Who came against who was named → a picture.
+//! The confusion matrix of recorded people and named people → a picture.
 
 use crate::picture::{Canvas, Font, palette, text_width};
 
-/// Who came (rows) against who was named (columns). Cells on the diagonal are right.
+/// Recorded people (rows) against named people (columns). Cells on the diagonal are right.
 #[derive(Debug, Clone)]
 pub struct Confusion {
-    /// Whoever stood there.
+    /// The people who were recorded.
     pub rows: Vec<String>,
-    /// Whoever can be named, and at the end nobody.
+    /// The people who can be named, and "nobody" last.
     pub columns: Vec<String>,
-    /// How often, `[row][column]`.
+    /// Counts, `[row][column]`.
     pub counts: Vec<Vec<u32>>,
     /// The column that is right for each row.
     pub right: Vec<usize>,
@@ -17,7 +17,7 @@ pub struct Confusion {
 
 const CELL: i32 = 30;
 const LABEL: i32 = 176;
-/// A picture of more rows or columns than this says nothing more; the report has every figure.
+/// The most rows and columns that are drawn; the report has every figure.
 const MOST: usize = 120;
 
 impl Confusion {
@@ -33,7 +33,7 @@ impl Confusion {
         let mut canvas = Canvas::new(width as u32, height as u32, palette::PAPER);
         canvas.text(12, 10, title, Font::Title, palette::INK);
         for (place, &column) in columns.iter().enumerate() {
-            // People are numbered as their rows are; a name does not fit over a cell.
+            // People are numbered by row; a name does not fit over a cell.
             let label = if column == last { "-".to_owned() } else { (column + 1).to_string() };
             let x = LABEL + place as i32 * CELL + (CELL - text_width(&label, Font::Body) as i32) / 2;
             canvas.text(x, head - 18, &label, Font::Body, palette::FAINT);

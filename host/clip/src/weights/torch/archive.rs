@@ -1,4 +1,4 @@
-//! The zip around a pickle and its storages.
+//! A zip file → the pickle in it and the bytes of its storages.
 
 use std::io::{Cursor, Read};
 
@@ -11,13 +11,13 @@ use super::TorchError;
 const MAX_ENTRIES: usize = 1 << 16;
 /// The longest pickle, in bytes. OpenAI's RN50 has some 100 kB.
 const MAX_PICKLE_BYTES: u64 = 8 << 20;
-/// What marks the order of bytes.
+/// The entry that gives the byte order.
 const BYTE_ORDER: &str = "byteorder";
 
-/// An archive of which nothing has been unpacked yet.
+/// An archive before anything is unpacked.
 pub(super) struct Archive<'b> {
     zip: ZipArchive<Cursor<&'b [u8]>>,
-    /// The one folder that everything is in, with its slash.
+    /// The one folder that holds everything, with its slash.
     folder: String,
     /// Bytes of the whole file.
     pub(super) bytes: usize,
@@ -32,7 +32,7 @@ impl<'b> Archive<'b> {
         if zip.has_duplicate_names() {
             return Err(TorchError::Zip("it has two entries of one name".into()));
         }
-        // Entries that lie on top of one another are how a small archive unpacks into a large one.
+        // Overlapping entries let a small archive unpack into a large one.
         if zip.has_overlapping_entries().map_err(damaged)? {
             return Err(TorchError::Zip("two of its entries overlap".into()));
         }
@@ -68,7 +68,7 @@ impl<'b> Archive<'b> {
         self.unpack("data.pkl", |bytes| within(bytes, MAX_PICKLE_BYTES))
     }
 
-    /// The bytes of a storage, of which there must be exactly `wanted`.
+    /// The bytes of a storage; an error unless there are exactly `wanted`.
     pub(super) fn storage(&mut self, key: &str, wanted: u64) -> Result<Vec<u8>, TorchError> {
         self.unpack(&format!("data/{key}"), |bytes| {
             if bytes == wanted { Ok(()) } else { Err(format!("has {bytes} bytes, its tensors want {wanted}")) }
@@ -89,7 +89,7 @@ impl<'b> Archive<'b> {
         Ok(())
     }
 
-    /// A whole entry whose declared size `fits`.
+    /// A whole entry whose declared size passes `fits`.
     fn unpack(&mut self, name: &str, fits: impl Fn(u64) -> Result<(), String>) -> Result<Vec<u8>, TorchError> {
         let wrong = |what: String| TorchError::Entry { entry: name.to_owned(), what };
         let unpackable = |error: &dyn std::fmt::Display| wrong(format!("cannot be unpacked: {error}"));
@@ -99,8 +99,8 @@ impl<'b> Archive<'b> {
         })?;
         let declared = entry.size();
         fits(declared).map_err(wrong)?;
-        // What the directory declares may be a lie: memory grows with what is really there, and not beyond it. One more
-        // byte is asked for, since the checksum is compared at the end.
+        // The declared size may be wrong: memory grows with the bytes that are there, up to the declared size. One more
+        // byte is asked for, because the checksum is compared at the end.
         let mut bytes = Vec::new();
         entry.take(declared.saturating_add(1)).read_to_end(&mut bytes).map_err(|error| unpackable(&error))?;
         if bytes.len() as u64 != declared {

@@ -1,8 +1,8 @@
-//! The bytes of `data.pkl` → objects, without running anything.
+//! The bytes of `data.pkl` → objects, without execution.
 //!
 //! Python's pickle is a program for a stack machine that may import any function and call it. This machine knows the
-//! opcodes of protocol 2 that PyTorch writes, and of all names only those that tensors are made of. Objects live in one
-//! list and refer to one another by their places in it, so that neither deep nesting nor cycles can do harm.
+//! opcodes of protocol 2 that PyTorch writes, and only the names of which tensors are made. Objects are in one list and
+//! refer to one another by index, so that deep nesting and cycles are harmless.
 
 use std::collections::BTreeMap;
 
@@ -21,7 +21,7 @@ const MAX_NAME_BYTES: usize = 1024;
 /// The most arguments of a call, and sizes in a shape.
 const MAX_PARTS: usize = 16;
 
-/// What the machine's stack holds. Text is borrowed from the pickle.
+/// A value on the machine's stack. Text is borrowed from the pickle.
 #[derive(Copy, Clone, Debug, PartialEq)]
 pub(super) enum Value<'p> {
     None,
@@ -29,33 +29,33 @@ pub(super) enum Value<'p> {
     Int(i64),
     Float(f64),
     Text(&'p str),
-    /// The object at this place.
+    /// The object at this index.
     Object(usize),
 }
 
-/// What has parts.
+/// A value with parts.
 #[derive(Clone, Debug)]
 pub(super) enum Object<'p> {
     Tuple(Vec<Value<'p>>),
     List(Vec<Value<'p>>),
     Dict(Vec<(Value<'p>, Value<'p>)>),
-    /// A function or class that tensors are made with.
+    /// A function or class that makes tensors.
     Known(Known),
     /// A class of TorchScript.
     Class,
-    /// An instance of such a class, and its attributes once they are known.
+    /// An instance of such a class, and its attributes once they are set.
     Instance(Option<Value<'p>>),
     Storage(Storage<'p>),
     Tensor(Tensor<'p>),
 }
 
-/// The names that are understood.
+/// The names that the machine knows.
 #[derive(Copy, Clone, Debug, PartialEq)]
 pub(super) enum Known {
     RebuildTensor,
     RebuildParameter,
     OrderedDict,
-    /// A TorchScript list of numbers or tensors, or a value with its type: both stand for their first argument.
+    /// A TorchScript list of numbers or tensors, or a value with its type: both become their first argument.
     Wrapper,
     Storage(Dtype),
 }
@@ -81,7 +81,7 @@ pub(super) struct Tensor<'p> {
     pub strides: Vec<u64>,
 }
 
-/// What a pickle describes.
+/// The result of a pickle.
 #[derive(Debug)]
 pub(super) struct Pickle<'p> {
     objects: Vec<Object<'p>>,
@@ -127,14 +127,14 @@ struct Machine<'p> {
     bytes: &'p [u8],
     at: usize,
     stack: Vec<Value<'p>>,
-    /// Heights of the stack that were marked.
+    /// Stack heights of the open marks.
     marks: Vec<usize>,
     memo: BTreeMap<u32, Value<'p>>,
     objects: Vec<Object<'p>>,
 }
 
 impl<'p> Machine<'p> {
-    /// One opcode; the outermost value at the last.
+    /// Runs one opcode; the last one gives the outermost value.
     fn step(&mut self) -> Result<Option<Value<'p>>, Stop> {
         let [opcode] = self.take()?;
         match opcode {
@@ -360,14 +360,14 @@ impl<'p> Machine<'p> {
         self.make(object)
     }
 
-    /// The parts of a short tuple: what a call takes, a shape.
+    /// The parts of a short tuple: arguments of a call, or a shape.
     fn tuple(&mut self, value: Value<'p>) -> Result<Vec<Value<'p>>, Stop> {
         match self.object(value, "a tuple")? {
             Object::Tuple(parts) if parts.len() <= MAX_PARTS => Ok(parts.clone()),
             Object::Tuple(parts) => {
                 Err(Stop::Malformed(format!("a tuple of {} parts, at most {MAX_PARTS} are allowed here", parts.len())))
             }
-            _ => Err("something else than a tuple, where one is wanted".into()),
+            _ => Err("not a tuple, wanted one".into()),
         }
     }
 
@@ -377,7 +377,7 @@ impl<'p> Machine<'p> {
         let arguments = self.tuple(arguments)?;
         let callee = self.pop()?;
         let Object::Known(known) = *self.object(callee, "a function")? else {
-            return Err("a call of something else than a function".into());
+            return Err("a call of something that is not a function".into());
         };
         match (known, arguments.as_slice()) {
             (Known::OrderedDict, []) => self.make(Object::Dict(Vec::new())),
@@ -408,7 +408,7 @@ impl<'p> Machine<'p> {
             Value::Int(size) => u64::try_from(size).ok(),
             _ => None,
         };
-        values.iter().map(size).collect::<Option<_>>().ok_or_else(|| "a size that is no natural number".into())
+        values.iter().map(size).collect::<Option<_>>().ok_or_else(|| "a size that is not a natural number".into())
     }
 
     fn new_instance(&mut self) -> Result<(), Stop> {
@@ -417,7 +417,7 @@ impl<'p> Machine<'p> {
         let class = self.pop()?;
         match self.object(class, "a class")? {
             Object::Class if arguments.is_empty() => self.make(Object::Instance(None)),
-            _ => Err("an instance of something else than a class of TorchScript without arguments".into()),
+            _ => Err("an instance of something that is not a class of TorchScript without arguments".into()),
         }
     }
 
@@ -429,9 +429,9 @@ impl<'p> Machine<'p> {
                 *attributes = Some(state);
                 Ok(())
             }
-            // What Python hangs on a state dict: the versions of its modules.
+            // Python attaches the versions of modules to a state dict.
             Object::Dict(_) => Ok(()),
-            _ => Err("attributes for something that has none".into()),
+            _ => Err("attributes for a value that has none".into()),
         }
     }
 
@@ -442,12 +442,12 @@ impl<'p> Machine<'p> {
         let &[Value::Text("storage"), class, Value::Text(key), Value::Text(_), Value::Int(count), ..] =
             parts.as_slice()
         else {
-            return Err("a reference to something else than a storage".into());
+            return Err("a reference to something that is not a storage".into());
         };
         let Object::Known(Known::Storage(dtype)) = *self.object(class, "a storage's class")? else {
-            return Err("a storage of no known class".into());
+            return Err("a storage of an unknown class".into());
         };
-        let count = u64::try_from(count).map_err(|_| "a storage of less than no values")?;
+        let count = u64::try_from(count).map_err(|_| "a storage with a negative number of values")?;
         if key.is_empty() || key.len() > 64 || !key.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_') {
             return Err(Stop::Malformed(format!(
                 "a storage called {:?}, wanted a number",

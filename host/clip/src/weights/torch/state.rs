@@ -9,9 +9,9 @@ use super::TorchError;
 use super::archive::Archive;
 use super::pickle::{Object, Pickle, Storage, Tensor, Value};
 
-/// Modules inside modules, at most.
+/// Greatest depth of nested modules.
 const MAX_DEPTH: usize = 32;
-/// Entries of all modules and dicts that are looked at, at most: an object may be reached by many ways.
+/// The most entries of modules and dicts that are visited; an object may be reached on many paths.
 const MAX_VISITS: usize = 1 << 18;
 /// The longest name of a tensor, in bytes.
 const MAX_NAME_BYTES: usize = 512;
@@ -72,7 +72,7 @@ pub(super) fn named<'p>(pickle: &Pickle<'p>) -> Result<BTreeMap<String, Tensor<'
     Ok(tensors)
 }
 
-/// The entries that tensors are looked for in.
+/// The entries in which tensors are looked for.
 fn weights_in<'a, 'p>(pickle: &'a Pickle<'p>, root: Value<'p>) -> Option<&'a [(Value<'p>, Value<'p>)]> {
     let entries = match pickle.object(root)? {
         Object::Instance(Some(attributes)) => match pickle.object(*attributes)? {
@@ -96,7 +96,7 @@ pub(super) fn load(
     tensors: &BTreeMap<String, Tensor<'_>>,
     archive: &mut Archive<'_>,
 ) -> Result<NamedTensors, WeightsError> {
-    // Tensors that share a storage are a model whose layers share weights; thousands of them are an attack on memory.
+    // Tensors may share a storage where layers share weights; thousands that share one are an attack on memory.
     let most = (archive.bytes as u64).saturating_mul(GROWTH).clamp(FREE_BYTES, MAX_BYTES);
     let mut total = 0_u64;
     let mut storages: BTreeMap<&str, Vec<(&str, &Tensor<'_>)>> = BTreeMap::new();
@@ -185,7 +185,7 @@ fn contiguous<'b>(tensor: &Tensor<'_>, bytes: &'b [u8]) -> Cow<'b, [u8]> {
     let mut place = tensor.offset;
     for _ in 0..count {
         gathered.extend_from_slice(&bytes[at(place)..at(place + 1)]);
-        // Like an odometer: the last dimension turns fastest.
+        // As an odometer counts: the last dimension changes fastest.
         for axis in (0..index.len()).rev() {
             if index[axis] + 1 < tensor.shape[axis] {
                 index[axis] += 1;
