@@ -1,6 +1,6 @@
-//! A table and faces → who could open for whom, before the table stands at a door.
+//! A table and faces → the people who could open as somebody else, found before the table is deployed.
 //!
-//! Everything is said of single photos and of strangers' looks, by the very scores that the door decides by.
+//! Enrolled people are judged by single photos and strangers by aggregated looks, with the door's own scores.
 
 pub mod change;
 pub mod page;
@@ -18,11 +18,11 @@ use pairs::Pair;
 use photos::Finding;
 use strangers::Nearest;
 
-/// Bumped when the meaning of `audit.json` changes.
+/// Raised when the meaning of `audit.json` changes.
 pub const AUDIT_FORMAT: u32 = 1;
 /// File name of the HTML page in the output folder.
 pub const PAGE_FILE: &str = "audit.html";
-/// How many of each kind are listed.
+/// The most of each kind that are listed.
 pub const MOST: usize = 12;
 
 /// The content of `audit.json`.
@@ -34,13 +34,13 @@ pub struct Audit {
     pub revision: u64,
     /// Enrolled people in the audited table.
     pub people: usize,
-    /// Of these, people whose photos were looked at.
+    /// Number of people of whom photos were given.
     pub with_photos: usize,
-    /// When a face counts as a person's.
+    /// The table's rule.
     pub rule: Rule,
-    /// What was measured when the rule was set.
+    /// The calibration of the rule.
     pub calibration: Option<Calibration>,
-    /// Enrolled people who could be taken for one another, the closest first.
+    /// Enrolled people who could be named as one another, the most similar first.
     pub pairs: Vec<Pair>,
     /// Strangers who came nearest to being named, the nearest first.
     pub strangers: Vec<Nearest>,
@@ -48,23 +48,23 @@ pub struct Audit {
     pub strangers_looked_at: usize,
     /// Strangers who would be named.
     pub strangers_named: usize,
-    /// What is wrong with somebody's photos, by name.
+    /// Problems in people's photos, by name.
     pub photos: Vec<Finding>,
-    /// What becomes different at the door; `None` where no other table was given.
+    /// What changes at the door; `None` if no other table was given.
     pub change: Option<Change>,
 }
 
-/// One person of the table, with the photos that are at hand.
+/// One person of the table, with the photos that were given.
 #[derive(Debug, Clone, Copy)]
 pub struct Subject<'a> {
     /// The person's row.
     pub row: usize,
-    /// What the encoder makes of each photo.
+    /// The embedding of each photo.
     pub photos: &'a [Embedding],
 }
 
 impl Audit {
-    /// What should be looked at before the table is shipped, a line each.
+    /// What to check before the table is deployed, one line each.
     #[must_use]
     pub fn concerns(&self) -> Vec<String> {
         let mut lines = Vec::new();

@@ -1,10 +1,10 @@
 //! Recordings → what the door would have done, and how often that was right.
 //!
-//! Frames go through the very code that runs at the door (`CameraWatch`, `FaceAnalyzer`, `Controller`) in virtual time:
-//! the clock is the recording's own, so the same bundle and recordings give the same figures on every machine.
+//! Frames pass the same code that runs at the door (`CameraWatch`, `FaceAnalyzer`, `Controller`) in virtual time. The
+//! clock is the recording's own, so the same bundle and recordings give the same figures on every machine.
 //!
-//! One recording is one transaction of one participant. *Mated*: the person is in the table. A stranger, or someone
-//! whom the table does not have, is *non-mated*.
+//! One recording is one transaction of one participant. *Mated*: the person is in the table. A participant who is not
+//! in the table is *non-mated*.
 
 pub mod crowd;
 pub mod growth;
@@ -30,26 +30,26 @@ use rules::{Comparison, Errors, Family, Point};
 use slices::{Judged, Slice, slices};
 use visit::{Participant, Trial, Visit};
 
-/// Bumped when the meaning of `report.json` changes.
+/// Raised when the meaning of `report.json` changes.
 pub const REPORT_FORMAT: u32 = 4;
 
-/// How the door is set up.
+/// The settings of the door.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Setup {
     /// The quality gate.
     pub quality: QualityLimits,
-    /// How the camera is watched.
+    /// The settings of the camera watch.
     pub camera: CameraWatchSettings,
-    /// How the door controller decides.
+    /// The settings of the door controller.
     pub controller: ControllerSettings,
-    /// How long the door takes over one frame; frames that come meanwhile are passed over.
+    /// Processing time of one frame; frames that come meanwhile are skipped.
     pub frame_time: Duration,
 }
 
-/// The figures over all recordings.
+/// The rates over all recordings.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Figures {
-    /// Participants who got what they should, of all (the paper's deployment accuracy).
+    /// Participants who got the right result, of all (the paper's deployment accuracy).
     pub deployment_accuracy: Rate,
     /// Enrolled participants who were not named right (the paper's FPR).
     pub paper_fpr: Rate,
@@ -59,13 +59,13 @@ pub struct Figures {
     pub fpir: Rate,
     /// Mated transactions in which the person was not named, or misnamed (NIST's FNIR).
     pub fnir: Rate,
-    /// The same over single frames of faces that passed the gate.
+    /// FPIR over single frames with a face that passed the gate.
     pub frame_fpir: Rate,
-    /// The same over single frames of faces that passed the gate.
+    /// FNIR over single frames with a face that passed the gate.
     pub frame_fnir: Rate,
-    /// From the first sharp frame to the verdict, median, ms.
+    /// Time from the first sharp frame to the verdict, median, ms.
     pub verdict_ms_p50: Option<f64>,
-    /// From the first sharp frame to the verdict, 95th percentile, ms.
+    /// Time from the first sharp frame to the verdict, 95th percentile, ms.
     pub verdict_ms_p95: Option<f64>,
 }
 
@@ -82,9 +82,9 @@ pub struct Report {
     pub encoder: String,
     /// The table's rule.
     pub rule: Rule,
-    /// How its thresholds were set.
+    /// The calibration of its thresholds.
     pub calibration: Option<Calibration>,
-    /// How the door was set up.
+    /// The settings of the door.
     pub setup: Setup,
     /// The names in the table.
     pub people: Vec<String>,
@@ -92,30 +92,30 @@ pub struct Report {
     pub figures: Figures,
     /// By recording.
     pub participants: Vec<Participant>,
-    /// Both rules as their thresholds are moved: first over frames, then over whole visits.
+    /// Both rules' error rates at other thresholds: first over frames, then over whole visits.
     pub curves: Vec<ErrorCurve>,
     /// The paper's rule and the table's thresholds on the same looks; `None` for a table with the paper's rule.
     pub comparison: Option<Comparison>,
     /// By yaw, distance, light and the recordings' tags.
     pub slices: Vec<Slice>,
-    /// What becomes of both rules as a table grows, if it was asked for.
+    /// Both rules on growing tables, if asked for.
     pub growth: Option<Growth>,
 }
 
-/// One rule's error rates as its threshold is moved.
+/// One rule's error rates at moving thresholds.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ErrorCurve {
-    /// What the threshold is on.
+    /// The measure that the threshold applies to.
     pub rule: String,
-    /// Whether whole visits are counted, instead of frames.
+    /// Whether whole visits are counted instead of frames.
     pub of_visits: bool,
-    /// Where the threshold stands.
+    /// The rates at the threshold in use.
     pub at_the_threshold: Errors,
     /// From the lowest threshold to the highest.
     pub points: Vec<Point>,
 }
 
-/// Everything about visits that needs no model.
+/// The part of the report that needs no model.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Measured {
     /// By recording.
@@ -182,18 +182,18 @@ pub enum EvaluateError {
         /// What is wrong with it.
         source: RecordingError,
     },
-    /// A folder without any.
+    /// A folder has no recordings.
     #[error("{} holds no recordings (NAME.mjpeg with NAME.toml beside it)", .0.display())]
     None(PathBuf),
-    /// The models.
+    /// A model failed.
     #[error("{recording}: {reason}")]
     Analyzer {
-        /// Where it happened.
+        /// The recording or file.
         recording: String,
-        /// What was said.
+        /// The error.
         reason: String,
     },
-    /// A setting of the door.
+    /// A setting of the door is refused.
     #[error("{0}")]
     Setup(String),
     /// Ctrl-C.
@@ -224,7 +224,7 @@ fn recording_reason(error: &RecordingError) -> String {
     }
 }
 
-/// The recordings that the paths name, themselves or in a folder, by file name.
+/// The recordings of the paths (files, or folders with files), by file name.
 ///
 /// # Errors
 /// [`EvaluateError`].
@@ -255,7 +255,7 @@ pub fn find_recordings(paths: &[PathBuf]) -> Result<Vec<PathBuf>, EvaluateError>
     Ok(found)
 }
 
-/// Opens one.
+/// Opens a recording.
 ///
 /// # Errors
 /// [`EvaluateError::Recording`].
@@ -294,7 +294,7 @@ pub fn figures(participants: &[Participant]) -> Figures {
     }
 }
 
-/// For tables and JSON.
+/// The figures with their labels, for tables and JSON.
 #[must_use]
 pub fn milliseconds(duration: Duration) -> f64 {
     duration.as_secs_f64() * 1e3

@@ -1,5 +1,5 @@
-//! Models in float and in integers → one HTML page that shows why to trust the integers. It stands alone, and nobody's
-//! face or name is on it.
+//! Float models and integer models → one HTML page about the fidelity and speed of the integer models. It needs no
+//! other file, and has no face and no name.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -12,19 +12,19 @@ use lintel_work::failure::{Failure, reason};
 use lintel_work::interrupt;
 use serde::Deserialize;
 
-/// A model on the page: its name, its file in float, its file in integers, and how the one became the other.
+/// A model on the page: its name, its float file, its integer file, and the quantiser's report.
 pub type Shown<'a> = (&'static str, &'a [u8], &'a [u8], &'a Report);
 
-/// Runs of each model, in turns, behind a time on the page.
+/// Runs of each model for a time on the page, in turn.
 pub const RUNS: usize = 30;
-/// Thresholds of a chart of operators; the rest is one threshold.
+/// The most bars of a chart of operators; the rest is one bar.
 const MOST_BARS: usize = 9;
 
-/// What a model takes to run.
+/// The running time of a model.
 struct Cost {
     /// Milliseconds of each run, sorted.
     runs: Vec<f64>,
-    /// Milliseconds a run by operator, the costliest first.
+    /// Milliseconds a run by operator, the slowest first.
     operators: Vec<(String, f64)>,
 }
 
@@ -37,7 +37,7 @@ impl Cost {
 /// The page over all models. `on_run` is called after each of the [`RUNS`] of a model.
 ///
 /// # Errors
-/// [`Failure`] when a model doesn't run, or a scratch file can't be written.
+/// [`Failure`] when a model does not run, or a scratch file cannot be written.
 pub fn page(models: &[Shown<'_>], runtime: &Options, on_run: &mut dyn FnMut()) -> Result<String, Failure> {
     let mut body = String::new();
     for shown in models {
@@ -48,7 +48,7 @@ pub fn page(models: &[Shown<'_>], runtime: &Options, on_run: &mut dyn FnMut()) -
     Ok(document("Lintel: models in integers", &body))
 }
 
-/// Both models in turns on one thread, so that a busy machine is busy for both.
+/// Runs both models in turn on one thread, so that other load slows both.
 fn costs(models: [&[u8]; 2], runtime: &Options, on_run: &mut dyn FnMut()) -> Result<[Cost; 2], Failure> {
     let one = Options { threads: 1, ..runtime.clone() };
     let scratch = tempfile::tempdir().map_err(|error| Failure::work(reason(&error)))?;
@@ -86,7 +86,7 @@ fn now() -> std::time::Instant {
     std::time::Instant::now()
 }
 
-/// A picture with something on every pixel; times don't depend on what.
+/// A picture with noise on every pixel; times do not depend on the content.
 fn grey(shape: &[i64]) -> Array {
     let shape: Vec<usize> = shape.iter().map(|&d| usize::try_from(d).unwrap_or(1).max(1)).collect();
     let count = shape.iter().product();
@@ -107,7 +107,7 @@ struct Event {
     args: BTreeMap<String, serde_json::Value>,
 }
 
-/// Milliseconds a run by operator, the costliest first.
+/// Milliseconds a run by operator, the slowest first.
 fn operators(profile: &[u8]) -> Vec<(String, f64)> {
     let events: Vec<Event> = serde_json::from_slice(profile).unwrap_or_default();
     let mut sums: BTreeMap<String, f64> = BTreeMap::new();
@@ -133,7 +133,7 @@ fn section(name: &str, report: &Report, before: &Cost, after: &Cost) -> String {
         text,
         "<p><b>{:.2}×</b> as fast as in float ({:.1} ms against {:.1} ms, medians of {RUNS} runs in turns on one \
          thread of this machine), <b>{bytes_after:.1} MB</b> instead of {bytes_before:.1} MB, worst cosine with the \
-         original <b>{:.5}</b> on {} pictures that calibration did not see (asked for: {}). {} of {} layers are in \
+         original <b>{:.5}</b> on {} pictures that calibration did not use (asked for: {}). {} of {} layers are in \
          integers; here ONNX Runtime multiplies integers in {} nodes and floats in {}.</p>",
         before.median() / after.median(),
         after.median(),
@@ -146,11 +146,11 @@ fn section(name: &str, report: &Report, before: &Cost, after: &Cost) -> String {
         report.kernels.integer,
         report.kernels.float,
     );
-    text.push_str("<h3>Where the time goes</h3>");
+    text.push_str("<h3>Time by operator</h3>");
     let longest = before.operators.iter().chain(&after.operators).map(|o| o.1).fold(1e-9, f64::max);
-    text.push_str(&thresholds("float, ms a run by operator", &before.operators, longest, "#8c929c"));
-    text.push_str(&thresholds("integers, ms a run by operator", &after.operators, longest, "#188056"));
-    text.push_str("<h3>What each layer costs when it alone is in integers</h3>");
+    text.push_str(&bars("float, ms a run by operator", &before.operators, longest, "#8c929c"));
+    text.push_str(&bars("integers, ms a run by operator", &after.operators, longest, "#188056"));
+    text.push_str("<h3>Loss of each layer when it alone is in integers</h3>");
     text.push_str(&layers(report));
     text.push_str("<h3>Outputs</h3><table><tr><th>output<th>cosine, mean<th>least<th>pooled<th>SQNR</tr>");
     for output in &report.outputs {
@@ -168,8 +168,8 @@ fn section(name: &str, report: &Report, before: &Cost, after: &Cost) -> String {
     text
 }
 
-/// Horizontal thresholds, as a picture inside the page.
-fn thresholds(title: &str, values: &[(String, f64)], longest: f64, colour: &str) -> String {
+/// Horizontal bars, as a picture inside the page.
+fn bars(title: &str, values: &[(String, f64)], longest: f64, colour: &str) -> String {
     let height = 26 + 20 * values.len();
     let mut svg = format!(
         "<svg role=\"img\" width=\"640\" height=\"{height}\" font-size=\"12\"><text x=\"0\" y=\"14\" \
@@ -193,7 +193,7 @@ fn thresholds(title: &str, values: &[(String, f64)], longest: f64, colour: &str)
     svg
 }
 
-/// A table with a threshold for each layer's noise.
+/// A table with a bar for each layer's noise.
 fn layers(report: &Report) -> String {
     let mut text = String::from(
         "<table><tr><th>layer<th>operator<th>signal to noise of its output<th>cosine of the model alone<th></tr>",

@@ -1,4 +1,4 @@
-//! Folders that the other verbs wrote → one HTML page that stands alone.
+//! Folders that the other verbs wrote → one HTML page that needs no other file.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -20,7 +20,7 @@ use crate::visits::Visits;
 /// Why a page cannot be made.
 #[derive(Debug, thiserror::Error)]
 pub enum ReportError {
-    /// None of the verbs made this folder.
+    /// The folder was not made by one of the verbs.
     #[error("{} is not a folder of `lintel ingest`, `train`, `evaluate` or `demo`", .0.display())]
     Unknown(PathBuf),
     /// A file of it cannot be read.
@@ -53,7 +53,7 @@ pub fn page(folders: &[PathBuf]) -> Result<String, ReportError> {
     Ok(document("Lintel report", &body))
 }
 
-/// Everything that is to be shown of one folder; the demo's holds several.
+/// The sections of one folder; the demo's folder has several.
 fn parts(folder: &Path) -> Result<Vec<String>, ReportError> {
     let has = |folder: &Path, kind: Kind| folder.join(kind.marker()).is_file();
     let mut parts = Vec::new();
@@ -102,7 +102,7 @@ fn ingested(folder: &Path) -> Result<String, ReportError> {
             })
         })
         .collect();
-    // `sheet.png` is the first page, though a dot sorts after a dash.
+    // `sheet.png` is the first page, although a dot sorts after a dash.
     sheets.sort_by_key(|path| (path.as_os_str().len(), path.clone()));
     for sheet in sheets {
         text.push_str(&picture(&sheet, "the faces of each person")?);
@@ -153,7 +153,7 @@ fn trained(folder: &Path) -> Result<String, ReportError> {
     Ok(text)
 }
 
-/// By which version of its form a report was written.
+/// The format version of a report.
 #[derive(Deserialize)]
 struct Made {
     format: u32,
@@ -168,11 +168,11 @@ fn evaluated(folder: &Path) -> Result<String, ReportError> {
     }
     let report: evaluate::Report = json(&path)?;
     let figures = &report.figures;
-    let mut text = heading("At the door, measured", folder);
+    let mut text = heading("At the door: measurements", folder);
     let mut rows = vec![
         row("deployment accuracy", &figures.deployment_accuracy.text()),
-        row("FPR as the paper has it (enrolled, not named right)", &figures.paper_fpr.text()),
-        row("FNR as the paper has it (strangers, not rejected)", &figures.paper_fnr.text()),
+        row("FPR as in the paper (enrolled, not named right)", &figures.paper_fpr.text()),
+        row("FNR as in the paper (strangers, not rejected)", &figures.paper_fnr.text()),
         row("FPIR (a stranger is named)", &figures.fpir.text()),
         row("FNIR (an enrolled person is not named, or misnamed)", &figures.fnir.text()),
         row("single frames, FPIR", &figures.frame_fpir.text()),
@@ -184,7 +184,7 @@ fn evaluated(folder: &Path) -> Result<String, ReportError> {
     rows.push(row("rule", &rule(report.rule)));
     text.push_str(&table(&["", ""], &rows));
     for (file, alt) in [
-        ("confusion.png", "who was taken for whom"),
+        ("confusion.png", "confusion matrix: who was named as whom"),
         ("det.png", "errors as the threshold moves"),
         ("by-threshold.png", "errors by the threshold on similarity"),
         ("scores.png", "the scores of enrolled people and of strangers"),
@@ -210,11 +210,13 @@ fn evaluated(folder: &Path) -> Result<String, ReportError> {
     Ok(text)
 }
 
-/// The paper's rule against the table's thresholds, on this report's looks and on grown tables.
+/// The paper's rule and the table's thresholds, on this report's looks and on grown tables.
 fn rules_compared(report: &evaluate::Report) -> String {
-    let grown = report.growth.iter().flat_map(|growth| &growth.sizes).map(|size| {
-        (format!("{} × {} people who do not exist", size.tables, size.comparison.people), &size.comparison)
-    });
+    let grown = report
+        .growth
+        .iter()
+        .flat_map(|growth| &growth.sizes)
+        .map(|size| (format!("{} × {} rendered people", size.tables, size.comparison.people), &size.comparison));
     let own = report.comparison.iter().map(|compared| (format!("these looks, {} people", compared.people), compared));
     let share = |ratio: Option<f64>| ratio.map_or_else(|| "-".into(), |ratio| format!("{ratio:.2}"));
     let rows: Vec<Vec<String>> = own
@@ -242,8 +244,8 @@ fn rules_compared(report: &evaluate::Report) -> String {
         "80 % rule: FPIR",
         "thresholds at that FNIR: FPIR",
         "ratio",
-        "thresholds where they stand: FNIR",
-        "thresholds where they stand: FPIR",
+        "thresholds unmoved: FNIR",
+        "thresholds unmoved: FPIR",
         "confidence at that FNIR: FPIR",
         "ratio",
     ];
@@ -269,7 +271,7 @@ fn sliced(slices: &[Slice]) -> String {
 
 fn visited(folder: &Path) -> Result<String, ReportError> {
     let visits: Visits = json(&folder.join(Kind::Visits.marker()))?;
-    let mut text = heading("At the door, seen", folder);
+    let mut text = heading("At the door: visits", folder);
     text.push_str(&picture(&folder.join("sheet.png"), "frame, display and door of each visit")?);
     let rows: Vec<Vec<String>> =
         visits.visits.iter().map(|visit| visit.cells().map(|cell| escape_text(&cell).into_owned()).into()).collect();

@@ -1,4 +1,4 @@
-//! Visits → one picture: a row each, with the frame and what was seen in it, the display, the door.
+//! Visits → one picture: for each a row with the frame and its faces, the display, and the door.
 
 use std::path::{Path, PathBuf};
 
@@ -22,17 +22,17 @@ const DOOR: (i32, i32) = (90, 180);
 const WORDS: i32 = 300;
 /// One visit.
 const ROW: (i32, i32) = (FRAME.0 as i32 + DISPLAY as i32 + DOOR.0 + WORDS + 3 * GAP, FRAME.1 as i32 + GAP);
-/// More visits than this stand in two columns, so that the sheet fits a screen.
+/// More visits than this are shown in two columns, so that the sheet fits a screen.
 const ONE_COLUMN: usize = 6;
-/// A picture that every program opens; the table has all visits.
+/// The most visits on the picture, so that every program opens it; the table has all visits.
 const MOST_ROWS: usize = 60;
 
 /// The sheet as a PNG file.
 ///
-/// `recordings` are where the visits' frames come from, `history` is the folder of the display's pictures.
+/// `recordings` are the sources of the visits' frames, `history` is the folder of the display's pictures.
 ///
 /// # Errors
-/// [`EvaluateError::Recording`] when a visit's recording does not open any more.
+/// [`EvaluateError::Recording`] when a visit's recording cannot be opened.
 pub fn sheet(visits: &Visits, recordings: &[PathBuf], history: &Path, table: &Table) -> Result<Vec<u8>, EvaluateError> {
     let rows = &visits.visits[..visits.visits.len().min(MOST_ROWS)];
     let columns = if rows.len() > ONE_COLUMN { 2 } else { 1 };
@@ -45,7 +45,7 @@ pub fn sheet(visits: &Visits, recordings: &[PathBuf], history: &Path, table: &Ta
     canvas.text(MARGIN, 14, &title, Font::Title, palette::INK);
     for column in 0..columns {
         let places = places(MARGIN + column as i32 * (ROW.0 + GAP));
-        for (x, head) in places.into_iter().zip(["what the camera saw", "the display", "the door", "what happened"]) {
+        for (x, head) in places.into_iter().zip(["the camera's frame", "the display", "the door", "what happened"]) {
             canvas.text(x, HEAD - 24, head, Font::Body, palette::FAINT);
         }
     }
@@ -69,7 +69,7 @@ pub fn sheet(visits: &Visits, recordings: &[PathBuf], history: &Path, table: &Ta
     Ok(canvas.into_png())
 }
 
-/// Where frame, display, door and words of a visit begin.
+/// Horizontal places of frame, display, door and words of a visit.
 fn places(left: i32) -> [i32; 4] {
     let display = left + FRAME.0 as i32 + GAP;
     let door = display + DISPLAY as i32 + GAP;
@@ -77,14 +77,14 @@ fn places(left: i32) -> [i32; 4] {
 }
 
 fn stem_is(path: &Path, name: &str) -> bool {
-    // The wire cuts names at 64 bytes.
+    // Messages cut names at 64 bytes.
     path.file_stem().is_some_and(|stem| {
         let stem = stem.to_string_lossy();
         stem == name || (name.len() > 60 && stem.starts_with(name))
     })
 }
 
-/// The frame with a box around every face, and under it whom it is most like.
+/// The frame with a box around every face, and below it the most similar person.
 fn key_frame(recording: &Recording, visit: &Visit, table: &Table) -> RgbImage {
     let about = recording.about();
     let index = (visit.key.captured_ms / 1e3 * about.fps).round().max(0.0) as usize;
@@ -133,11 +133,11 @@ fn display_picture(history: &Path, number: u32) -> Option<RgbImage> {
         .filter_map(Result::ok)
         .map(|entry| entry.path())
         .find(|path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(&start)))?;
-    // Decoded by hand: the display's own picture is smaller than any photo may be.
+    // Decoded here: the display's picture is smaller than the least size of a photo.
     image::load_from_memory(&photos::read(&path).ok()?).ok().map(image::DynamicImage::into_rgb8)
 }
 
-/// A door that stands ajar, or is shut.
+/// A drawing of a door, ajar or shut.
 fn door(canvas: &mut Canvas, x: i32, y: i32, open: bool) {
     let (width, height) = (DOOR.0, DOOR.1);
     let (left, top) = (x + 8, y + 16);

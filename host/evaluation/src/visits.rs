@@ -1,4 +1,4 @@
-//! The daemon's events → who came, what the display said, what the door did.
+//! The daemon's events → for each visit who came, what the display said, and what the door did.
 
 use std::path::{Path, PathBuf};
 
@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::evaluate::milliseconds;
 
-/// Bumped when the meaning of `visits.json` changes.
+/// Raised when the meaning of `visits.json` changes.
 pub const VISITS_FORMAT: u32 = 1;
 
 /// The content of `visits.json`.
@@ -23,16 +23,16 @@ pub struct Visits {
     pub visits: Vec<Visit>,
 }
 
-/// One recording, as the daemon lived it.
+/// One recording as the daemon processed it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Visit {
     /// The recording's name.
     pub recording: String,
-    /// Who came, as the recording says.
+    /// The person in the recording, by its side-car.
     pub label: String,
-    /// The door's verdict: the person's name, or that of a stranger; `None` before one.
+    /// The door's verdict: the person's name, or the word for a stranger; `None` before one.
     pub verdict: Option<String>,
-    /// What the display said last of all that concerned the visitor.
+    /// The display's last screen about the visitor.
     pub display: String,
     /// When the relay released the strike, from the visit's start.
     pub released_ms: Option<f64>,
@@ -40,25 +40,25 @@ pub struct Visit {
     pub locked_ms: Option<f64>,
     /// From the first sharp frame to the verdict.
     pub verdict_ms: Option<f64>,
-    /// What the sheet shows.
+    /// The moment that the sheet shows.
     pub key: Key,
 }
 
-/// The moment of a visit that tells most: the verdict, or else the nearest face.
+/// The most telling moment of a visit: the verdict, or else the nearest face.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Key {
     /// From the visit's start.
     pub captured_ms: f64,
     /// The faces in that frame.
     pub look: Look,
-    /// Number of the display's picture, from 1; 0: it showed none.
+    /// Number of the display's picture, from 1; 0 if it showed none.
     pub screen: u32,
 }
 
-/// Why events cannot be told as visits.
+/// Why events cannot be turned into visits.
 #[derive(Debug, thiserror::Error)]
 pub enum VisitsError {
-    /// The file.
+    /// The file cannot be read.
     #[error("cannot read {}: {}", path.display(), reason(source))]
     Read {
         /// The events.
@@ -66,7 +66,7 @@ pub enum VisitsError {
         /// What the operating system said.
         source: std::io::Error,
     },
-    /// Its content.
+    /// The file's content is wrong.
     #[error("{}: {source}", path.display())]
     Wire {
         /// The events.
@@ -95,10 +95,10 @@ pub fn read(path: &Path, table: &Table) -> Result<Visits, VisitsError> {
 }
 
 impl Visits {
-    /// Over the cells of [`Visit::cells`].
+    /// The headings of [`Visit::cells`].
     pub const HEAD: [&str; 5] = ["who came", "verdict", "the display said", "relay", "sharp frame to verdict"];
 
-    /// The table as a person reads it.
+    /// The table in words.
     #[must_use]
     pub fn text(&self) -> Vec<String> {
         let rows: Vec<[String; 5]> =
@@ -114,7 +114,7 @@ impl Visits {
 }
 
 impl Visit {
-    /// As a person reads it.
+    /// The verdict in words.
     #[must_use]
     pub fn cells(&self) -> [String; 5] {
         [
@@ -137,7 +137,7 @@ impl Visit {
     }
 }
 
-/// What is gathered of a visit while its events go by.
+/// The state of a visit while its events are read.
 struct Open {
     recording: String,
     label: String,
@@ -185,7 +185,7 @@ impl Open {
     fn take(&mut self, event: &Event, picture: u32) {
         match &event.kind {
             EventKind::Sighting(look) => self.looks.push(look.clone()),
-            // A name weighs more than a refusal that came before it, when the visitor was further away.
+            // A name replaces an earlier refusal, which was made when the visitor was further away.
             EventKind::Decision(decision) => {
                 let known = |decision: &Decision| matches!(decision.verdict, Verdict::Known(_));
                 if self.decision.as_ref().is_none_or(|before| known(decision) && !known(before)) {

@@ -1,4 +1,4 @@
-//! `lintel packs` at the command line: what there is, what is missing, and limits that are accepted once.
+//! `lintel packs` at the command line: the list, missing packs, and limits that are accepted once.
 #![allow(missing_docs, clippy::unwrap_used, reason = "tests")]
 
 use std::fs;
@@ -35,11 +35,11 @@ fn the_command_says_what_there_is_and_what_is_missing() {
     for person in ["Ann", "Ben"] {
         fs::create_dir(photos.path().join(person)).unwrap();
         for photo in ["1.jpg", "2.jpg"] {
-            fs::write(photos.path().join(person).join(photo), b"a photo that nobody will look at").unwrap();
+            fs::write(photos.path().join(person).join(photo), b"a photo that is never read").unwrap();
         }
     }
     let photos = photos.path().to_str().unwrap();
-    // Nobody to ask: the limits are shown, and nothing happens without the word.
+    // Without a terminal the limits are shown, and nothing is done without the option.
     check(
         &["packs", "fetch", "rn50", "--offline"],
         2,

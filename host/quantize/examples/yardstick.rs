@@ -1,8 +1,8 @@
-//! Float, Python's integers and Lintel's integers, side by side: the commands are in docs/measurements.md.
+//! Compares a float model, Python's integer model and Lintel's integer model; the commands are in docs/measurements.md.
 //!
 //! `yardstick models FACES PHOTOS DIR` writes CLIP RN50's image encoder with weights by formula, the two public SCRFD
-//! detectors, and the pictures that both quantisers calibrate with. `yardstick compare DIR NAME [ROUNDS]` quantises the
-//! model NAME with Lintel and runs the three in turns, on one thread, on pictures that neither saw.
+//! detectors, and the pictures with which both quantisers calibrate. `yardstick compare DIR NAME [ROUNDS]` quantises
+//! the model NAME with Lintel and runs the three in turn, on one thread, on pictures that neither quantiser used.
 #![allow(
     clippy::cast_possible_truncation,
     clippy::cast_precision_loss,
@@ -29,7 +29,7 @@ use lintel_photos::calibration_set::{crops, frames};
 use lintel_quantize::fidelity::{compare, outputs_of, worst};
 use lintel_quantize::{Settings, quantize};
 
-/// Pictures that both quantisers see, and those that judge.
+/// Calibration pictures of both quantisers, and pictures for the comparison.
 const TEACHERS: usize = 24;
 const JUDGES: usize = 8;
 
@@ -60,7 +60,7 @@ fn models(faces: &Path, photos: &Path, dir: &Path) {
     for name in ["scrfd_500m_kps", "scrfd_2.5g_kps"] {
         let published = fs::read(shared(&["models", &format!("{name}.onnx")])).unwrap();
         fs::write(dir.join(format!("{name}.onnx")), with_u8_input(&published, None).unwrap()).unwrap();
-        // Faces of all sizes: one person in front of a camera leaves a detector's finest level with nothing to say.
+        // Faces of all sizes: one person in front of a camera gives the detector's finest level nothing to find.
         let mut pictures = frames(photos, [640; 2], (TEACHERS + JUDGES) / 2).unwrap();
         pictures.extend((0..).take(TEACHERS + JUDGES - pictures.len()).map(crowd));
         write_pictures(dir, name, &pictures);
@@ -72,7 +72,7 @@ fn crowd(seed: u64) -> Array {
     Array { shape: vec![1, 640, 640, 3], values: Values::U8(picture.rgb) }
 }
 
-/// Every fourth is a judge.
+/// Every fourth picture is for the comparison.
 fn write_pictures(dir: &Path, name: &str, all: &[Array]) {
     for (kind, judge) in [("teach", false), ("judge", true)] {
         let chosen = all.iter().enumerate().filter(|(place, _)| (place % 4 == 3) == judge);

@@ -1,4 +1,4 @@
-//! Pictures through the model in float → what every value is seen to be.
+//! Calibration pictures through the float model → a histogram of every value.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,15 +11,16 @@ use super::plan::Layer;
 use super::range::Histogram;
 use super::{Progress, QuantizeError, Step};
 
-/// Most numbers that are kept of one run: 128 MB. A model with more inner values is run several times for a picture.
+/// The most numbers that are kept of one run: 128 MB. A model with more intermediate values is run several times for
+/// each picture.
 const MOST_AT_ONCE: usize = 32 << 20;
-/// What a value is taken for whose size the file doesn't give.
+/// The size that is assumed for a value whose size the file does not give.
 const UNKNOWN_SIZE: usize = 4 << 20;
 
-/// What was seen of one value.
+/// What is kept of one value.
 #[derive(Clone, Debug, Default)]
 pub struct Observed {
-    /// All its numbers.
+    /// The histogram of all its numbers.
     pub histogram: Histogram,
     sums: Vec<f64>,
     peaks: Vec<f32>,
@@ -27,17 +28,17 @@ pub struct Observed {
 }
 
 impl Observed {
-    /// The mean of each channel; empty where channels weren't counted.
+    /// The mean of each channel; empty if channels were not counted.
     pub fn means(&self) -> Vec<f64> {
         self.sums.iter().map(|sum| sum / self.count.max(1) as f64).collect()
     }
 
-    /// The greatest magnitude of each channel; empty where channels weren't counted.
+    /// The greatest magnitude of each channel; empty if channels were not counted.
     pub fn peaks(&self) -> &[f32] {
         &self.peaks
     }
 
-    /// `axis`: where channels are; `None` when nobody asks for their means.
+    /// `axis`: the axis of the channels; `None` if their means are not needed.
     fn add(&mut self, shape: &[i64], values: &[f32], axis: Option<usize>) {
         self.histogram.add(values);
         let Some((axis, channels)) = axis.and_then(|axis| Some((axis, usize::try_from(*shape.get(axis)?).ok()?)))
@@ -59,7 +60,7 @@ impl Observed {
     }
 }
 
-/// Where the channels of each layer's input are, and those of what a convolution makes.
+/// The channel axis of each layer's input, and of each convolution's output.
 fn channel_axes(network: &Network<'_>, layers: &[Layer]) -> BTreeMap<String, usize> {
     let mut axes = BTreeMap::new();
     for layer in layers {
@@ -81,7 +82,7 @@ fn channel_axes(network: &Network<'_>, layers: &[Layer]) -> BTreeMap<String, usi
     axes
 }
 
-/// The model with `values` among its outputs.
+/// The model with `values` as additional outputs.
 pub fn with_outputs(model: &ModelProto, values: &[String]) -> Vec<u8> {
     let mut shown = model.clone();
     if let Some(graph) = &mut shown.graph {
@@ -95,7 +96,7 @@ pub fn with_outputs(model: &ModelProto, values: &[String]) -> Vec<u8> {
     write(&shown)
 }
 
-/// Runs the model on every sample and observes `values`.
+/// Runs the model on every sample and records `values`.
 ///
 /// # Errors
 /// [`QuantizeError`] when ONNX Runtime fails, or a value is NaN or infinite.

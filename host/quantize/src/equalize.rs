@@ -1,11 +1,10 @@
-//! Channels of one value that reach very differently far → the same graph in which they reach alike.
+//! A graph whose channels have very different ranges → an equal graph whose channels have similar ranges.
 //!
-//! A value has one scale for all its channels, so that a channel which reaches a tenth as far as the widest is left
-//! with 25 of 255 steps. Between two convolutions that only a Relu or a pool separates, a channel can be made smaller
-//! in the first and larger in the second by the same factor, and the graph computes what it did (Nagel et al. 2019,
-//! §4.1). The first one's weights have a scale for each output channel, so that this costs them nothing; the second
-//! one's weights pay for it unless they are depthwise, which is why the factor is then split between the two (Xiao et
-//! al. 2022, §4).
+//! A value has one scale for all its channels, so that a channel with a tenth of the widest one's range keeps 25 of 255
+//! steps. Between two convolutions that only a Relu or a pool separates, a channel can be made smaller in the first and
+//! larger in the second by the same factor without a change of the result (Nagel et al. 2019, §4.1). The first one's
+//! weights have a scale for each output channel, so they lose nothing. The second one's weights lose precision unless
+//! they are depthwise; the factor is therefore split between the two (Xiao et al. 2022, §4).
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -19,13 +18,13 @@ use super::network::{Network, form};
 use super::plan::{Kind, Layer};
 use super::rewrite::floats;
 
-/// A channel is made at most this many times larger: one that never says anything must not take all steps.
+/// A channel is made at most this many times larger, so that a silent channel does not take all steps.
 const MOST: f64 = 256.0;
 
 /// A value between convolutions, whose channels can be scaled.
 #[derive(Debug)]
 struct Between {
-    /// The convolution that makes it.
+    /// The convolution that gives it.
     from: usize,
     /// Its name, after the activation.
     value: String,
@@ -33,7 +32,7 @@ struct Between {
     to: Vec<usize>,
 }
 
-/// The values whose channels can be scaled; what [`equalize`] wants to have been observed.
+/// The values whose channels can be scaled; [`equalize`] needs observations of them.
 pub fn scalable(network: &Network<'_>, layers: &[Layer]) -> Vec<String> {
     all(network, layers).into_iter().map(|between| between.value).collect()
 }
@@ -45,7 +44,7 @@ fn all(network: &Network<'_>, layers: &[Layer]) -> Vec<Between> {
     for &from in convolutions.keys() {
         let node = &network.nodes()[from];
         let Some(value) = network.activated(node) else { continue };
-        // A Clip's bounds would have to move too, differently for each channel.
+        // A Clip's bounds would have to be scaled too, differently for each channel.
         let clipped = network.producer(value).is_some_and(|at| network.nodes()[at].op_type == "Clip");
         let mut to = Vec::new();
         if !clipped && readers(network, value, &convolutions, &mut to) {
@@ -55,7 +54,7 @@ fn all(network: &Network<'_>, layers: &[Layer]) -> Vec<Between> {
     found
 }
 
-/// Whether all that reads `value` is a convolution, or a pool before one.
+/// Whether everything that reads `value` is a convolution, or a pool before one.
 fn readers(network: &Network<'_>, value: &str, layers: &BTreeMap<usize, &Layer>, found: &mut Vec<usize>) -> bool {
     let consumers = network.consumers(value);
     !consumers.is_empty()
@@ -72,10 +71,10 @@ fn readers(network: &Network<'_>, value: &str, layers: &BTreeMap<usize, &Layer>,
         })
 }
 
-/// Scales what can be scaled, by what was `observed` of it.
+/// Scales these values' channels according to `observed`.
 ///
 /// # Errors
-/// [`QuantizeError`] when a weight doesn't hold what its shape says.
+/// [`QuantizeError`] when a weight contradicts its shape.
 pub fn equalize(model: &mut ModelProto, observed: &BTreeMap<String, Observed>) -> Result<(), QuantizeError> {
     let mut tensors: BTreeMap<usize, Weights> = BTreeMap::new();
     {
@@ -119,7 +118,7 @@ pub fn equalize(model: &mut ModelProto, observed: &BTreeMap<String, Observed>) -
     Ok(())
 }
 
-/// What each channel is divided by where it is made.
+/// The divisor of each channel in the convolution that gives it.
 fn factors(peaks: &[f32], readers: &[&Weights]) -> Vec<f64> {
     let depthwise = readers.iter().all(|weights| weights.inputs == 1);
     let widest = peaks.iter().fold(0.0f32, |most, peak| most.max(*peak));
@@ -132,7 +131,7 @@ fn factors(peaks: &[f32], readers: &[&Weights]) -> Vec<f64> {
             if depthwise {
                 return reach(channel);
             }
-            // How far the channel's weights reach within the scales of those that read it.
+            // The range of the channel's weights within the scales of the layers that read it.
             let weight = readers.iter().map(|weights| weights.reach(channel)).fold(1.0 / MOST, f64::max);
             (reach(channel) / weight).sqrt().clamp(1.0 / MOST, MOST)
         })
@@ -145,7 +144,7 @@ struct Weights {
     values: Vec<f32>,
     bias: Option<Vec<f32>>,
     outputs: usize,
-    /// Input channels that one output sees.
+    /// Number of input channels of one output.
     inputs: usize,
     taps: usize,
     groups: usize,
@@ -172,12 +171,12 @@ impl Weights {
         Ok(Self { dims: tensor.dims.clone(), values, bias, outputs, inputs, taps, groups })
     }
 
-    /// The input channel that the row of `output` has at `place`.
+    /// The input channel at `place` in the row of `output`.
     fn channel(&self, output: usize, place: usize) -> usize {
         output / (self.outputs / self.groups) * self.inputs + place
     }
 
-    /// The greatest part of its row's range that a weight of this input channel takes.
+    /// The greatest part of its row's range that a weight of this input channel uses.
     fn reach(&self, channel: usize) -> f64 {
         let mut most = 0.0f64;
         for (output, row) in self.values.chunks_exact(self.inputs * self.taps).enumerate() {

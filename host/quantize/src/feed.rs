@@ -1,10 +1,10 @@
-//! Pixels that a graph turns into floats → pixels that its first convolution reads as they are.
+//! Pixels that a graph converts to floats → pixels that its first convolution reads as bytes.
 //!
-//! A model that takes u8 begins with Cast and a subtraction of the mean, perhaps a division: work on every pixel, whose
-//! result would be rounded to bytes again. Bytes are quantised already, with a scale of 1. So DequantizeLinear takes
-//! the place of that arithmetic, with the zero point at the mean of the means, and the rest moves into the first
-//! convolution: factors into its weights; what the channels' means differ by into one more channel of pixels, constant,
-//! whose padding is zero as that of the centred picture is. A term in the bias would be wrong at the borders.
+//! A model that takes u8 begins with Cast and a subtraction of the mean, perhaps a division: work on every pixel, and
+//! its result would be rounded to bytes again. Bytes are quantised already, with a scale of 1. So DequantizeLinear
+//! replaces that arithmetic, with the zero point at the mean of the means. The rest moves into the first convolution:
+//! factors into its weights, and the differences between the channels' means into one more, constant channel of pixels,
+//! whose padding is zero like that of the centred picture. A term in the bias would be wrong at the borders.
 
 use std::collections::BTreeSet;
 
@@ -17,12 +17,12 @@ use super::rewrite::{floats, node, raw};
 
 /// Channels whose means are this close to the zero point need no channel of their own: half of a pixel's step.
 const NEAR: f64 = 0.5;
-/// What new values are called.
+/// Prefix of the names of new values.
 const PREFIX: &str = "lintel.feed";
 
-/// What was found at the beginning of a graph.
+/// The beginning of a graph.
 struct Head {
-    /// The nodes that turn bytes into centred floats, in order; the last one makes `value`.
+    /// The nodes that turn bytes into centred floats, in order; the last one gives `value`.
     nodes: Vec<usize>,
     /// The bytes, planes first, and the centred floats.
     planes: String,
@@ -34,11 +34,11 @@ struct Head {
     convolutions: Vec<usize>,
 }
 
-/// Feeds the first convolution with bytes, where the graph begins that way. The values that now come out of a
-/// DequantizeLinear, with its scale and zero point; empty where the graph begins otherwise and was left alone.
+/// Feeds the first convolution with bytes, if the graph begins that way. Returns the values that now come out of a
+/// DequantizeLinear, with scale and zero point; empty if the graph begins otherwise and was not changed.
 ///
 /// # Errors
-/// [`QuantizeError`] when a weight doesn't hold what its shape says.
+/// [`QuantizeError`] when a weight contradicts its shape.
 pub fn feed_bytes(model: &mut ModelProto) -> Result<Option<(String, i32)>, QuantizeError> {
     let Some(head) = find(&Network::of(model)?)? else { return Ok(None) };
     let mean = head.means.iter().sum::<f64>() / head.means.len() as f64;
@@ -47,7 +47,7 @@ pub fn feed_bytes(model: &mut ModelProto) -> Result<Option<(String, i32)>, Quant
     // byte − mean = (byte − zero) + rest
     let rests: Vec<f64> = head.means.iter().map(|mean| f64::from(zero) - mean).collect();
     let extra = rests.iter().any(|rest| rest.abs() > NEAR);
-    // The constant channel is as far from the zero point as bytes go, so that its weights are small.
+    // The constant channel is as far from the zero point as bytes allow, so that its weights are small.
     let constant = if zero < 128 { 255 } else { 0 };
     let graph = model.graph.as_mut().ok_or(lintel_onnx::OnnxError::NoGraph)?;
     for &at in &head.convolutions {
@@ -91,7 +91,7 @@ pub fn feed_bytes(model: &mut ModelProto) -> Result<Option<(String, i32)>, Quant
         at += 1;
         !dead.contains(&(at - 1))
     });
-    // Sizes behind it were written for three channels.
+    // Sizes recorded after it were written for three channels.
     graph.value_info.clear();
     Ok(Some((value, zero)))
 }
@@ -146,7 +146,7 @@ fn find(network: &Network<'_>) -> Result<Option<Head>, QuantizeError> {
     Ok(Some(head))
 }
 
-/// The constant that an arithmetic node applies to `value`, by channel; `None` when it is no such node.
+/// The constant that an arithmetic node applies to `value`, by channel; `None` if it is another node.
 fn constant_operand(
     network: &Network<'_>,
     node: &NodeProto,
@@ -171,8 +171,8 @@ fn constant_operand(
     })
 }
 
-/// Whether everything that reads `value` is a convolution, or a pool or padding before one, by which a constant channel
-/// passes as the others do.
+/// Whether everything that reads `value` is a convolution, or a pool or padding before one, which a constant channel
+/// passes like the others.
 fn readers(network: &Network<'_>, value: &str, channels: usize, found: &mut Vec<usize>) -> bool {
     let all = network.consumers(value);
     !all.is_empty()

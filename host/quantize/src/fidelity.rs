@@ -1,17 +1,17 @@
-//! Outputs in float and outputs in integers → how alike they are.
+//! Outputs of the float model and of the integer model → their similarity.
 
 use lintel_inference::{Array, Model};
 use serde::{Deserialize, Serialize};
 
 use super::QuantizeError;
 
-/// A picture's output that is this much weaker than that of the others says nothing: its direction is noise.
+/// A picture's output that is weaker than the others' by this factor does not count: its direction is noise.
 const SILENT: f64 = 0.1;
 
 /// All outputs for one sample.
 pub type Outputs = Vec<Vec<f32>>;
 
-/// How faithful one output is.
+/// The fidelity of one output.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct OutputFidelity {
     /// The output's name.
@@ -27,18 +27,18 @@ pub struct OutputFidelity {
 }
 
 impl OutputFidelity {
-    /// The figure that a threshold is held against.
+    /// The figure that is compared with the threshold.
     pub fn worst(&self) -> f64 {
         self.least_cosine.min(self.pooled_cosine)
     }
 }
 
-/// The worst figure of all outputs; 0 when there are none.
+/// The worst figure of all outputs; 0 without outputs.
 pub fn worst(outputs: &[OutputFidelity]) -> f64 {
     outputs.iter().map(OutputFidelity::worst).reduce(f64::min).unwrap_or(0.0)
 }
 
-/// What the model makes of every sample; outputs that are not f32 are empty.
+/// The model's outputs for every sample; outputs that are not f32 are empty.
 ///
 /// # Errors
 /// [`QuantizeError`] when ONNX Runtime fails.
@@ -107,7 +107,7 @@ impl Sums {
         }
     }
 
-    /// 1 when both are nothing but zeros; 0 when only one is, or when a number is not finite.
+    /// 1 when both are zeros only; 0 when one of them is, or when a number is not finite.
     fn cosine(self) -> f64 {
         if self.wanted == 0.0 && self.got == 0.0 {
             return 1.0;

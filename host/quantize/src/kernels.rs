@@ -1,4 +1,4 @@
-//! The graph as ONNX Runtime runs it → how many layers really run in integers.
+//! The graph as ONNX Runtime rewrites it → the number of layers that run in integers.
 
 use std::collections::BTreeMap;
 
@@ -19,7 +19,7 @@ const INTEGER: [&str; 8] = [
 /// Operators that multiply floats.
 const FLOAT: [&str; 6] = ["Conv", "FusedConv", "FusedGemm", "FusedMatMul", "Gemm", "MatMul"];
 
-/// What ONNX Runtime makes of a model on this machine.
+/// The graph that ONNX Runtime runs on this machine, in counts.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Kernels {
     /// Layers that multiply integers.

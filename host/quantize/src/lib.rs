@@ -1,17 +1,17 @@
-//! An ONNX model and pictures → the same model in 8-bit integers, if it keeps its word.
+//! An ONNX model and pictures → the same model in 8-bit integers, if it meets its fidelity threshold.
 //!
 //! Static quantisation in QDQ form (Jacob et al. 2018; ONNX Runtime's and TensorRT's explicit quantisation): weights
-//! symmetric with a scale for each output channel, activations with one scale each, biases in 32 bits. Nothing here
-//! knows what the model is for.
+//! symmetric with a scale for each output channel, activations with one scale each, biases in 32 bits. The crate does
+//! not know the model's purpose.
 //!
-//! 1. [`prepare`]: what is constant is folded; an operator set that has what is needed.
-//! 2. [`feed`]: pixels reach the first convolution as the bytes that they are.
-//! 3. [`equalize`]: channels that share a scale reach alike.
-//! 4. [`calibrate`], [`range`]: what each value is on real pictures → its scale.
+//! 1. [`prepare`]: folds constants, and raises the operator set to one with the needed operators.
+//! 2. [`feed`]: lets the first convolution read pixels as bytes.
+//! 3. [`equalize`]: gives channels that share a scale similar ranges.
+//! 4. [`calibrate`], [`range`]: each value's distribution on real pictures → its scale.
 //! 5. [`plan`], [`weights`], [`rewrite`]: which nodes, which integers, which graph.
-//! 6. [`sensitivity`], [`fidelity`]: what each layer costs, and the fewest in float that meet the threshold. A model
-//!    that misses it is an error, never a file.
-//! 7. [`kernels`]: what ONNX Runtime makes of it.
+//! 6. [`sensitivity`], [`fidelity`]: each layer's loss, and the fewest layers in float that meet the threshold. A model
+//!    that misses it is an error and is not written.
+//! 7. [`kernels`]: counts the kernels that ONNX Runtime uses.
 
 pub mod calibrate;
 pub mod equalize;
@@ -45,14 +45,14 @@ use range::{Grid, Scale};
 use rewrite::{Form, Seen, rewrite};
 use sensitivity::LayerReport;
 
-/// The fidelity that is asked for where nobody says otherwise.
+/// The default fidelity threshold.
 pub const MIN_COSINE: f64 = 0.99;
 /// The fewest samples that a model is calibrated with.
 pub const FEWEST_SAMPLES: usize = 2;
-/// One sample in this many is held out of the calibration, to judge by.
+/// One sample in this many is held out of the calibration, to measure fidelity.
 const HELD_OUT: usize = 4;
 
-/// Who is to run the model.
+/// The runtime that is to run the model.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Target {
@@ -63,7 +63,7 @@ pub enum Target {
     TensorRt,
 }
 
-/// How much of 8 bits weights use.
+/// The part of 8 bits that weights use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Precision {
@@ -74,7 +74,7 @@ pub enum Precision {
 }
 
 impl Precision {
-    /// What suits the processor that this runs on.
+    /// The default for the processor that this program runs on.
     #[must_use]
     pub fn here() -> Self {
         if saturates() { Self::Exact } else { Self::Full }
@@ -84,7 +84,7 @@ impl Precision {
 /// How a model is quantised.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Settings {
-    /// For whom.
+    /// The target runtime.
     pub target: Target,
     /// How scales are found.
     pub method: Method,
@@ -108,13 +108,13 @@ impl Default for Settings {
 /// Why a model was not quantised.
 #[derive(Debug, thiserror::Error)]
 pub enum QuantizeError {
-    /// The model is no sound ONNX model, or one that can't be worked on.
+    /// The model is not a sound ONNX model, or has a form that is not supported.
     #[error(transparent)]
     Onnx(#[from] OnnxError),
-    /// ONNX Runtime can't open or run it.
+    /// ONNX Runtime cannot open or run it.
     #[error(transparent)]
     Runtime(#[from] RuntimeError),
-    /// There is nothing in it that multiplies by constants.
+    /// The model has no layer that multiplies by constants.
     #[error("model has no convolution or matrix product with constant weights; there is nothing to quantise")]
     NoLayers,
     /// Fewer calibration samples than the quantiser needs.
@@ -123,7 +123,7 @@ pub enum QuantizeError {
         /// Calibration samples that were given.
         got: usize,
     },
-    /// The threshold can't be met.
+    /// No choice of layers meets the threshold.
     #[error(
         "the model in integers has cosine {got:.4} with the original, wanted {threshold}; it misses with any \
          choice of its {layers} layers in float, too; nothing was written"
@@ -136,7 +136,7 @@ pub enum QuantizeError {
         /// Layers of the model.
         layers: usize,
     },
-    /// A scratch file can't be written or read.
+    /// A scratch file cannot be written or read.
     #[error("{}: {source}", path.display())]
     Scratch {
         /// The file.
@@ -144,15 +144,15 @@ pub enum QuantizeError {
         /// What the system said.
         source: std::io::Error,
     },
-    /// Whoever asked for it doesn't want it any more.
+    /// The caller stopped the work.
     #[error("stopped")]
     Stopped,
 }
 
-/// How far the work is.
+/// How far the work has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Step {
-    /// What is being done.
+    /// The current part of the work.
     pub doing: &'static str,
     /// Steps done.
     pub done: usize,
@@ -160,17 +160,17 @@ pub struct Step {
     pub total: usize,
 }
 
-/// Told of every step; an error stops the work.
+/// Called for every step; an error stops the work.
 pub type Progress<'a> = dyn FnMut(Step) -> Result<(), QuantizeError> + 'a;
 
-/// What was done, for people and programs.
+/// The report of a quantisation.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Report {
-    /// How it was asked for.
+    /// The settings.
     pub settings: Settings,
-    /// Samples that scales were found on.
+    /// Number of samples that scales were found on.
     pub calibrated_on: usize,
-    /// Samples that fidelity was judged on; none of those above.
+    /// Number of samples that fidelity was measured on, disjoint from those above.
     pub judged_on: usize,
     /// Sizes of the files before and after, in bytes.
     pub bytes: [usize; 2],
@@ -178,9 +178,9 @@ pub struct Report {
     pub fed_bytes: bool,
     /// Every output's fidelity.
     pub outputs: Vec<OutputFidelity>,
-    /// Every layer's damage.
+    /// Every layer's loss.
     pub layers: Vec<LayerReport>,
-    /// What ONNX Runtime runs on this machine.
+    /// The kernels that ONNX Runtime uses on this machine.
     pub kernels: Kernels,
 }
 
@@ -189,16 +189,16 @@ pub struct Report {
 pub struct Quantized {
     /// The file.
     pub onnx: Vec<u8>,
-    /// How it came about.
+    /// The report on it.
     pub report: Report,
 }
 
-/// Files for ONNX Runtime, gone with this.
+/// A folder of files for ONNX Runtime, deleted when dropped.
 #[derive(Debug)]
 pub struct Scratch(tempfile::TempDir);
 
 impl Scratch {
-    /// An empty folder in the system's place for temporary files.
+    /// An empty folder in the system's temporary folder.
     ///
     /// # Errors
     /// [`QuantizeError::Scratch`].
@@ -212,7 +212,7 @@ impl Scratch {
     }
 }
 
-/// Everything that a quantised graph is built from.
+/// The inputs from which a quantised graph is built.
 pub struct Builder<'a> {
     model: &'a ModelProto,
     network: &'a Network<'a>,
@@ -224,14 +224,14 @@ pub struct Builder<'a> {
 }
 
 impl Builder<'_> {
-    /// The graph with the layers at `chosen` in integers, and with `between` what lies between them too.
+    /// The graph with the layers at `chosen` in integers, and with `between` also the nodes between them.
     fn build(&self, chosen: &BTreeSet<usize>, between: bool) -> Result<ModelProto, QuantizeError> {
         let plan = plan(self.network, self.layers, chosen, between, self.form.target, self.given);
         rewrite(self.model, self.network, self.layers, &plan, self.seen, self.given, self.form)
     }
 
-    /// Opens what was built, to judge it by what it will give where it is to run: a processor that saturates runs a
-    /// model for others as it is written.
+    /// Opens the graph that was built, to measure it as it will run: a processor whose sums saturate runs a model for
+    /// other processors as it is written.
     fn open(&self, onnx: &[u8], runtime: &Options) -> Result<Model, RuntimeError> {
         match self.form.precision {
             Precision::Full if saturates() => Model::open_as_written(onnx, runtime),
@@ -240,7 +240,7 @@ impl Builder<'_> {
     }
 }
 
-/// Quantises a model with one input. `samples` are fed to it as they are; every fourth is held out to judge by.
+/// Quantises a model with one input. `samples` are fed to it unchanged; every fourth is held out to measure fidelity.
 ///
 /// # Errors
 /// [`QuantizeError`]; [`QuantizeError::Misses`] when no choice of layers meets the threshold.
@@ -256,7 +256,7 @@ pub fn quantize(
     }
     let scratch = Scratch::new()?;
     let mut model = prepare::prepare(onnx, runtime, &scratch)?;
-    // TensorRT takes no unsigned integers: there the pixels' arithmetic stays.
+    // TensorRT takes no unsigned integers, so the arithmetic on pixels stays.
     let pixels = if settings.target == Target::Cpu { feed::feed_bytes(&mut model)? } else { None };
     let held_out = |place: usize| place % HELD_OUT == HELD_OUT - 1 || place + 1 == samples.len();
     let [judges, teachers] = [true, false].map(|held| {
@@ -275,7 +275,7 @@ pub fn quantize(
     if let Some((value, zero)) = pixels {
         seen.scales.insert(value, Scale { scale: 1.0, zero, grid: Grid::U8 });
     }
-    // Judged against the file as it was given, so that a mistake in preparing it would show too.
+    // Compared with the file as it was given, so that an error of the preparation would show too.
     let wanted = outputs_of(&mut Model::open(onnx, runtime)?, &outputs, &judges)?;
     let form = Form { target: settings.target, precision: settings.precision };
     let builder = Builder {
@@ -307,7 +307,7 @@ pub fn quantize(
     Ok(Quantized { onnx: found.onnx, report })
 }
 
-/// Lets the channels between convolutions reach alike.
+/// Gives the channels between convolutions similar ranges.
 fn equalize(
     model: &mut ModelProto,
     samples: &[&Array],

@@ -1,4 +1,4 @@
-//! A graph → who makes and who reads each value, which are constants, and how large they are.
+//! A graph → for each value the node that gives it, the nodes that read it, its size, and whether it is a constant.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,10 +7,10 @@ use lintel_onnx::{ElementType, OnnxError, dims_of};
 
 use super::QuantizeError;
 
-/// Most nodes of a graph that is worked on.
+/// The most nodes of a graph that is accepted.
 const MAX_NODES: usize = 50_000;
 
-/// Who makes and who reads each value of a graph.
+/// For each value of a graph, the node that gives it and the nodes that read it.
 #[derive(Debug)]
 pub struct Network<'g> {
     graph: &'g GraphProto,
@@ -25,15 +25,15 @@ impl<'g> Network<'g> {
     /// Reads the graph of a model.
     ///
     /// # Errors
-    /// [`QuantizeError`] when the graph is not sound: a value that nobody makes or two nodes make, nodes out of order,
+    /// [`QuantizeError`] when the graph is not sound: a value that no node or two nodes give, nodes out of order,
     /// branches and loops, quantised already.
     pub fn of(model: &'g ModelProto) -> Result<Self, QuantizeError> {
         let graph = model.graph.as_ref().ok_or(OnnxError::NoGraph)?;
         if graph.node.len() > MAX_NODES {
-            return Err(form(format!("has {} nodes, at most {MAX_NODES} are worked on", graph.node.len())));
+            return Err(form(format!("has {} nodes, at most {MAX_NODES} are accepted", graph.node.len())));
         }
         if !model.functions.is_empty() {
-            return Err(form("brings functions of its own, wanted plain operators".to_owned()));
+            return Err(form("has functions of its own, wanted plain operators".to_owned()));
         }
         let mut network = Self {
             graph,
@@ -56,7 +56,7 @@ impl<'g> Network<'g> {
             network.add(at, node, &mut known)?;
         }
         if let Some(missing) = network.outputs.iter().find(|name| !known.contains(*name)) {
-            return Err(form(format!("has an output {missing} that nothing makes")));
+            return Err(form(format!("has an output {missing} that no node gives")));
         }
         for info in graph.value_info.iter().chain(&graph.input).chain(&graph.output) {
             if let Ok(shape) = dims_of(info) {
@@ -75,13 +75,13 @@ impl<'g> Network<'g> {
         }
         for input in node.input.iter().filter(|name| !name.is_empty()) {
             if !known.contains(input.as_str()) {
-                return Err(form(format!("reads {input} in {} {} before it is made", node.op_type, node.name)));
+                return Err(form(format!("reads {input} in {} {} before a node gives it", node.op_type, node.name)));
             }
             self.consumers.entry(input).or_default().push(at);
         }
         for output in node.output.iter().filter(|name| !name.is_empty()) {
             if !known.insert(output) {
-                return Err(form(format!("makes the value {output} twice")));
+                return Err(form(format!("gives the value {output} twice")));
             }
             self.producers.insert(output, at);
         }
@@ -93,12 +93,12 @@ impl<'g> Network<'g> {
         self.graph
     }
 
-    /// The nodes, in the order in which they run.
+    /// The nodes in execution order.
     pub fn nodes(&self) -> &'g [NodeProto] {
         &self.graph.node
     }
 
-    /// The node that makes `value`; `None` for inputs and constants.
+    /// The node that gives `value`; `None` for inputs and constants.
     pub fn producer(&self, value: &str) -> Option<usize> {
         self.producers.get(value).copied()
     }
@@ -118,19 +118,19 @@ impl<'g> Network<'g> {
         self.outputs.contains(value)
     }
 
-    /// Element type and sizes of `value`, where the file says so.
+    /// Element type and sizes of `value`, if the file gives them.
     pub fn shape(&self, value: &str) -> Option<&(ElementType, Vec<Option<usize>>)> {
         self.shapes.get(value)
     }
 
-    /// How many values one sample has there, sizes that are open counted as one; `None` where the file doesn't say.
+    /// Number of elements of one sample, with open sizes counted as one; `None` if the file does not give it.
     pub fn elements(&self, value: &str) -> Option<usize> {
         let (_, dims) = self.shape(value)?;
         dims.iter().try_fold(1usize, |count, dim| count.checked_mul(dim.unwrap_or(1)))
     }
 
-    /// The value that leaves `node` once the activation that is fused with it is applied: that of a Relu or Clip which
-    /// alone reads its output, else its own.
+    /// The value that leaves `node` after the activation that is fused with it: the output of a Relu or Clip that alone
+    /// reads the node's output, else the node's own output.
     pub fn activated(&self, node: &'g NodeProto) -> Option<&'g str> {
         let own = node.output.first()?.as_str();
         if let &[reader] = self.consumers(own)

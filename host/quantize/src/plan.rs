@@ -1,9 +1,9 @@
-//! Which layers run in integers → which values have to be integers for that.
+//! The layers that are to run in integers → the values that must be integers for that.
 //!
 //! ONNX Runtime (and TensorRT) turn a layer into an integer kernel when its inputs come out of DequantizeLinear and its
-//! output, after the activation that is fused with it, goes into QuantizeLinear. Between two such layers nothing
-//! should leave the integers: additions, pools and concatenations get the same frame, and what only moves values
-//! (Transpose, Reshape, MaxPool, nearest Resize) keeps its input's scale, so that it works on bytes.
+//! output, after the fused activation, goes into QuantizeLinear. Between two such layers everything should stay in
+//! integers: additions, pools and concatenations are framed in the same way, and nodes that only move values
+//! (Transpose, Reshape, MaxPool, nearest Resize) keep their input's scale, so that they work on bytes.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,7 +13,7 @@ use lintel_onnx::proto::NodeProto;
 use super::Target;
 use super::network::{Network, float_of, int_of, text_of};
 
-/// A product of two activations with fewer multiplications than this is not worth the conversions around it.
+/// A product of two activations with fewer multiplications than this is slower with the conversions around it.
 const LEAST_PRODUCT: usize = 1_000_000;
 
 /// What a layer multiplies.
@@ -28,19 +28,19 @@ pub enum Kind {
     MatMul,
     /// Gemm with constant weights, `[O, I]` when transposed, else `[I, O]`.
     Gemm {
-        /// Whether a row belongs to an output.
+        /// Whether each output has a row (transposed weights).
         transposed: bool,
     },
     /// MatMul of two activations, as in attention.
     Product,
 }
 
-/// A node that multiplies, and so is worth running in integers.
+/// A node that multiplies, and so gains from integers.
 #[derive(Clone, Debug)]
 pub struct Layer {
-    /// Its place among the nodes.
+    /// Its index among the nodes.
     pub node: usize,
-    /// Its name in tables: that of the node, else of its output.
+    /// Its name in tables: the node's name, or else its output's.
     pub name: String,
     /// What it multiplies.
     pub kind: Kind,
@@ -97,12 +97,13 @@ fn kind_of(network: &Network<'_>, node: &NodeProto) -> Option<Kind> {
     }
 }
 
-/// What is to become integers.
+/// What becomes integers.
 #[derive(Clone, Debug, Default)]
 pub struct Plan {
     /// Nodes that are to run in integers.
     pub nodes: BTreeSet<usize>,
-    /// Values that get a scale, and the value whose scale that is: their own, or that of what they were moved from.
+    /// Values that get a scale, and the value whose scale it is: their own, or that of the value that they were moved
+    /// from.
     pub values: BTreeMap<String, String>,
 }
 
@@ -131,7 +132,7 @@ fn between(network: &Network<'_>, node: &NodeProto) -> Option<Between> {
     }
 }
 
-/// The inputs of a node whose numbers it works on, not those that say how.
+/// The inputs of a node that are data and not parameters.
 fn data_inputs(node: &NodeProto, kind: Option<Between>) -> &[String] {
     match (kind, node.op_type.as_str()) {
         (Some(Between::Moves), _) | (_, "AveragePool" | "GlobalAveragePool") => &node.input[..node.input.len().min(1)],
@@ -139,15 +140,15 @@ fn data_inputs(node: &NodeProto, kind: Option<Between>) -> &[String] {
     }
 }
 
-/// The values that a node works on: neither constants nor what only says how.
+/// The values that a node works on, without constants and parameters.
 pub fn numbers<'g>(network: &Network<'_>, node: &'g NodeProto) -> Vec<&'g str> {
     let inputs = data_inputs(node, between(network, node)).iter().map(String::as_str);
     let constant = |name: &str| network.constant(name).is_some();
     inputs.filter(|name| !name.is_empty() && !constant(name)).collect()
 }
 
-/// The plan that runs the layers at `chosen` (places among the nodes) in integers, and with `between` also what lies
-/// between them. `given` are values that are integers from the start: pixels.
+/// The plan that runs the layers at `chosen` (indices of nodes) in integers, and with `between` also the nodes between
+/// them. `given` are values that are integers from the start: pixels.
 pub fn plan(
     network: &Network<'_>,
     all: &[Layer],

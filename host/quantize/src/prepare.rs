@@ -1,4 +1,4 @@
-//! Any ONNX model → its folded graph, in an operator set whose QuantizeLinear takes one scale a channel.
+//! Any ONNX model → its folded graph, in an operator set whose QuantizeLinear takes a scale for each channel.
 
 use std::fs;
 
@@ -10,9 +10,9 @@ use lintel_onnx::{ElementType, read, write};
 use super::network::{Network, form, int_of};
 use super::{QuantizeError, Scratch};
 
-/// The operator set in which QuantizeLinear got scales by channel.
+/// The operator set in which QuantizeLinear takes scales by channel.
 const WANTED_OPSET: i64 = 13;
-/// The oldest operator set that is brought up to it.
+/// The oldest operator set that can be converted.
 const OLDEST_OPSET: i64 = 11;
 /// The file format's version that goes with it.
 const IR_VERSION: i64 = 8;
@@ -67,11 +67,11 @@ const UNCHANGED: [&str; 47] = [
     "Transpose",
 ];
 
-/// Reads a model, lets ONNX Runtime fold what is constant (shapes, batch norms, scales behind convolutions), and brings
-/// the rest to operator set 13 at least.
+/// Reads a model, lets ONNX Runtime fold constants (shapes, batch norms, scales behind convolutions), and converts the
+/// rest to operator set 13 or later.
 ///
 /// # Errors
-/// [`QuantizeError`] when the model is not sound, ONNX Runtime refuses it, or an operator can't be brought up.
+/// [`QuantizeError`] when the model is not sound, ONNX Runtime refuses it, or an operator cannot be converted.
 pub fn prepare(onnx: &[u8], runtime: &Options, scratch: &Scratch) -> Result<ModelProto, QuantizeError> {
     let given = read(onnx)?;
     Network::of(&given)?;
@@ -98,10 +98,10 @@ pub fn opset(model: &ModelProto) -> i64 {
     own.and_then(|set| set.version).unwrap_or(1)
 }
 
-/// Brings a model to operator set 13; one that is newer stays as it is.
+/// Converts a model to operator set 13; a newer one is not changed.
 ///
 /// # Errors
-/// [`QuantizeError`] names the operator that has another meaning there.
+/// [`QuantizeError`] names the operator whose meaning differs there.
 pub fn upgrade(model: &mut ModelProto) -> Result<(), QuantizeError> {
     let from = opset(model);
     let graph = model.graph.as_mut().ok_or(lintel_onnx::OnnxError::NoGraph)?;
@@ -111,7 +111,7 @@ pub fn upgrade(model: &mut ModelProto) -> Result<(), QuantizeError> {
         }
         upgrade_nodes(graph, from)?;
     }
-    // Old files list their weights as inputs too; ONNX Runtime would not fold what could be fed.
+    // Old files list their weights as inputs too, and ONNX Runtime does not fold inputs.
     let constants: std::collections::BTreeSet<&str> = graph.initializer.iter().map(|t| t.name.as_str()).collect();
     graph.input.retain(|input| !constants.contains(input.name.as_str()));
     let used = |domain: &str| graph.node.iter().any(|node| node.domain == domain);
@@ -142,7 +142,7 @@ fn upgrade_nodes(graph: &mut GraphProto, from: i64) -> Result<(), QuantizeError>
                     node.input.push(name);
                 }
             }
-            // It worked on a matrix made of all that follows the axis; for the last axis that is the same.
+            // Before, it worked on a matrix of all dimensions after the axis; for the last axis that is the same.
             "Softmax" | "LogSoftmax" if int_of(node, "axis", 1) == -1 => {}
             op if UNCHANGED.contains(&op) && node.domain.is_empty() => {}
             _ => return Err(changed(node, from)),
@@ -172,7 +172,7 @@ pub fn as_run(onnx: &[u8], runtime: &Options, scratch: &Scratch) -> Result<Model
     Ok(read(&bytes)?)
 }
 
-/// The bytes of a model, after a check that it is sound.
+/// The bytes of a model, checked for soundness.
 pub fn bytes(model: &ModelProto) -> Vec<u8> {
     write(model)
 }

@@ -1,7 +1,7 @@
-//! What a value was seen to be → the scale and zero point that it is quantised with.
+//! The histogram of a value → the scale and zero point with which it is quantised.
 //!
-//! One pass over the calibration pictures keeps a histogram of each value, whose reach doubles as larger numbers come,
-//! so that memory doesn't depend on the number of pictures.
+//! One pass over the calibration pictures fills a histogram of each value. Its range doubles when larger numbers come,
+//! so that memory does not depend on the number of pictures.
 
 use serde::{Deserialize, Serialize};
 
@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Method {
-    /// From the least to the greatest value seen: what is rare is kept, as faces are in a detector's frames
+    /// From the least to the greatest value: rare values are kept, as faces are in a detector's frames
     #[default]
     Minmax,
     /// All but the 0.001 % of values at each end
@@ -36,22 +36,22 @@ pub struct Scale {
     pub scale: f32,
     /// The integer that stands for 0.
     pub zero: i32,
-    /// Which integers there are.
+    /// The set of integers.
     pub grid: Grid,
 }
 
 /// Bins of a histogram.
 const BINS: usize = 4096;
-/// The first reach, doubled as needed.
+/// The first range, doubled as needed.
 const FIRST_REACH: f64 = 1e-6;
 /// The share of values that [`Method::Percentile`] cuts off at each end.
 const CUT: f64 = 1e-5;
 /// How many ranges [`Method::Mse`] and [`Method::Entropy`] try for each end.
 const TRIES: usize = 24;
-/// The least part of the whole range that is tried.
+/// The least part of the whole range that is a candidate.
 const LEAST: f64 = 0.25;
 
-/// What a value was seen to be.
+/// The histogram of a value.
 #[derive(Clone, Debug)]
 pub struct Histogram {
     /// Counts over −reach..reach.
@@ -75,7 +75,7 @@ impl Histogram {
     pub fn add(&mut self, values: &[f32]) {
         let (mut low, mut high) = (f32::INFINITY, f32::NEG_INFINITY);
         for &value in values {
-            // A comparison with NaN is false: it is counted below.
+            // A comparison with NaN is false; NaN is counted below.
             if value < low {
                 low = value;
             }
@@ -106,7 +106,7 @@ impl Histogram {
         }
     }
 
-    /// Twice the reach, half the resolution.
+    /// Doubles the range and halves the resolution.
     fn double(&mut self) {
         let mut wider = vec![0; BINS];
         for (i, pair) in self.counts.chunks_exact(2).enumerate() {
@@ -116,17 +116,17 @@ impl Histogram {
         self.reach *= 2.0;
     }
 
-    /// Numbers that were NaN or infinite.
+    /// Count of numbers that were NaN or infinite.
     pub fn bad(&self) -> u64 {
         self.bad
     }
 
-    /// The least and the greatest value seen, 0 always among them.
+    /// The least and the greatest value, with 0 always included.
     pub fn range(&self) -> [f64; 2] {
         [self.low.min(0.0), self.high.max(0.0)]
     }
 
-    /// The scale for what was seen.
+    /// The scale for this histogram.
     pub fn scale(&self, method: Method, grid: Grid) -> Scale {
         let whole = self.range();
         let range = match method {
@@ -151,7 +151,7 @@ impl Histogram {
         [first.min(0.0), last.max(0.0)]
     }
 
-    /// The first of `bins` by which more than `count` values have passed.
+    /// The first of `bins` at which more than `count` values have been passed.
     fn passing(&self, count: u64, mut bins: impl Iterator<Item = usize>) -> Option<usize> {
         let mut passed = 0;
         bins.find(|&bin| {
@@ -160,7 +160,7 @@ impl Histogram {
         })
     }
 
-    /// The range, of those that cut something off one end or both, with the least `cost`.
+    /// The range with the least `cost` among those that cut off one end or both.
     fn best(&self, grid: Grid, cost: impl Fn([f64; 2]) -> f64) -> [f64; 2] {
         let [low, high] = self.range();
         let part = |step: usize| LEAST + (1.0 - LEAST) * step as f64 / TRIES as f64;
@@ -185,7 +185,7 @@ impl Histogram {
         best.0
     }
 
-    /// Mean squared difference between values and what they come back as.
+    /// Mean squared difference between values and their quantised forms.
     fn squared_error(&self, range: [f64; 2], grid: Grid) -> f64 {
         let Scale { scale, .. } = Scale::spanning(range, grid);
         let [low, high] = if grid == Grid::S8 { symmetric(range) } else { range };
@@ -198,7 +198,7 @@ impl Histogram {
             .sum()
     }
 
-    /// Kullback-Leibler divergence of the quantised distribution from the seen one, whose outliers lie at the ends.
+    /// Kullback-Leibler divergence of the quantised distribution from the original one, whose outliers lie at the ends.
     fn divergence(&self, range: [f64; 2], grid: Grid) -> f64 {
         let [low, high] = if grid == Grid::S8 { symmetric(range) } else { range };
         let inside: Vec<usize> = (0..BINS).filter(|&bin| (low..=high).contains(&self.centre(bin))).collect();
@@ -224,7 +224,7 @@ impl Histogram {
         if total_seen <= 0.0 || total_kept <= 0.0 {
             return f64::INFINITY;
         }
-        // A bin that only outliers fall into has no quantised mass: it counts as if it had next to none.
+        // A bin with outliers only has no quantised mass: it counts as if it had almost none.
         let floor = 1e-9;
         seen.iter()
             .enumerate()
@@ -249,7 +249,7 @@ fn symmetric([low, high]: [f64; 2]) -> [f64; 2] {
 }
 
 impl Scale {
-    /// The scale that covers `range`, which holds 0; a range without width gets steps of 1.
+    /// The scale that covers `range`, which contains 0; a range without width gets steps of 1.
     pub fn spanning(range: [f64; 2], grid: Grid) -> Self {
         let [low, high] = range;
         let width = match grid {

@@ -1,4 +1,4 @@
-//! A plan and scales → the same graph with QuantizeLinear and DequantizeLinear where the plan says.
+//! A plan and scales → the graph with QuantizeLinear and DequantizeLinear where the plan has them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,10 +12,10 @@ use super::range::{Grid, Scale};
 use super::weights::{Layout, QuantizedWeight, quantize, quantize_bias};
 use super::{Precision, QuantizeError, Target};
 
-/// A bias may be at most this many steps: 2³⁰, so that adding the products can't overflow 32 bits.
+/// The most steps of a bias: 2³⁰, so that adding the products cannot overflow 32 bits.
 const MOST_BIAS_STEPS: f64 = 1_073_741_824.0;
 
-/// What calibration found out.
+/// The result of calibration.
 #[derive(Clone, Debug, Default)]
 pub struct Seen {
     /// The scale of each value that has one of its own.
@@ -27,16 +27,16 @@ pub struct Seen {
 /// How the graph is written.
 #[derive(Clone, Copy, Debug)]
 pub struct Form {
-    /// For whom.
+    /// The target runtime.
     pub target: Target,
-    /// Which weights.
+    /// The width of the weights.
     pub precision: Precision,
 }
 
-/// Writes the quantised model. Values in `given` come out of a DequantizeLinear already.
+/// Writes the quantised model. Values in `given` already come out of a DequantizeLinear.
 ///
 /// # Errors
-/// [`QuantizeError`] when a weight doesn't hold what its shape says, or a name is taken.
+/// [`QuantizeError`] when a weight contradicts its shape, or a name is taken.
 pub fn rewrite(
     model: &ModelProto,
     network: &Network<'_>,
@@ -104,7 +104,7 @@ fn assemble(
         }
     }
     initializer.extend(constants.into_values());
-    // ONNX Runtime gives the folded graph's constants in any order; equal models are to be equal bytes.
+    // ONNX Runtime gives the folded graph's constants in any order; equal models must give equal bytes.
     initializer.sort_by(|a, b| a.name.cmp(&b.name));
     let graph = GraphProto {
         node: nodes,
@@ -141,7 +141,7 @@ impl Writer<'_, '_> {
         scale.map(Some).ok_or_else(|| form(format!("has no calibrated range for {root}")))
     }
 
-    /// Whether an integer kernel ends in `value`: the node that makes it, or the one whose activation that is.
+    /// Whether an integer kernel ends in `value`, which is the output of its node or of the activation fused with it.
     fn made_in_integers(&self, value: &str) -> bool {
         let Some(at) = self.network.producer(value) else { return self.given.contains(value) };
         let node = &self.network.nodes()[at];
@@ -169,7 +169,7 @@ impl Writer<'_, '_> {
         }
     }
 
-    /// The name under which `value` is made. An output of the graph keeps its name for what comes back.
+    /// The name under which `value` is given. An output of the graph keeps its name for the dequantised value.
     fn made_as(&self, value: &str) -> String {
         let framed = self.plan.values.contains_key(value) && !self.given.contains(value);
         if framed && self.network.is_output(value) && self.made_in_integers(value) {
@@ -187,7 +187,7 @@ impl Writer<'_, '_> {
         }
     }
 
-    /// QuantizeLinear and DequantizeLinear behind `value`, if it is to be framed.
+    /// QuantizeLinear and DequantizeLinear after `value`, if the plan frames it.
     fn frame(&mut self, value: &str) -> Result<(), QuantizeError> {
         if value.is_empty() || self.given.contains(value) {
             return Ok(());
@@ -205,7 +205,7 @@ impl Writer<'_, '_> {
         Ok(())
     }
 
-    /// Integers in the place of a layer's weights and bias.
+    /// Replaces a layer's weights and bias by integers.
     fn layer(&mut self, layer: &Layer, node: &mut NodeProto) -> Result<(), QuantizeError> {
         if layer.kind == Kind::Product {
             return Ok(());
@@ -265,8 +265,7 @@ impl Writer<'_, '_> {
         }
     }
 
-    /// The bias less what the rounding of the weights adds on the average: each weight's error times the mean of what
-    /// it multiplies.
+    /// The bias minus the mean effect of the weights' rounding: each weight's error times the mean of its factor.
     fn corrected(&self, layer: &Layer, x: &str, bias: Vec<f64>, layout: Layout, weights: &QuantizedWeight) -> Vec<f64> {
         let groups = if let Kind::Conv { groups } = layer.kind { groups } else { 1 };
         let Some(means) = self.seen.means.get(x).filter(|means| means.len() == layout.inputs * groups) else {
@@ -286,7 +285,7 @@ impl Writer<'_, '_> {
 
     fn write_bias(&mut self, layer: &Layer, node: &mut NodeProto, bias: &[f64], scales: &[f32], x_scale: f64) {
         if layer.kind == Kind::MatMul {
-            // ONNX's MatMul has no bias; the addition behind it is another node, which stays as it is.
+            // ONNX's MatMul has no bias; the addition after it is another node and is not changed.
             return;
         }
         let name = format!("{}.bias", node.output[0]);
@@ -322,7 +321,7 @@ pub(super) fn node(op: &str, inputs: &[&str], output: &str) -> NodeProto {
     NodeProto {
         input: inputs.iter().map(|&input| input.to_owned()).collect(),
         output: vec![output.to_owned()],
-        // A node of the model may be called as its output is.
+        // A node of the model may have the same name as its output.
         name: format!("{output}.{op}"),
         op_type: op.to_owned(),
         ..NodeProto::default()

@@ -1,4 +1,4 @@
-//! Each layer alone in integers → what it costs; and the fewest layers in float that meet a threshold.
+//! Each layer alone in integers → its loss; and the fewest layers in float that meet a threshold.
 
 use std::collections::BTreeSet;
 
@@ -12,12 +12,12 @@ use super::fidelity::{OutputFidelity, Outputs, compare, outputs_of, sqnr_db, wor
 use super::plan::Layer;
 use super::{Builder, Progress, QuantizeError, Step};
 
-/// Samples that each layer is tried on alone.
+/// Samples on which each layer is tried alone.
 const PROBES: usize = 2;
-/// Layers that are tried in integers once more, when the threshold is met without them.
+/// Layers that are tried in integers once more after the threshold is met without them.
 const MOST_RETRIES: usize = 12;
 
-/// What became of a layer.
+/// The report on one layer.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct LayerReport {
     /// Node name of the layer in the graph.
@@ -58,7 +58,7 @@ pub fn alone(
     for (layer, own) in builder.layers.iter().zip(&own) {
         let chosen = BTreeSet::from([layer.node]);
         let quantised = builder.build(&chosen, false)?;
-        // What comes back from the integers. Its float form stays inside the kernel: shown, it would undo the fusion.
+        // The dequantised value. Its float form stays inside the kernel: as an output it would undo the fusion.
         let back = format!("{own}.dequantized");
         let has = |graph: &GraphProto| graph.node.iter().any(|node| node.output.contains(&back));
         let shown = if quantised.graph.as_ref().is_some_and(has) { back } else { own.clone() };
@@ -87,17 +87,17 @@ fn report(builder: &Builder<'_>, layer: &Layer, sqnr_db: f64, cosine_alone: f64)
 pub struct Found {
     /// Its file.
     pub onnx: Vec<u8>,
-    /// How faithful its outputs are.
+    /// The fidelity of its outputs.
     pub fidelity: Vec<OutputFidelity>,
-    /// Layers (places among the nodes) that stay in float.
+    /// Layers (indices of nodes) that stay in float.
     pub float: BTreeSet<usize>,
 }
 
-/// Takes layers out of the integers, those that cost most first, until the threshold is met; then puts back what
-/// needn't have gone.
+/// Keeps layers in float, those with the greatest loss first, until the threshold is met; then tries to put some of
+/// them back into integers.
 ///
 /// # Errors
-/// [`QuantizeError::Misses`] when the threshold is not met by any of it.
+/// [`QuantizeError::Misses`] when no choice meets the threshold.
 pub fn fewest_in_float(
     builder: &Builder<'_>,
     reports: &[LayerReport],
@@ -131,7 +131,7 @@ pub fn fewest_in_float(
     let (mut missed, mut count) = (0, 1);
     loop {
         if count >= nodes.len() {
-            // All in float is the original itself: nothing would be quantised.
+            // With all layers in float it would be the original: nothing would be quantised.
             return Err(QuantizeError::Misses { got: at_first, threshold, layers: nodes.len() });
         }
         best = attempt(first(count))?;
@@ -150,7 +150,7 @@ pub fn fewest_in_float(
             missed = middle;
         }
     }
-    // The last that went was needed, given the others; of those before it some may not be.
+    // The last layer was needed, given the others; some of those before it may not be.
     for &node in nodes[..count.saturating_sub(1)].iter().rev().take(MOST_RETRIES) {
         let mut float = best.float.clone();
         float.remove(&node);

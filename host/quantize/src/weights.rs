@@ -7,9 +7,9 @@ use super::plan::Kind;
 
 /// The largest magnitude of a quantised weight.
 const MOST: f32 = 127.0;
-/// The largest magnitude of the sum of two neighbours of one sign that can't saturate: 255 · 128 < 2¹⁵.
+/// The largest magnitude of the sum of two neighbours of one sign that cannot saturate: 255 · 128 < 2¹⁵.
 const MOST_PAIR: i32 = 128;
-/// Parts of the full range that are tried as the scale of a channel.
+/// Fractions of the full range that are tried as the scale of a channel.
 const PARTS: [f32; 8] = [1.0, 0.96, 0.92, 0.88, 0.84, 0.8, 0.75, 0.7];
 
 /// A weight tensor in integers.
@@ -19,25 +19,25 @@ pub struct QuantizedWeight {
     pub values: Vec<i8>,
     /// One for each output channel.
     pub scales: Vec<f32>,
-    /// Σ (quantised − real) over the taps of each output channel (row) and each of the input channels it sees.
+    /// Σ (quantised − real) over the taps of each output channel (row) and each of its input channels.
     pub errors: Vec<Vec<f32>>,
 }
 
-/// How a weight tensor is laid out.
+/// The layout of a weight tensor.
 #[derive(Clone, Copy, Debug)]
 pub struct Layout {
     /// Output channels.
     pub outputs: usize,
-    /// Input channels that one output sees.
+    /// Input channels of one output.
     pub inputs: usize,
     /// Taps of the window; 1 for matrices.
     pub taps: usize,
-    /// Whether an output's weights stand together (`[O, I, …]`) or apart (`[I, O]`).
+    /// Whether an output's weights are contiguous (`[O, I, …]`) or not (`[I, O]`).
     pub rows: bool,
 }
 
 impl Layout {
-    /// The layout of a layer's weights; `None` when the shape isn't one.
+    /// The layout of a layer's weights; `None` for any other shape.
     pub fn of(kind: Kind, dims: &[i64]) -> Option<Self> {
         let size = |i: usize| dims.get(i).and_then(|&d| usize::try_from(d).ok()).filter(|d| *d > 0);
         let layout = match kind {
@@ -60,15 +60,15 @@ impl Layout {
     }
 }
 
-/// Quantises the weights of a layer. `least_scale` gives for each channel the least scale that its bias can live with.
+/// Quantises the weights of a layer. `least_scale` gives for each channel the least scale that its bias allows.
 ///
 /// # Panics
-/// If there are not as many weights as the layout says: the caller has checked.
+/// If the number of weights contradicts the layout; callers check.
 pub fn quantize(weights: &[f32], layout: Layout, precision: Precision, least_scale: &[f32]) -> QuantizedWeight {
     let length = layout.inputs * layout.taps;
     // Depthwise kernels multiply in 32 bits on every processor.
     let precision = if layout.inputs == 1 && layout.taps > 1 { Precision::Full } else { precision };
-    assert_eq!(weights.len(), layout.outputs * length, "a weight tensor holds what its shape says");
+    assert_eq!(weights.len(), layout.outputs * length, "the number of weights is that of the layout");
     let channels: Vec<(Vec<i8>, f32, Vec<f32>)> = (0..layout.outputs)
         .into_par_iter()
         .map(|output| {
@@ -98,7 +98,7 @@ fn channel(row: &[f32], layout: Layout, precision: Precision, least: f32) -> (Ve
     if most == 0.0 {
         return (vec![0; row.len()], if least > 0.0 { least } else { 1.0 });
     }
-    // With both neighbours at half the range nothing can saturate: the widest scale that is ever needed.
+    // With both neighbours at half the range nothing can saturate: the widest scale that can be needed.
     let full = match precision {
         Precision::Full => most / MOST,
         Precision::Exact => (most / MOST).max(greatest_pair(row, layout) / MOST_PAIR as f32),
@@ -118,8 +118,8 @@ fn channel(row: &[f32], layout: Layout, precision: Precision, least: f32) -> (Ve
     (values, scale)
 }
 
-/// Rounds some weights the other way, so that errors cancel in sums: over the taps of a window, whose inputs are
-/// neighbours and so nearly the same, then over the whole row (Guo et al. 2022, SQuant).
+/// Rounds some weights the other way so that errors cancel in sums: over the taps of a window, whose inputs are
+/// neighbours and so nearly equal, then over the whole row (Guo et al. 2022, SQuant).
 fn balance(row: &[f32], values: &mut [i8], scale: f32, layout: Layout, precision: Precision) {
     if layout.taps > 1 {
         for place in 0..layout.inputs {
@@ -134,8 +134,8 @@ fn balance(row: &[f32], values: &mut [i8], scale: f32, layout: Layout, precision
     }
 }
 
-/// Flips those weights that lie nearest to the middle between two steps, until the sum of the errors is less than half
-/// a step; `most` of them at most.
+/// Flips the weights nearest to the middle between two steps until the sum of the errors is less than half a step, at
+/// most `most` of them.
 fn flip(row: &[f32], values: &mut [i8], scale: f32, most: f32) {
     let error = |value: i8, real: f32| f32::from(value) - real / scale;
     let sum: f32 = values.iter().zip(row).map(|(&value, &real)| error(value, real)).sum();
@@ -170,7 +170,7 @@ fn rounded(row: &[f32], scale: f32, layout: Layout, precision: Precision) -> Vec
 fn part_pairs(row: &[f32], values: &mut [i8], scale: f32, layout: Layout) {
     for (a, b) in pairs(layout) {
         while (i32::from(values[a]) + i32::from(values[b])).abs() > MOST_PAIR {
-            // The one that lies farther beyond its real value gives way.
+            // The one farther beyond its real value is made smaller.
             let sign = values[a].signum();
             let beyond = |i: usize| f32::from(sign) * (f32::from(values[i]) - row[i] / scale);
             let at = if beyond(a) >= beyond(b) { a } else { b };
@@ -184,10 +184,11 @@ fn greatest_pair(row: &[f32], layout: Layout) -> f32 {
 }
 
 /// The weights that processors without VNNI multiply and add in one 16-bit step (`vpmaddubsw`): neighbours in the order
-/// of the product's inner dimension, which is tap by tap: ONNX Runtime's integer convolutions have channels last.
+/// of the product's inner dimension, which is tap by tap, because ONNX Runtime's integer convolutions have channels
+/// last.
 fn pairs(layout: Layout) -> impl Iterator<Item = (usize, usize)> {
     let Layout { inputs, taps, .. } = layout;
-    // Place i in the order (tap, channel) → place in the order (channel, tap).
+    // Index i in the order (tap, channel) → index in the order (channel, tap).
     let place = move |i: usize| (i % inputs) * taps + i / inputs;
     (0..inputs * taps / 2).map(move |i| (place(2 * i), place(2 * i + 1)))
 }
@@ -224,7 +225,7 @@ mod tests {
                 let quantised = quantize(&row, CONV, precision, &[]);
                 for (i, (&real, &value)) in row.iter().zip(&quantised.values).enumerate() {
                     let back = f32::from(value) * quantised.scales[i / 27];
-                    // Clipping may cost a single weight more than a step; the whole is never far off.
+                    // Clipping may cost a single weight more than a step; the sum stays close.
                     prop_assert!((back - real).abs() < 0.35 * 4.0, "{back} {real}");
                 }
                 let error: f32 = row.iter().zip(&quantised.values).enumerate()

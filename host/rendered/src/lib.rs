@@ -1,19 +1,19 @@
-//! A seed → people who do not exist: their names, and which of the renderer's people they are.
+//! A seed → rendered people: their names, and their numbers in the renderer.
 //!
-//! The ranges of seeds are kept apart so that nobody is met twice: whoever the mini pack was trained on has a number
-//! below 2⁶²; whoever sets the thresholds of a table has one from 2⁶² on; whoever is enrolled or stands at the door,
-//! 2⁶³ on; whoever fills up a table to see how it grows, 3·2⁶² on.
+//! The ranges of numbers are separate, so that no person has two roles. Numbers below 2⁶² are for training the mini
+//! pack; from 2⁶² for setting a table's thresholds; from 2⁶³ for enrolled people and for strangers in recordings; from
+//! 3·2⁶² for filling tables to measure how they grow.
 
 pub mod faces;
 pub mod strangers;
 
 use sha2::{Digest, Sha256};
 
-/// Enrolled people and the strangers at the door.
+/// Enrolled people, and strangers in recordings.
 const VISITORS: u64 = 1 << 63;
-/// The strangers that calibrate a table.
+/// The strangers that set a table's thresholds.
 const COHORT: u64 = 1 << 62;
-/// The people of tables that are made to see how tables grow.
+/// The people who fill a table for measuring.
 const CROWD: u64 = 3 << 62;
 
 /// The renderer's number of visitor `index` of the world `seed`.
@@ -34,19 +34,19 @@ pub fn crowd(seed: u64, index: u32) -> u64 {
     CROWD | (number("crowd", seed, index) >> 2)
 }
 
-/// A name for visitor `index`: no two of the first [`NAMES`] of a world share one.
+/// A name for visitor `index`; the first [`NAMES`] of a world have different names.
 #[must_use]
 pub fn name(seed: u64, index: u32) -> String {
     let start = number("names", seed, 0);
     let (given, family) = (GIVEN.len() as u64, FAMILY.len() as u64);
     let (round, place) = (u64::from(index) / (given * family), u64::from(index) % (given * family));
-    // The lists' lengths share no factor, so that stepping through both at once meets every pair.
+    // The lists' lengths share no factor, so that stepping through both at once gives every pair.
     let first = GIVEN[((start % given + place) % given) as usize];
     let last = FAMILY[((start / given % family + place) % family) as usize];
     if round == 0 { format!("{first} {last}") } else { format!("{first} {last} {}", round + 1) }
 }
 
-/// Names that are there before a number is put behind them.
+/// The number of names before a number is appended.
 pub const NAMES: usize = GIVEN.len() * FAMILY.len();
 
 fn number(what: &str, seed: u64, index: u32) -> u64 {

@@ -1,4 +1,4 @@
-//! This workstation → devices at doors: pair, push, ask.
+//! This workstation → devices at doors: pair, push, query.
 
 pub mod changes;
 pub mod client;

@@ -8,23 +8,23 @@ use serde::{Deserialize, Serialize};
 
 use super::{Site, SiteError, pretty, read_json, write};
 
-/// A device that was paired.
+/// A paired device.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct KnownDevice {
-    /// What it is called here: letters, digits, `-`, `_`, `.`.
+    /// Its name in the site: letters, digits, `-`, `_`, `.`.
     pub name: String,
     /// `host:port`.
     pub address: String,
     /// Its certificate, in DER, in hex.
     pub certificate: String,
-    /// Sequence number of the newest entry of its journal that was seen.
+    /// Sequence number of the newest entry of its journal that was read.
     #[serde(default)]
     pub journal: u64,
-    /// The chain's hash there, in hex.
+    /// The chain's hash at that entry, in hex.
     #[serde(default)]
     pub journal_head: String,
-    /// SHA-256 of the table that it signed to run last, in hex.
+    /// SHA-256 of the table in its last receipt, in hex.
     #[serde(default)]
     pub table: String,
 }
@@ -36,14 +36,14 @@ impl KnownDevice {
         hex::decode(&self.certificate).unwrap_or_default()
     }
 
-    /// By what the device is known.
+    /// The fingerprint of its certificate.
     #[must_use]
     pub fn fingerprint(&self) -> Fingerprint {
         Fingerprint::of(&self.certificate())
     }
 }
 
-/// Whether a device may be called so: the name is also a file's.
+/// Whether a device may have this name, which is also a file's name.
 #[must_use]
 pub fn is_name(name: &str) -> bool {
     let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
@@ -85,7 +85,7 @@ impl Site {
         })
     }
 
-    /// Remembers a device, or what is new of it.
+    /// Stores a device, new or changed.
     ///
     /// # Errors
     /// [`SiteError`].
@@ -93,7 +93,7 @@ impl Site {
         write(&self.device_path(&device.name), &pretty(device))
     }
 
-    /// Forgets a device here; it still knows this workstation.
+    /// Deletes a device from the site; the device still knows this workstation.
     ///
     /// # Errors
     /// [`SiteError`].
@@ -102,7 +102,7 @@ impl Site {
         fs::remove_file(&path).map_err(|source| SiteError::File { path, source })
     }
 
-    /// Keeps what a device signed; gives the file.
+    /// Stores a signed receipt, and returns its file.
     ///
     /// # Errors
     /// [`SiteError`].

@@ -1,5 +1,4 @@
-//! What was pushed ⇄ files named by their hash, to make the next push of: a table alone needs the encoder that is
-//! there.
+//! Pushed files ⇄ files named by their hash. The next push needs them: a table alone needs its encoder.
 
 use std::fs;
 use std::io::ErrorKind;
@@ -15,7 +14,7 @@ impl Site {
         self.dir.join("files").join(hex::encode(hash))
     }
 
-    /// Keeps a file.
+    /// Stores a file.
     ///
     /// # Errors
     /// [`SiteError`].
@@ -24,15 +23,15 @@ impl Site {
         if path.exists() { Ok(()) } else { write(&path, content) }
     }
 
-    /// A file that was kept; `None` where there is none, or it is damaged.
+    /// A stored file; `None` if it is missing or damaged.
     #[must_use]
     pub fn kept(&self, hash: &[u8; 32]) -> Option<Vec<u8>> {
         let bytes = read(&self.file_path(hash)).ok()?;
         (Sha256::digest(&bytes)[..] == *hash).then_some(bytes)
     }
 
-    /// Deletes every kept table that holds one of these people, but for those that a known device still runs: from such
-    /// a table the person can be taken out there too.
+    /// Deletes every stored table with one of these people, except those that a known device still runs: the person can
+    /// be removed there only with that table.
     ///
     /// # Errors
     /// [`SiteError`].
@@ -46,12 +45,12 @@ impl Site {
             if running.iter().any(|table| table == name) {
                 continue;
             }
-            // A push beside this one may have deleted it, or not have finished it.
+            // Another push may have deleted it, or may not have finished it.
             let bytes = match fs::read(&path) {
                 Err(e) if e.kind() == ErrorKind::NotFound => continue,
                 bytes => bytes.map_err(|source| SiteError::File { path: path.clone(), source })?,
             };
-            // Models are larger than any table, and no table.
+            // Models are larger than any table.
             let Ok(table) = lintel_formats::table::from_bytes(&bytes) else { continue };
             if people.iter().any(|id| table.person(*id).is_some()) {
                 match fs::remove_file(&path) {

@@ -1,7 +1,7 @@
-//! The keys that sign, and the roots that say whose signatures count.
+//! The keys that sign, and the roots that say which signatures count.
 //!
-//! The root is signed by a threshold of its keys; every change of keys is a new root, signed by enough of the old keys
-//! and of the new ones. Keys are Ed25519 in PKCS#8.
+//! The root is signed by a threshold of its keys. Every change of keys is a new root, signed by enough old keys and
+//! enough new ones. Keys are Ed25519 in PKCS#8.
 
 use std::collections::HashMap;
 use std::fs;
@@ -17,11 +17,11 @@ use tough::schema::{Role, RoleKeys, RoleType, Root, Signature, Signed};
 
 use super::{Site, SiteError, now, read, write};
 
-/// The version of The Update Framework's specification that is written.
+/// The version of The Update Framework's specification that is used.
 pub const SPECIFICATION: &str = "1.0.0";
-/// Most keys of a root.
+/// The most keys of a root.
 pub const MAX_ROOT_KEYS: u32 = 16;
-/// The roles that sign with a key of their own on this workstation.
+/// The roles whose keys are on this workstation.
 pub const ONLINE: [RoleType; 3] = [RoleType::Targets, RoleType::Snapshot, RoleType::Timestamp];
 
 /// A key that signs.
@@ -32,7 +32,7 @@ pub struct SigningKey {
 }
 
 impl SigningKey {
-    /// Makes a new one; gives its file's content too.
+    /// Makes a new key, and returns it with its file's content.
     fn generate() -> Result<(Self, Vec<u8>), SiteError> {
         let failed = |_| SiteError::Keys("the system has no random numbers".to_owned());
         let document = Ed25519KeyPair::generate_pkcs8(&SystemRandom::new()).map_err(failed)?;
@@ -51,7 +51,7 @@ impl SigningKey {
         Ok(Self { pair, id, key })
     }
 
-    /// Reads one.
+    /// Reads a key.
     ///
     /// # Errors
     /// [`SiteError`].
@@ -60,14 +60,14 @@ impl SigningKey {
         Self::from_pkcs8(&bytes).map_err(|why| SiteError::Content { path: path.to_owned(), why })
     }
 
-    /// Its number in roots, in hex.
+    /// Its key id in roots, in hex.
     #[must_use]
     pub fn id(&self) -> String {
         hex::encode(self.id.as_ref())
     }
 }
 
-/// A role's metadata with the signatures of these keys, as its file has it.
+/// A role's metadata with the signatures of these keys, as in its file.
 ///
 /// # Errors
 /// [`SiteError::Keys`].
@@ -80,7 +80,7 @@ pub fn sign<T: Role>(role: T, keys: &[&SigningKey]) -> Result<Vec<u8>, SiteError
     serde_json::to_vec_pretty(&signed).map_err(|e| failed(&e))
 }
 
-/// So many days from now.
+/// The date this many days from now.
 #[must_use]
 pub fn expires(days: u32) -> Timestamp {
     let at = now() + u64::from(days) * 86_400;
@@ -92,14 +92,15 @@ fn role_name(role: RoleType) -> String {
 }
 
 impl Site {
-    /// Makes the first keys and the first root; gives the files of the root's keys, which are best kept elsewhere.
+    /// Makes the first keys and the first root; returns the files of the root's keys, which should be kept elsewhere.
     ///
     /// # Errors
     /// [`SiteError`].
     pub fn make_keys(&self, root_keys: u32, threshold: u32) -> Result<Vec<PathBuf>, SiteError> {
         if !(1..=MAX_ROOT_KEYS).contains(&root_keys) || !(1..=root_keys).contains(&threshold) {
-            let text =
-                format!("{threshold} of {root_keys} root keys, wanted 1 to {MAX_ROOT_KEYS} keys and 1 to as many");
+            let text = format!(
+                "{threshold} of {root_keys} root keys, wanted 1 to {MAX_ROOT_KEYS} keys and a threshold of 1 to as many"
+            );
             return Err(SiteError::Keys(text));
         }
         let mut files = Vec::new();
@@ -130,18 +131,18 @@ impl Site {
         Ok(files)
     }
 
-    /// Replaces the keys of a role by new ones in a new root, and deletes the old ones. Root keys that are not in the
-    /// site are given with `others`.
+    /// Replaces the keys of a role by new ones in a new root, and deletes the old ones. `others` are root keys that are
+    /// not in the site.
     ///
     /// # Errors
-    /// [`SiteError::Keys`], when too few of the old root's keys are at hand.
+    /// [`SiteError::Keys`] when too few of the old root's keys are found.
     pub fn rotate(&self, role: RoleType, others: &[PathBuf]) -> Result<u64, SiteError> {
         let old = self.newest_root()?.signed;
         let mut signers = self.root_keys(&old, others)?;
         let threshold = old.roles.get(&RoleType::Root).map_or(1, |keys| keys.threshold.get());
         if (signers.len() as u64) < threshold {
             return Err(SiteError::Keys(format!(
-                "{} of the root's keys are at hand, {threshold} must sign; give more with --root-key FILE",
+                "{} of the root's keys are here, {threshold} must sign; give more with --root-key FILE",
                 signers.len()
             )));
         }
@@ -162,7 +163,7 @@ impl Site {
         }
         let version = root.version.get();
         self.write_root(root, &signers.iter().collect::<Vec<_>>())?;
-        // Nothing is ever signed with them again, and whoever finds them could still fool a device that is behind.
+        // They never sign again, and a thief could still deceive a device that has not got the new root.
         for path in self.key_files()? {
             if gone.contains(&SigningKey::open(&path)?.id) {
                 fs::remove_file(&path).map_err(|source| SiteError::File { path: path.clone(), source })?;
@@ -171,7 +172,7 @@ impl Site {
         Ok(version)
     }
 
-    /// The root that counts now.
+    /// The current root.
     ///
     /// # Errors
     /// [`SiteError`].
@@ -220,7 +221,7 @@ impl Site {
             let key = SigningKey::open(path)?;
             let listed = root.roles.get(&RoleType::Root).is_some_and(|keys| keys.keyids.contains(&key.id));
             if !listed {
-                let why = "is no key of the root".to_owned();
+                let why = "is not a key of the root".to_owned();
                 return Err(SiteError::Content { path: path.clone(), why });
             }
             if !keys.iter().any(|known| known.id == key.id) {

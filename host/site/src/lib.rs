@@ -1,4 +1,5 @@
-//! A site: whose signatures count at its doors, who this workstation is, and which devices it knows ⇄ one folder.
+//! A site: the keys whose signatures count at its doors, this workstation's identity, and the known devices ⇄ one
+//! folder.
 //!
 //! ```text
 //! SITE/site.json              how long signatures count
@@ -26,7 +27,7 @@ pub mod files;
 pub mod keys;
 pub mod publish;
 
-/// The settings' file.
+/// The file of the settings.
 const SITE_FILE: &str = "site.json";
 const FORMAT: u32 = 1;
 
@@ -34,13 +35,13 @@ const FORMAT: u32 = 1;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Days {
-    /// Who may sign.
+    /// The root: who may sign.
     pub root: u32,
-    /// What may be installed.
+    /// The targets: what may be installed.
     pub targets: u32,
-    /// Which versions belong together.
+    /// The snapshot: which versions belong together.
     pub snapshot: u32,
-    /// Which is the newest.
+    /// The timestamp: which version is the newest.
     pub timestamp: u32,
     /// This workstation's own key.
     pub workstation: u32,
@@ -60,16 +61,16 @@ struct Settings {
     days: Days,
 }
 
-/// Why a site can't be used.
+/// Why a site cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum SiteError {
     /// The folder holds no site.
-    #[error("{} is no site; `lintel keys new` makes one", .0.display())]
+    #[error("{} is not a site; `lintel keys new` makes one", .0.display())]
     None(PathBuf),
-    /// There is one already.
+    /// The folder holds a site already.
     #[error("{} is a site already; nothing was changed", .0.display())]
     Exists(PathBuf),
-    /// No folder is known for it.
+    /// No folder was given, and there is no default.
     #[error("no folder for the site: give one with --site DIR")]
     NoFolder,
     /// A file cannot be read or written.
@@ -80,7 +81,7 @@ pub enum SiteError {
         /// What the system said.
         source: io::Error,
     },
-    /// A file's content is not what it should be.
+    /// A file's content is wrong.
     #[error("{}: {why}", path.display())]
     Content {
         /// The file.
@@ -88,7 +89,7 @@ pub enum SiteError {
         /// What is wrong.
         why: String,
     },
-    /// The workstation's key.
+    /// The workstation's key cannot be used.
     #[error("{}: {source}", path.display())]
     Identity {
         /// The file.
@@ -96,15 +97,15 @@ pub enum SiteError {
         /// What is wrong.
         source: IdentityError,
     },
-    /// The keys at hand are not enough to sign.
+    /// Too few keys to sign.
     #[error("{0}")]
     Keys(String),
     /// No device has this name.
     #[error("no device is called {name:?}; known are: {known}")]
     UnknownDevice {
-        /// What was asked for.
+        /// The name that was asked for.
         name: String,
-        /// The names that there are.
+        /// The known names.
         known: String,
     },
 }
@@ -129,7 +130,7 @@ pub struct Site {
 }
 
 impl Site {
-    /// Where the site is, if nobody says otherwise: `LINTEL_SITE`, or `lintel/site` in the configuration folder.
+    /// The default folder: `LINTEL_SITE`, or `lintel/site` in the configuration folder.
     ///
     /// # Errors
     /// [`SiteError::NoFolder`].
@@ -139,10 +140,10 @@ impl Site {
         set("LINTEL_SITE").or_else(config).ok_or(SiteError::NoFolder)
     }
 
-    /// Makes a new one with its workstation, and no keys yet.
+    /// Makes a new site with its workstation's identity, and without keys.
     ///
     /// # Errors
-    /// [`SiteError`]; a site that is there is left alone.
+    /// [`SiteError`]; a site that exists is not changed.
     pub fn create(dir: &Path) -> Result<Self, SiteError> {
         if dir.join(SITE_FILE).exists() {
             return Err(SiteError::Exists(dir.to_owned()));
@@ -157,13 +158,13 @@ impl Site {
         let identity = Identity::generate().map_err(|source| SiteError::Identity { path: path.clone(), source })?;
         write(&path, &identity.to_bytes())?;
         let settings = Settings { format: FORMAT, days: Days::default() };
-        // Last: a site that was begun and not finished is none.
+        // Last: a site whose making was interrupted does not count.
         write(&dir.join(SITE_FILE), &pretty(&settings))?;
         Ok(Self { dir: dir.to_owned(), days: settings.days, identity })
     }
 
-    /// Gives a site, such as a copy on a new machine, an identity of its own. Its devices stay listed; each must be
-    /// paired again.
+    /// Gives a site, such as a copy on a new machine, a new identity. Its devices stay listed; each must be paired
+    /// again.
     ///
     /// # Errors
     /// [`SiteError`].
@@ -177,7 +178,7 @@ impl Site {
         Self::open(dir)
     }
 
-    /// Opens one.
+    /// Opens a site.
     ///
     /// # Errors
     /// [`SiteError`].
@@ -211,11 +212,11 @@ pub fn now() -> u64 {
     std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
-/// A file of a site: whole or not at all, and readable by its owner only.
+/// Writes a file of a site: whole or not at all, and readable by its owner only.
 pub(crate) fn write(path: &Path, bytes: &[u8]) -> Result<(), SiteError> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let store = || {
-        // A name of its own, readable by its owner only: several pushes may write one file at once.
+        // A name of its own: several pushes may write the same file at once.
         let mut file = tempfile::NamedTempFile::new_in(folder)?;
         file.write_all(bytes)?;
         file.as_file().sync_all()?;

@@ -1,4 +1,4 @@
-//! A bundle for some devices → signed metadata of The Update Framework.
+//! A bundle for given devices → signed metadata of The Update Framework.
 
 use std::collections::HashMap;
 use std::num::NonZeroU64;
@@ -79,7 +79,7 @@ impl Site {
         Ok(newer.map(|(root, bytes)| (format!("{root}.root.json"), bytes)).collect())
     }
 
-    /// The key of a role, for tests that sign what nobody should.
+    /// The key of a role, for tests that sign what must be refused.
     #[doc(hidden)]
     pub fn one_key(&self, role: RoleType) -> Result<SigningKey, SiteError> {
         let root = self.newest_root()?.signed;

@@ -6,11 +6,11 @@ use statrs::distribution::{Beta, ContinuousCDF};
 /// A rate with its confidence interval, from counted trials.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Rate {
-    /// How often it happened.
+    /// Number of trials in which it happened.
     pub count: u64,
-    /// Out of so many trials.
+    /// Number of trials.
     pub trials: u64,
-    /// `count / trials`; `None` without trials, which is not zero.
+    /// `count / trials`; `None` without trials.
     pub rate: Option<f64>,
     /// 95 % Clopper–Pearson interval.
     pub interval: Interval,
@@ -65,7 +65,7 @@ pub fn clopper_pearson(count: u64, trials: u64, confidence: f64) -> Interval {
     }
 }
 
-/// The nearest-rank percentile, `p` in 0..=1; `None` of nothing.
+/// The nearest-rank percentile, `p` in 0..=1; `None` without samples.
 #[must_use]
 pub fn percentile(samples: &[f64], p: f64) -> Option<f64> {
     let mut sorted: Vec<f64> = samples.iter().copied().filter(|sample| sample.is_finite()).collect();

@@ -1,12 +1,11 @@
-//! One step of training at CLIP RN50's size, random weights: the yardstick `tests/bench/yardstick/train_step.py` runs
-//! this.
+//! Times one step of training at CLIP RN50's size with random weights, for `tests/bench/yardstick/train_step.py`.
 //!
 //! `train_step PEOPLE[,PEOPLE…] STEPS [--device cpu|vulkan|cuda] [--precision f32|bf16] [--chunk N[,N…]]
-//! [--classes-per-step N] [--most-seconds S]` prints one line of JSON for each number of people and each chunk, with
-//! larger chunks too where there are more people than the one before: the seconds of the first step (kernels are
-//! compiled and chosen in it) and of each later one, the losses, the process's peak memory, and what was reserved on a
-//! GPU at most. After S seconds no further step is begun, if one after the first is done. `train_step rows PEOPLE`
-//! prints the same prompts as token ids. `RAYON_NUM_THREADS=1` keeps it on one thread.
+//! [--classes-per-step N] [--most-seconds S]` prints one line of JSON for each number of people and each chunk (a
+//! larger chunk only if there are more people than the chunk before): the seconds of the first step (in which kernels
+//! are compiled and chosen) and of each later one, the losses, the process's peak memory, and the most memory reserved
+//! on a GPU. After S seconds no further step begins, once one after the first is done. `train_step rows PEOPLE` prints
+//! the same prompts as token ids. `RAYON_NUM_THREADS=1` keeps it on one thread.
 #![allow(
     clippy::disallowed_methods,
     clippy::unwrap_used,
@@ -38,7 +37,7 @@ struct Args {
     device: Compute,
     #[arg(long, default_value_t = MatmulPrecision::F32)]
     precision: MatmulPrecision,
-    /// Names that are worked on at once, ascending [default: the device's]
+    /// Names whose prompts are computed at once, ascending [default: the device's]
     #[arg(long, value_delimiter = ',')]
     chunk: Vec<usize>,
     #[arg(long, default_value_t = 0)]
@@ -90,7 +89,7 @@ fn measure(args: &Args, people: u32, chunk: usize, clip: &NamedTensors, processo
         classes_per_step: args.classes_per_step,
         ..Settings::default()
     };
-    // One photo of each person is held out; what is left lasts for an epoch that is longer than the measurement.
+    // One photo of each person is held out; the others make an epoch that is longer than the measurement.
     let photos = 1 + ((args.steps + 2) * u32::try_from(settings.batch).unwrap()).div_ceil(people);
     let features = features(people, photos.max(2));
     let (tokenizer, names) = (Tokenizer::openai(), names(people));
@@ -136,7 +135,7 @@ fn features(people: u32, photos: u32) -> Features {
     Features::new(RN50.dim, values, (0..people * photos).map(|photo| photo / photos).collect()).unwrap()
 }
 
-/// The most memory that this process has had, in MB.
+/// Peak memory of this process, in MB.
 fn peak_mb() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
     let line = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap();

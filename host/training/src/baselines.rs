@@ -1,8 +1,8 @@
-//! Features of photos → what simpler ways of telling people apart make of them, by the measure of the door.
+//! Features of photos → the accuracy of simpler classifiers, measured as the door is.
 //!
-//! The text fine-tune must beat these on the same features, or it is not worth its trouble. Each is trained on the
-//! photos that the fine-tune was trained on; what it has to choose (strengths, passes) it chooses on photos kept back
-//! from those. Held-out photos and strangers only measure.
+//! The fine-tuned text encoder must beat these on the same features. Each is trained on the photos that the fine-tune
+//! was trained on, and chooses its own settings (strengths, passes) on photos kept back from those. Held-out photos and
+//! strangers are for measuring only.
 
 mod adam;
 pub mod class_mean;
@@ -16,34 +16,34 @@ use serde::{Deserialize, Serialize};
 
 use crate::calibration::{Thresholds, thresholds_for};
 
-/// One way of telling people apart: a unit feature `[dim]` → a score for each person `[N]`, more is more like.
+/// A classifier: a unit feature `[dim]` → a score for each person `[N]`; more is more similar.
 pub type Scorer<'a> = Box<dyn Fn(&[f32]) -> Vec<f32> + Send + Sync + 'a>;
 
-/// Feature of one photo, labelled with the person it shows.
+/// The feature of one photo with its person.
 #[derive(Debug, Clone)]
 pub struct Photo {
     /// The person's row, below the number of people.
     pub row: usize,
-    /// What the encoder makes of it.
+    /// The photo's unit feature.
     pub face: Embedding,
 }
 
-/// What all ways are compared on.
+/// The data that all classifiers are compared on.
 #[derive(Debug, Clone)]
 pub struct Data {
     /// Number of enrolled people N; labels are below it.
     pub people: usize,
     /// Components of a feature.
     pub dim: usize,
-    /// Photos to learn from.
+    /// Photos for training.
     pub train: Vec<Photo>,
-    /// Photos that nobody learns from.
+    /// Photos for measuring only.
     pub held_out: Vec<Photo>,
-    /// People who are not enrolled, a trial each.
+    /// People who are not enrolled; each is one trial.
     pub strangers: Vec<Embedding>,
 }
 
-/// How one way does.
+/// The accuracy of one classifier.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Measured {
     /// Name of the baseline, as pages and JSON show it.
@@ -57,8 +57,8 @@ pub struct Measured {
 }
 
 impl Data {
-    /// The photos in two parts: to learn from, and one in four of each person's to choose by; who has fewer than four
-    /// gives none.
+    /// The photos in two parts: for training, and one in four of each person's for choosing settings. A person with
+    /// fewer than four photos gives none to the second part.
     #[must_use]
     pub fn to_choose_by(&self) -> (Vec<&Photo>, Vec<&Photo>) {
         let mut seen = vec![0_usize; self.people];
@@ -71,9 +71,9 @@ impl Data {
 
 /// Rank-1 accuracy, and the misses with thresholds for `target` on score and margin.
 ///
-/// Thresholds are set on one half of strangers and held-out photos and measured on the other, both ways round, so that
-/// every trial counts once and none set the thresholds that it was measured with. Half the strangers must be able to
-/// show the target, or the thresholds let none of them pass.
+/// Thresholds are set on one half of strangers and held-out photos and measured on the other half, and then the other
+/// way round, so that every trial counts once and none is measured with thresholds that it set. Half of the strangers
+/// must suffice for the target; otherwise the thresholds let none of them pass.
 #[must_use]
 pub fn measure(name: &str, scorer: &Scorer<'_>, data: &Data, target: f64) -> Measured {
     let mut mated: Vec<(Thresholds, bool)> = data
@@ -85,7 +85,7 @@ pub fn measure(name: &str, scorer: &Scorer<'_>, data: &Data, target: f64) -> Mea
         })
         .collect();
     let mut others: Vec<Thresholds> = data.strangers.iter().map(|face| top(&scorer(face.vector())).1).collect();
-    // Thresholds are on cosines; logits keep their order when they are shrunk to the same range.
+    // Thresholds are on cosines; logits are scaled to the same range, which keeps their order.
     let largest =
         |largest: f32, thresholds: &Thresholds| largest.max(thresholds.similarity.abs()).max(thresholds.margin / 2.0);
     let scale = mated.iter().map(|(thresholds, _)| thresholds).chain(&others).fold(1.0, largest);
@@ -143,13 +143,13 @@ pub fn by_rows<'a>(rows: Vec<f32>, dim: usize) -> Scorer<'a> {
     })
 }
 
-/// Features `[M, dim]`, row-major, and whose they are.
+/// Features `[M, dim]`, row-major, and the person of each.
 fn stacked(photos: &[&Photo]) -> (Vec<f32>, Vec<usize>) {
     let values = photos.iter().flat_map(|photo| photo.face.vector().iter().copied()).collect();
     (values, photos.iter().map(|photo| photo.row).collect())
 }
 
-/// How well logits fit photos: how many are right, and of equals the likelihood (minus the mean cross-entropy). More is
+/// How well logits fit photos: the number of right ones, then the likelihood (minus the mean cross-entropy). More is
 /// better.
 fn fit(scorer: &dyn Fn(&[f32]) -> Vec<f32>, photos: &[&Photo]) -> (usize, f64) {
     let (mut right, mut sum) = (0, 0.0);
@@ -165,7 +165,7 @@ fn fit(scorer: &dyn Fn(&[f32]) -> Vec<f32>, photos: &[&Photo]) -> (usize, f64) {
     (right, mean)
 }
 
-/// The choice that fits best; the first of equals.
+/// The choice with the best fit; of equals the first.
 fn best_fit<T: Copy>(choices: impl Iterator<Item = T>, mut fit: impl FnMut(T) -> (usize, f64)) -> Option<T> {
     let mut best: Option<(T, (usize, f64))> = None;
     for choice in choices {

@@ -1,43 +1,43 @@
 //! Scores of strangers and of enrolled people → the two thresholds of the door's rule.
 //!
-//! A stranger is named when similarity *and* margin reach their thresholds. The target is a claim: among the pairs of
-//! thresholds by which so few strangers are named that the upper end of the 95 % Clopper–Pearson interval is at most
-//! the target FPIR, the pair is taken that recognises most held-out photos of enrolled people. What the data can't show
-//! is refused: with n strangers, none of whom is named, the true rate may still be as high as the bound for 0 of n, and
-//! a target below that is no claim that n strangers can carry.
+//! A stranger is named when similarity *and* margin reach their thresholds. The target is a claim: the candidate pairs
+//! of thresholds are those that name so few strangers that the upper end of the 95 % Clopper–Pearson interval is at
+//! most the target FPIR. Of these, the pair that recognises the most held-out photos of enrolled people is taken. A
+//! target that the data cannot show is refused: if none of n strangers is named, the true rate may still be as high as
+//! the bound for 0 of n, and n strangers cannot support a claim below that.
 //!
-//! For one threshold at the (k+1)-th highest of n scores that bound is exact, not only for thresholds set beforehand:
-//! the share of all strangers above it is distributed as Beta(k+1, n−k), whose quantile the bound is. Here one of the
-//! two thresholds is chosen by enrolled people's scores and the other is such an order statistic.
+//! For one threshold at the (k+1)-th highest of n scores that bound is exact, although the scores set the threshold:
+//! the share of all strangers above it is distributed as Beta(k+1, n−k), and the bound is a quantile of that. Here one
+//! of the two thresholds is chosen by enrolled people's scores, and the other is such an order statistic.
 
 use lintel_core::embed::Embedding;
 use lintel_core::table::{Calibration, Rule, Scores, Table, TableError};
 use lintel_statistics::clopper_pearson;
 
-/// The share of strangers' frames that may be named, if nothing else is asked for.
+/// The default target FPIR, a share of strangers.
 pub const TARGET_FPIR: f64 = 0.01;
 /// The confidence of the bounds.
 pub const CONFIDENCE: f64 = 0.95;
-/// How far thresholds stay below the lowest enrolled score when nothing forces them there, in spreads of such scores:
-/// at a door people are less like their rows than in their photos.
+/// The least distance between a threshold and the lowest enrolled score, in standard deviations of enrolled scores,
+/// where no stranger demands less: at a door people are less similar to their rows than in their photos.
 const ROOM: f32 = 2.0;
-/// The most similarity thresholds that are tried.
+/// The most candidate thresholds on similarity.
 const MAX_CANDIDATES: usize = 1024;
 
-/// A photo of an enrolled person that training didn't see. Single photos: they differ among themselves more than a
-/// door's looks at one visit do, so that a threshold which lets most of them pass is kind to people.
+/// A photo of an enrolled person that training did not see. Single photos vary more than the aggregated looks of a
+/// visit, so a threshold that passes most of them causes few misses at the door.
 #[derive(Clone, Debug)]
 pub struct Genuine {
     /// The person's row in the table.
     pub row: usize,
-    /// What the encoder made of the photo.
+    /// The photo's embedding.
     pub embedding: Embedding,
 }
 
 /// Why no thresholds can be set.
 #[derive(Debug, thiserror::Error)]
 pub enum CalibrationError {
-    /// The target is no rate that can be aimed at.
+    /// The target is not between 0 and 1.
     #[error("the target FPIR is {got}, wanted more than 0 and less than 1")]
     Target {
         /// The target that was asked for.
@@ -48,25 +48,25 @@ pub enum CalibrationError {
         "{got} strangers can't show an FPIR of {target}: at least {wanted} are needed, or a target of {possible:.4}"
     )]
     TooFewStrangers {
-        /// Strangers at hand.
+        /// Number of strangers given.
         got: usize,
         /// The target asked for.
         target: f64,
-        /// Strangers that could show it.
+        /// The least number of strangers that could show it.
         wanted: usize,
-        /// The smallest target that the strangers at hand can show.
+        /// The smallest target that the given strangers can show.
         possible: f64,
     },
-    /// There is nobody to recognise.
+    /// There are no held-out photos of enrolled people.
     #[error("there are no held-out photos of enrolled people, wanted at least 1")]
     NoGenuine,
-    /// An embedding doesn't belong to the table.
+    /// An embedding does not belong to the table.
     #[error(transparent)]
     Table(#[from] TableError),
 }
 
-/// How many strangers are needed, so that an FPIR of `target` can be shown at all: if none of them is named, the
-/// upper end of the 95 % Clopper–Pearson interval is at most the target.
+/// The least number of strangers that can show an FPIR of `target`: if none of them is named, the upper end of the 95 %
+/// Clopper–Pearson interval is at most the target.
 #[must_use]
 pub fn strangers_needed(target: f64) -> usize {
     // 0 of n: the upper end is 1 − (α/2)^(1/n).
@@ -76,20 +76,20 @@ pub fn strangers_needed(target: f64) -> usize {
     n
 }
 
-/// Number of strangers to render: three times the least that can show an FPIR of `target`. With the least number no
-/// stranger may be named, so the thresholds would depend on the single stranger who comes nearest.
+/// Number of strangers to render: three times the least number that can show an FPIR of `target`. With the least number
+/// no stranger may be named, so the thresholds would depend on the single most similar stranger.
 #[must_use]
 pub fn strangers_wanted(target: f64) -> usize {
     strangers_needed(target).saturating_mul(3)
 }
 
-/// The most of `strangers` that may be named, so that an FPIR of `target` is still shown; 0 where none may.
+/// The greatest number of `strangers` that may be named with an FPIR of `target` still shown; 0 if none may.
 fn most_named(strangers: usize, target: f64) -> usize {
     let shown = |named: &usize| clopper_pearson(*named as u64, strangers as u64, CONFIDENCE).high <= target;
     (1..=strangers).take_while(shown).last().unwrap_or(0)
 }
 
-/// Sets the thresholds for `target`, a share of strangers' photos.
+/// Sets the thresholds for `target`, a share of strangers.
 ///
 /// # Errors
 /// [`CalibrationError`].
@@ -127,18 +127,18 @@ pub fn calibrate(
     ))
 }
 
-/// A pair of thresholds, or of scores against them.
+/// A pair of thresholds, or a pair of scores to compare with them.
 #[derive(Copy, Clone, Debug, PartialEq)]
 pub struct Thresholds {
-    /// Similarity to the best person, normalised by that person; see [`Table::normalized_similarity`]. A threshold is 1
-    /// at most.
+    /// Similarity to the most similar person, normalised by that person; see [`Table::normalized_similarity`]. A
+    /// threshold is 1 at most.
     pub similarity: f32,
-    /// By how much that exceeds the next person's.
+    /// The excess over the next person's similarity.
     pub margin: f32,
 }
 
 impl Thresholds {
-    /// What thresholds are asked of, of some scores against this table.
+    /// The pair of scores that thresholds apply to, from scores against this table.
     #[must_use]
     pub fn of(scores: &Scores, table: &Table) -> Self {
         Self { similarity: table.normalized_similarity(scores), margin: scores.margin }
@@ -150,7 +150,7 @@ impl Thresholds {
         self.similarity >= thresholds.similarity && self.margin >= thresholds.margin
     }
 
-    /// How far both are above the thresholds, in spreads; of the two, the lesser. At least 0 where they pass.
+    /// How far both are above the thresholds, in standard deviations; the smaller of the two. At least 0 if they pass.
     #[must_use]
     pub fn room(self, thresholds: Self, spread: Self) -> f32 {
         ((self.similarity - thresholds.similarity) / spread.similarity)
@@ -158,17 +158,16 @@ impl Thresholds {
     }
 }
 
-/// Thresholds for scores from −1 to 1: so few strangers pass that `target` is shown, or none where they are too few for
-/// it.
+/// Thresholds for scores from −1 to 1, with which so few strangers pass that `target` is shown, or none if there are
+/// too few strangers for it.
 #[must_use]
 pub fn thresholds_for(strangers: &[Thresholds], right: &[Thresholds], target: f64) -> Thresholds {
     best_thresholds(strangers, right, most_named(strangers.len(), target))
 }
 
-/// The thresholds that let at most `allowed` strangers pass and the most of `genuine`; where several pairs of
-/// thresholds do, the one that leaves the nearest of those people the most room, in spreads of their own scores. A
-/// door's camera is harder on people than their photos are, in similarity and in margin, so that neither may be used up
-/// to the last.
+/// The thresholds that let at most `allowed` strangers pass and the most of `genuine`. If several pairs do, the pair
+/// with the greatest distance to the nearest of those people, in standard deviations of their own scores. At a door's
+/// camera people's similarity and margin are lower than in their photos, so neither threshold should be close.
 fn best_thresholds(strangers: &[Thresholds], genuine: &[Thresholds], allowed: usize) -> Thresholds {
     let spread = spread(genuine);
     let mut best: Option<(usize, f32, Thresholds)> = None;
@@ -196,7 +195,7 @@ pub fn spread(points: &[Thresholds]) -> Thresholds {
     Thresholds { similarity: deviation(|point| point.similarity), margin: deviation(|point| point.margin) }
 }
 
-/// Thresholds on similarity worth trying, descending: just above strangers' own, and none at all.
+/// Candidate thresholds on similarity, descending: just above strangers' own scores, and none at all.
 fn similarity_candidates(strangers: &[Thresholds]) -> Vec<f32> {
     let mut candidates: Vec<f32> = strangers.iter().map(|s| s.similarity.next_up().clamp(-1.0, 1.0)).collect();
     candidates.sort_by(|a, b| b.total_cmp(a));
@@ -207,7 +206,7 @@ fn similarity_candidates(strangers: &[Thresholds]) -> Vec<f32> {
     candidates
 }
 
-/// The lowest threshold on the margin that lets at most `allowed` strangers pass who reach `similarity`.
+/// The lowest threshold on the margin that lets at most `allowed` of the strangers who reach `similarity` pass.
 fn lowest_margin(strangers: &[Thresholds], similarity: f32, allowed: usize) -> f32 {
     let mut leads: Vec<f32> = strangers.iter().filter(|s| s.similarity >= similarity).map(|s| s.margin).collect();
     if leads.len() <= allowed {
@@ -217,8 +216,8 @@ fn lowest_margin(strangers: &[Thresholds], similarity: f32, allowed: usize) -> f
     margin.next_up().clamp(0.0, 2.0)
 }
 
-/// Each threshold moved half way up to the lowest enrolled score that passes it, as far as that leaves this person
-/// [`ROOM`]: a stranger a little above those that were seen is then still one, and nobody pays for it.
+/// Moves each threshold half way up to the lowest enrolled score that passes it, as far as that leaves this person
+/// [`ROOM`]: a stranger with slightly higher scores is still rejected, and no enrolled person is missed for it.
 fn raised(lowest: Thresholds, genuine: &[Thresholds], spread: Thresholds) -> Thresholds {
     let passing = || genuine.iter().filter(|g| g.passes(lowest));
     let half_way = |threshold: f32, scores: &mut dyn Iterator<Item = f32>, spread: f32| {
@@ -279,11 +278,11 @@ mod tests {
         };
         let people = [point(0.8, 0.5), point(0.7, 0.4), point(0.9, 0.6)];
         check(&[point(0.2, 0.1), point(0.3, 0.05)], &people, 0, (0, 3));
-        // As like as a person, but without the margin; and the other way round.
+        // As similar as an enrolled person but without the margin, and the other way round.
         check(&[point(0.85, 0.1)], &people, 0, (0, 3));
         check(&[point(0.1, 0.9)], &people, 0, (0, 3));
         check(&[point(0.85, 0.1), point(0.1, 0.9)], &people, 0, (0, 3));
-        // One who is a person's double costs that person, unless one may pass.
+        // A stranger with an enrolled person's scores costs that person, unless one stranger may pass.
         check(&[point(0.75, 0.45)], &people, 0, (0, 2));
         check(&[point(0.75, 0.45)], &people, 1, (1, 3));
         check(&[], &people, 0, (0, 3));
@@ -298,8 +297,8 @@ mod tests {
 
     #[test]
     fn thresholds_leave_people_room_in_both_scores() {
-        // A threshold on similarity alone keeps the strangers out, but stands just below the person least like her
-        // photos.
+        // A threshold on similarity alone keeps the strangers out, but lies just below the score of the person who is
+        // least similar to her photos.
         let strangers = [point(0.69, 0.02), point(0.3, 0.1)];
         let people = [point(0.7, 0.5), point(0.9, 0.4), point(0.8, 0.6)];
         let thresholds = best_thresholds(&strangers, &people, 0);
@@ -319,7 +318,7 @@ mod tests {
             prop_assert!(named(&strangers, thresholds) <= allowed);
             prop_assert!((-1.0..=1.0).contains(&thresholds.similarity), "{thresholds:?}");
             prop_assert!((0.0..=2.0).contains(&thresholds.margin), "{thresholds:?}");
-            // No other pair of thresholds at the strangers' own scores does better by people.
+            // No other pair of thresholds at the strangers' own scores passes more enrolled people.
             for similarity in similarity_candidates(&strangers) {
                 let other = point(similarity, lowest_margin(&strangers, similarity, allowed));
                 prop_assert!(named(&genuine, other) <= named(&genuine, thresholds));
@@ -327,7 +326,7 @@ mod tests {
         }
     }
 
-    /// Both thresholds for a target over points, and what is claimed of them.
+    /// Both thresholds for a target over points, and the claim that goes with them.
     fn claim(strangers: &[Thresholds], genuine: &[Thresholds], target: f64) -> (Thresholds, Calibration) {
         let thresholds = best_thresholds(strangers, genuine, most_named(strangers.len(), target));
         (thresholds, figures(thresholds, strangers, genuine, genuine.len().max(1), target))
@@ -344,10 +343,10 @@ mod tests {
             let (some, more, genuine) = (points(&some), points(&more), points(&genuine));
             let (thresholds, before) = claim(&some, &genuine, 0.1);
             prop_assert!(before.fpir_upper <= 0.1);
-            // Thresholds that are set anew keep the claim, whoever the new strangers are.
+            // Thresholds that are set anew keep the claim for any new strangers.
             let all = [some.clone(), more.clone()].concat();
             prop_assert!(claim(&all, &genuine, 0.1).1.fpir_upper <= 0.1);
-            // Thresholds that stay are claimed no worse for strangers whom they keep out.
+            // Thresholds that stay have no worse claim for strangers whom they keep out.
             let kept_out: Vec<Thresholds> =
                 more.iter().copied().filter(|stranger| !stranger.passes(thresholds)).collect();
             let after = figures(thresholds, &[some, kept_out].concat(), &genuine, genuine.len(), 0.1);
@@ -409,7 +408,7 @@ mod tests {
         let genuine = [
             Genuine { row: 0, embedding: embedding([1.0, 0.1, 0.1]) },
             Genuine { row: 1, embedding: embedding([0.1, 1.0, 0.1]) },
-            // Taken for the other: no threshold can help.
+            // More similar to another person: no threshold can help.
             Genuine { row: 1, embedding: embedding([1.0, 0.0, 0.0]) },
         ];
         let strangers: Vec<Embedding> = (0..40_u8).map(|i| embedding([0.3, f32::from(i) / 100.0, 1.0])).collect();

@@ -14,7 +14,7 @@ const VERSION: u16 = 1;
 /// The largest checkpoint that is read, in bytes: CLIP RN50's text encoder with AdamW's state has 0.76 GB.
 const MAX_BYTES: usize = 4 << 30;
 
-/// Everything that the next step depends on, beside the task itself.
+/// Everything that the next step depends on, besides the task itself.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct State {
     /// Steps that are done.
@@ -37,10 +37,10 @@ struct File<'a> {
     state: std::borrow::Cow<'a, [u8]>,
 }
 
-/// Why a checkpoint can't be used.
+/// Why a checkpoint cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum CheckpointError {
-    /// The file can't be read or written.
+    /// The file cannot be read or written.
     #[error("checkpoint {path}: {source}", path = path.display())]
     File {
         /// The file.
@@ -48,10 +48,10 @@ pub enum CheckpointError {
         /// What the system said.
         source: std::io::Error,
     },
-    /// The file is damaged, or none of ours.
+    /// The file is damaged, or is not a checkpoint.
     #[error("checkpoint: {0}")]
     Damaged(#[from] EnvelopeError),
-    /// The content can't be decoded or encoded.
+    /// The content cannot be decoded or encoded.
     #[error("checkpoint's content is damaged: {what}")]
     Content {
         /// What was refused.
@@ -87,7 +87,7 @@ pub(super) fn read(path: &Path, fingerprint: [u8; 32]) -> Result<Option<State>, 
     postcard::from_bytes(&file.state).map(Some).map_err(CheckpointError::content)
 }
 
-/// Writes beside `path`, waits for the disk, renames: `path` holds the old state or the new one at any moment.
+/// Writes a file beside `path`, syncs it and renames it: `path` holds the old state or the new one at any moment.
 pub(super) fn write(path: &Path, fingerprint: [u8; 32], state: &State) -> Result<(), CheckpointError> {
     let state = postcard::to_allocvec(state).map_err(CheckpointError::content)?;
     let file = File { fingerprint, state: state.into() };

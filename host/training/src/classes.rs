@@ -1,9 +1,9 @@
-//! The people of a step's photos → the people whose prompts the step computes.
+//! The people of a step's photos → the classes whose prompts the step computes.
 //!
-//! With some of the people for classes instead of all (the paper's mini-classes), a step costs what those cost. Each
-//! person who was drawn by chance then stands for several in the softmax's sum, so that the sum is right on average.
-//! Its logarithm is not: on average it is too small (Jensen's inequality), the more so the fewer are drawn, and single
-//! steps scatter. `docs/measurements.md` has how far that goes.
+//! With some of the people as classes instead of all (the paper's mini-classes), a step costs as much as those cost.
+//! Each person who was drawn by chance is weighted by the number of people for whom it stands, so that the softmax's
+//! sum is right on average. Its logarithm is not: on average it is too small (Jensen's inequality), and more so the
+//! fewer are drawn; single steps vary. `docs/measurements.md` has the figures.
 
 use std::collections::BTreeMap;
 
@@ -12,9 +12,9 @@ use super::data::mixed;
 /// Keeps these draws apart from the shuffles of the split and of the epochs.
 const STREAM: u64 = 0x434c_4153_5345_5331;
 
-/// The people of the photos, and others by chance until there are `most`, ascending, each with the logarithm of how
-/// many people it stands for: a function of seed and step alone. The people of the photos are there even if they are
-/// more than `most`.
+/// The people of the photos, and others by chance up to `most` in all, ascending, each with the logarithm of the number
+/// of people for whom it stands: a function of seed and step alone. The people of the photos are included even if they
+/// are more than `most`.
 pub(super) fn sampled(labels: &[u32], people: usize, most: usize, seed: u64, step: u64) -> BTreeMap<usize, f32> {
     let mut classes: BTreeMap<usize, f32> = labels.iter().map(|&label| (label as usize, 0.0)).collect();
     let others: Vec<usize> = (0..people).filter(|person| !classes.contains_key(person)).collect();
@@ -67,7 +67,7 @@ mod tests {
         normalized(Tensor::from_data(TensorData::new(values, [rows, DIM]), device))
     }
 
-    /// Cross-entropy of sixteen photos and its gradient with respect to all people's embeddings; people who are no
+    /// Cross-entropy of sixteen photos and its gradient with respect to all people's embeddings. People who are not
     /// classes have a gradient of zero.
     fn of_classes(
         all: &Tensor<2>,
@@ -127,10 +127,10 @@ mod tests {
                 };
                 let ((loss, size, cosine), bare) = (mean(true), mean(false));
                 println!(
-                    "scale {scale:.1}, {most} of {PEOPLE}: loss {loss:.3} of all's, gradient {size:.3} at a cosine of \
+                    "scale {scale:.1}, {most} of {PEOPLE}: loss times {loss:.3}, gradient times {size:.3} at a cosine of \
                      {cosine:.3}; without weights {bare:.3?}"
                 );
-                // Jensen's inequality, but for the scatter of the draws; and nearer than without weights.
+                // Jensen's inequality, within the scatter of the draws; and nearer than without weights.
                 assert!(loss < 1.1 && (1.0 - loss).abs() < 1.0 - bare.0, "{loss} {bare:?}");
             }
         }

@@ -1,8 +1,8 @@
-//! `cpu`, `vulkan` or `cuda` → the device that training runs on, or one line that says why it can't.
+//! `cpu`, `vulkan` or `cuda` → the device that training runs on, or one line that says why it cannot.
 //!
-//! Tensors find the kernels of their device at run time, so that training is one code for all of them. What differs is
-//! which of them a program was built with (features `vulkan` and `cuda`) and which the machine has. Nothing is chosen
-//! instead of what was asked for: a GPU that isn't there is an error.
+//! Tensors find the kernels of their device at run time, so the training code is the same for all devices. They differ
+//! in which of them a program was built with (features `vulkan` and `cuda`) and which the machine has. There is no
+//! fallback: a missing GPU is an error.
 
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::mpsc::{self, RecvTimeoutError};
@@ -23,95 +23,94 @@ use lintel_clip::text_encoder::{
     MatmulPrecision, Prompts, TextConfig, TextEncoder, normalized, param_id, random_tensors,
 };
 
-/// How long a driver may take to bring a device up and to multiply two small matrices. Drivers have been seen to wait
-/// for ever where there is no adapter.
+/// Time limit for a driver to open a device and to multiply two small matrices. Some drivers wait for ever where there
+/// is no adapter.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// Names that are worked on at once on a GPU, which is idle with few.
+/// Names whose prompts are computed at once on a GPU, which a few do not keep busy.
 const GPU_CHUNK: usize = 1024;
-/// Side of the matrices that are multiplied for a trial: large enough for the kernels of matrix units.
+/// Side of the matrices of the trial: large enough for the kernels of matrix units.
 const TRIAL: usize = 128;
-/// How far a product of the trial may be off, relative to its greatest component: bf16 keeps 8 bits.
+/// Greatest error of the trial's product, relative to its greatest component: bf16 keeps 8 bits.
 const TRIAL_SLACK: f32 = 0.02;
 
-/// How long the first text embedding may take: its kernels are compiled and chosen meanwhile, by some programs in
-/// minutes.
+/// Time limit for the first text embedding, in which kernels are compiled and chosen; that takes some programs minutes.
 const KERNELS: Duration = Duration::from_secs(600);
-/// How far a device's reading may be from the processor's: products in TF32 keep 10 bits.
+/// Greatest distance of a device's embedding from the processor's: products in TF32 keep 10 bits.
 const READING_SLACK: Off = Off { embedding: 0.01, gradient: 0.05 };
-/// The same where products are of 8 bits.
+/// The same where products keep 8 bits.
 const BF16_READING_SLACK: Off = Off { embedding: 0.06, gradient: 0.2 };
 
-/// Where training runs.
+/// The device for training.
 #[derive(Copy, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Compute {
     /// The processor.
     #[default]
     Cpu,
-    /// A GPU, by its Vulkan driver.
+    /// A GPU, through its Vulkan driver.
     Vulkan,
-    /// A GPU of NVIDIA's, by CUDA.
+    /// A GPU of NVIDIA, through CUDA.
     Cuda,
 }
 
-/// A device that answered.
+/// A device that passed the trial.
 #[derive(Clone, Debug)]
 pub struct Processor {
-    /// What tensors are made on.
+    /// The device for tensors.
     pub device: Device,
-    /// As the device calls itself.
+    /// The device's own name.
     pub name: String,
-    /// Whether a program on the processor plays the GPU (Mesa's lavapipe): right results, at no speed.
+    /// Whether a program on the processor emulates the GPU (Mesa's lavapipe): right results, but slow.
     pub software: bool,
 }
 
-/// Why training can't run where it was to.
+/// Why training cannot run on the device asked for.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ComputeError {
-    /// The program has no code for it.
+    /// The program has no code for the device.
     #[error(
         "this program was built without {compute}; build it with `cargo build --release --features lintel/{compute}`, \
          or leave --device out"
     )]
     NotBuilt {
-        /// What was asked for.
+        /// The device asked for.
         compute: Compute,
     },
     /// The machine has no such device.
-    #[error("there is no GPU: {looked_for}, and found none; install the GPU's driver, or leave --device out")]
+    #[error("there is no GPU: {looked_for} and found none; install the GPU's driver, or leave --device out")]
     NoAdapter {
-        /// What the driver was asked for, as part of a sentence.
+        /// What was looked for, as part of a sentence.
         looked_for: &'static str,
     },
-    /// The driver does not come back.
-    #[error("{compute} did not answer within {seconds} s; look after the GPU's driver, or leave --device out")]
+    /// The driver does not return.
+    #[error("{compute} did not answer within {seconds} s; check the GPU's driver, or leave --device out")]
     Silent {
-        /// What was asked for.
+        /// The device asked for.
         compute: Compute,
-        /// How long was waited.
+        /// The time limit.
         seconds: u64,
     },
-    /// The driver fails, or computes wrongly.
-    #[error("{compute} does not work here ({what}); look after the GPU's driver, or leave --device out")]
+    /// The driver fails or computes wrong results.
+    #[error("{compute} does not work here ({what}); check the GPU's driver, or leave --device out")]
     Broken {
-        /// What was asked for.
+        /// The device asked for.
         compute: Compute,
-        /// What it said, or what was wrong.
+        /// The driver's error, or what was wrong.
         what: String,
     },
-    /// The device is there, and has no products of this precision.
+    /// The device exists, but has no products of this precision.
     #[error("{name} does not multiply in {precision} here ({what}); leave --precision out")]
     Precision {
-        /// The device's name for itself.
+        /// The device's own name.
         name: String,
-        /// What was asked for.
+        /// The precision asked for.
         precision: MatmulPrecision,
-        /// What it said, or what was wrong.
+        /// The driver's error, or what was wrong.
         what: String,
     },
 }
 
-/// A word that is no device.
+/// The text names no device.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("got {0:?}, wanted cpu, vulkan or cuda")]
 pub struct NoDevice(String);
@@ -139,7 +138,7 @@ impl std::fmt::Display for Compute {
 type Listing = (fn() -> Vec<Device>, &'static str);
 
 impl Compute {
-    /// Names that are worked on at once unless asked otherwise.
+    /// The default number of names whose prompts are computed at once.
     #[must_use]
     pub const fn chunk(self) -> usize {
         match self {
@@ -148,11 +147,11 @@ impl Compute {
         }
     }
 
-    /// The device, after it has multiplied two matrices in the precision that is asked for. With several GPUs it is the
-    /// first that the driver lists, a discrete one before others.
+    /// Opens the device after it has multiplied two matrices in the precision asked for. With several GPUs it is the
+    /// first that the driver lists, discrete ones before others.
     ///
     /// # Errors
-    /// [`ComputeError`], within a minute or two, whatever the driver does.
+    /// [`ComputeError`], within a minute or two even if the driver hangs.
     pub fn open(self, precision: MatmulPrecision) -> Result<Processor, ComputeError> {
         if self == Self::Cpu {
             return Ok(Processor { device: Device::flex(), name: "the processor".to_owned(), software: false });
@@ -168,7 +167,7 @@ impl Compute {
         Ok(processor)
     }
 
-    /// The first device of this kind, after it has multiplied two matrices.
+    /// Opens the first device of this kind after it has multiplied two matrices.
     ///
     /// # Errors
     /// [`ComputeError`].
@@ -178,9 +177,9 @@ impl Compute {
         Ok(processor)
     }
 
-    /// Has a small text encoder read a few prompts and takes the gradient of a loss over them, and compares with what
-    /// the processor makes of them: a table that was trained on a device which computes something else would open doors
-    /// by chance.
+    /// Computes the embeddings of a few prompts with a small text encoder, and the gradient of a loss over them, and
+    /// compares both with the processor's: a table from a device that computes something else would open doors by
+    /// chance.
     fn read_out(self, device: &Device, precision: MatmulPrecision) -> Result<(), ComputeError> {
         let device = device.clone();
         let off = self.answer(KERNELS, move || reading(&device, precision))?;
@@ -204,7 +203,7 @@ impl Compute {
             .ok_or(ComputeError::NoAdapter { looked_for })
     }
 
-    /// How to list the devices, and what is looked for; none where the program was built without.
+    /// How to list the devices, and what is looked for; none if the program was built without.
     fn devices(self) -> Option<Listing> {
         match self {
             #[cfg(feature = "vulkan")]
@@ -231,7 +230,7 @@ impl Compute {
         Err(ComputeError::Broken { compute: self, what: format!("a product is off by {:.0} %", off * 100.0) })
     }
 
-    /// What `ask` gives, on a thread that is left behind if it doesn't come back.
+    /// The result of `ask`, run on a thread that is abandoned if it does not return in time.
     fn answer<T: Send + 'static>(
         self,
         patience: Duration,
@@ -242,8 +241,7 @@ impl Compute {
             let _ = tell.send(panic::catch_unwind(AssertUnwindSafe(ask)).map_err(|cause| said(&*cause)));
         };
         let broken = |what: String| ComputeError::Broken { compute: self, what };
-        // What a driver says on its way down is in the error; the user gets one line. There is one hook for all
-        // threads.
+        // A panic's text is in the error, and the user gets one line. There is one hook for all threads.
         static HOOK: Mutex<()> = Mutex::new(());
         let swapped = HOOK.lock().unwrap_or_else(PoisonError::into_inner);
         let hook = panic::take_hook();
@@ -263,7 +261,7 @@ impl Compute {
     }
 }
 
-/// How far a product in this precision is off, relative to the greatest component; infinite where it is no number.
+/// The error of a product in this precision, relative to the greatest component; infinite if it is not a number.
 fn trial(device: &Device, precision: MatmulPrecision) -> f32 {
     let mut random = fastrand::Rng::with_seed(1);
     let mut matrix = || -> Vec<f32> { (0..TRIAL * TRIAL).map(|_| random.f32() - 0.5).collect() };
@@ -283,18 +281,18 @@ fn trial(device: &Device, precision: MatmulPrecision) -> f32 {
     off / greatest
 }
 
-/// How far a device's reading of prompts is from the processor's.
+/// The differences between a device's results and the processor's.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Off {
-    /// The Euclidean distance of the farthest embedding, of unit length.
+    /// The greatest Euclidean distance between embeddings, which have unit length.
     embedding: f32,
     /// The greatest difference in a gradient, relative to its greatest component.
     gradient: f32,
 }
 
-/// How far a small text encoder's embeddings, and the gradients of the first and the last weights that training's loss
-/// reaches, are from what they are on the processor in f32; infinite where they are no numbers. Prompts share a
-/// beginning and have unlike ends, as people's do.
+/// The differences between a small text encoder's embeddings on this device and on the processor in f32, and between
+/// the gradients of the first and the last weights that training's loss reaches; infinite if they are not numbers. The
+/// prompts share a beginning and differ at the end, as people's do.
 fn reading(device: &Device, precision: MatmulPrecision) -> Off {
     let nothing = Off { embedding: f32::INFINITY, gradient: f32::INFINITY };
     let wanted = read(&Device::flex(), MatmulPrecision::F32);
@@ -308,7 +306,7 @@ fn reading(device: &Device, precision: MatmulPrecision) -> Off {
     Off { embedding: worst(rows.map(distance)), gradient: worst([gradient(1), gradient(2)].into_iter()) }
 }
 
-/// The greatest; infinite where one is no number.
+/// The greatest; infinite if one is not a number.
 fn worst(offs: impl Iterator<Item = f32>) -> f32 {
     offs.fold(0.0, |most, off| if off.is_finite() { most.max(off) } else { f32::INFINITY })
 }
@@ -335,7 +333,7 @@ fn read(device: &Device, precision: MatmulPrecision) -> Option<[Vec<f32>; 3]> {
     Some([embeddings, gradient("token_embedding.weight")?, gradient("text_projection")?])
 }
 
-/// The words of a panic.
+/// The text of a panic.
 fn said(cause: &(dyn std::any::Any + Send)) -> String {
     let text = cause.downcast_ref::<&str>().copied().or(cause.downcast_ref::<String>().map(String::as_str));
     text.unwrap_or("it gave no reason").to_owned()
@@ -348,7 +346,7 @@ fn identified(device: Device) -> Processor {
     Processor { device, name, software }
 }
 
-/// Without a GPU's code no device is ever listed.
+/// Without a GPU's code no device is listed.
 #[cfg(not(any(feature = "vulkan", feature = "cuda")))]
 fn identified(device: Device) -> Processor {
     Processor { device, name: "a GPU".to_owned(), software: false }

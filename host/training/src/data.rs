@@ -1,13 +1,13 @@
-//! Image features with labels; their division into photos to train on and photos to check with.
+//! Image features with labels, and their division into training photos and held-out photos.
 
 use serde::{Deserialize, Serialize};
 
 use super::TrainError;
 
-/// A feature's length may differ from 1 by this much.
+/// The tolerance of a feature's length, which is 1.
 const UNIT_SLACK: f32 = 1e-3;
 
-/// What the image encoder made of M photos, and whose they are.
+/// The embeddings of M photos, and the person of each.
 #[derive(Clone, PartialEq)]
 pub struct Features {
     dim: usize,
@@ -17,10 +17,10 @@ pub struct Features {
     people: Vec<u32>,
 }
 
-/// Why numbers are no features.
+/// Why numbers are refused as features.
 #[derive(Debug, thiserror::Error, PartialEq)]
 pub enum FeaturesError {
-    /// The number of values, rows and labels don't fit.
+    /// The numbers of values, rows and labels do not agree.
     #[error("{rows} photos have {values} values of {dim} components each")]
     Count {
         /// Labels.
@@ -40,7 +40,7 @@ pub enum FeaturesError {
     },
 }
 
-/// Without the numbers: a feature can identify a person, and must not reach a log by accident.
+/// Shows no numbers: a feature can identify a person, and must not be logged by accident.
 impl std::fmt::Debug for Features {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Features").field("dim", &self.dim).field("photos", &self.people.len()).finish_non_exhaustive()
@@ -90,7 +90,7 @@ impl Features {
         &self.values[row * self.dim..(row + 1) * self.dim]
     }
 
-    /// `[M]`: whose each photo is.
+    /// `[M]`: the person of each photo.
     #[must_use]
     pub fn people(&self) -> &[u32] {
         &self.people
@@ -105,16 +105,16 @@ impl Features {
 /// Indices of photos, each list ascending.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Split {
-    /// Photos to train on.
+    /// Training photos.
     pub train: Vec<usize>,
-    /// Photos that training never sees.
+    /// Held-out photos.
     pub held_out: Vec<usize>,
 }
 
-/// Holds out a `share` of each person's photos, at least one and not all; which ones, the seed decides.
+/// Holds out a `share` of each person's photos, at least one and not all; the seed decides which.
 ///
-/// A person's part depends on the seed and the person's own photos only, so that it stays as it is when another person
-/// joins behind.
+/// A person's division depends on the seed and the person's own photos only, so it does not change when another person
+/// is appended.
 ///
 /// # Errors
 /// [`TrainError::TooFewPeople`] for nobody, [`TrainError::TooFewPhotos`], or [`TrainError::Setting`] for a share
@@ -155,7 +155,7 @@ pub fn split(features: &Features, people: usize, share: f64, seed: u64) -> Resul
     Ok(split)
 }
 
-/// Two numbers → one seed, such that neighbours have nothing to do with each other.
+/// Two numbers → one seed, such that neighbouring numbers give unrelated seeds.
 pub(super) fn mixed(seed: u64, stream: u64) -> u64 {
     fastrand::Rng::with_seed(seed.rotate_left(32) ^ stream).u64(..)
 }

@@ -1,9 +1,9 @@
-//! A loss over class embeddings → the gradient of every weight, with the graph of one chunk of prompts in memory.
+//! A loss over class embeddings → the gradient of every weight, with the graph of only one chunk of prompts in memory.
 //!
-//! All that a prompt's way back needs to know of the other prompts is the gradient of the loss with respect to the
-//! prompt's own embedding. So the embeddings are computed without a graph, the loss's gradient with respect to them is
-//! taken once, and then chunk by chunk is computed again with its part of that (Gao et al. 2021, *Scaling Deep
-//! Contrastive Learning Batch Size under Memory Limited Setup*). It is the same gradient, for one more pass forward.
+//! The backward pass of one prompt needs only the gradient of the loss with respect to the prompt's own embedding. So
+//! the embeddings are computed without a graph, the loss's gradient with respect to them is computed once, and then
+//! each chunk is computed again with its part of that gradient (Gao et al. 2021, *Scaling Deep Contrastive Learning
+//! Batch Size under Memory Limited Setup*). The gradient is the same, for one more forward pass.
 
 use burn::module::Module as _;
 use burn::optim::{GradientsAccumulator, GradientsParams};
@@ -17,7 +17,7 @@ pub(super) fn embeddings(encoder: &TextEncoder, prompts: &Prompts, chunk: usize)
 }
 
 /// The loss and its gradients. `loss` takes unit embeddings of the prompts `[N, D]` and the factor between cosine and
-/// logit `[1]`, and gives `[1]`. Where all prompts are one chunk, there is one pass forward.
+/// logit `[1]`, and gives `[1]`. If all prompts fit into one chunk, there is one forward pass.
 pub(super) fn gradients(
     encoder: &TextEncoder,
     prompts: &Prompts,
@@ -38,7 +38,7 @@ pub(super) fn gradients(
     let mut sum = GradientsAccumulator::new();
     sum.accumulate(encoder, GradientsParams::from_grads(gradients, encoder));
     let mut first = 0;
-    // The sum so far takes memory too. Half a chunk at a time makes up for it.
+    // The sum so far takes memory too; half a chunk at a time makes up for it.
     for part in prompts.chunks(chunk.div_ceil(2)) {
         let rows = first..first + part.len();
         first = rows.end;
@@ -76,7 +76,7 @@ mod tests {
         normalized(Tensor::from_data(TensorData::new(values, [4, CONFIG.dim]), device))
     }
 
-    /// Whose the photos are: people 0, 3, 6 and 9, around the list.
+    /// The person of each photo: 0, 3, 6 and 9, spread over the list.
     fn targets(people: usize) -> Targets {
         let labels = (0..4).map(|photo| u32::try_from(3 * photo % people).expect("few")).collect();
         Targets { labels, log_weights: vec![0.0; people] }
@@ -94,8 +94,8 @@ mod tests {
         gradients(&encoder, &prompts, chunk, |classes, scale| loss(settings, photos(&device), classes, scale, targets))
     }
 
-    /// As [`check_close`]. The logit scale's gradient is a single number, what is left of terms as large as the loss
-    /// that all but cancel: it is equal to 1e-5 of the loss.
+    /// Like [`check_close`], for the logit scale's gradient. It is a single number, the sum of terms as large as the
+    /// loss that almost cancel, and is compared to 1e-5 of the loss.
     fn check_gradient(name: &str, loss: f32, got: &[f32], wanted: &[f32]) {
         let least = if name == "logit_scale" { loss } else { 0.0 };
         check_close(name, &[got, &[least]].concat(), &[wanted, &[least]].concat());

@@ -1,7 +1,7 @@
-//! What the encoder made of photos that training did not see ⇄ `held-out.lintel`.
+//! Embeddings of held-out photos ⇄ `held-out.lintel`.
 //!
-//! A table's thresholds are set by these, so that somebody can join a table, or leave it, and the thresholds be set
-//! anew without the others' photos. The file stays on the workstation: a bundle does not have it.
+//! They set a table's thresholds, so that people can join or leave a table and the thresholds can be set anew without
+//! the others' photos. The file stays on the workstation and is not part of a bundle.
 
 use lintel_core::embed::{Embedding, EncoderId};
 use lintel_core::table::{PersonId, Table};
@@ -11,30 +11,30 @@ use serde::{Deserialize, Serialize};
 
 use crate::calibration::Genuine;
 
-/// In the folder of `lintel train`.
+/// The file in the folder of `lintel train`.
 pub const HELD_OUT_FILE: &str = "held-out.lintel";
 /// The first bytes of the file.
 pub const MAGIC: [u8; 8] = *b"LINTELho";
 /// The version of its body.
 pub const VERSION: u16 = 1;
-/// No file is longer: half a million photos at the widest embedding.
+/// The largest file that is read: half a million photos at the widest embedding.
 const MAX_BYTES: usize = 2 << 30;
 
-/// Photos that training did not see.
+/// Embeddings of photos that training did not see.
 #[derive(Clone, PartialEq, Default)]
 pub struct HeldOutFaces(Vec<(PersonId, Embedding)>);
 
-/// Without the numbers, which stand for people.
+/// Shows no embeddings: they identify people.
 impl std::fmt::Debug for HeldOutFaces {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "HeldOutFaces of {} photos", self.0.len())
     }
 }
 
-/// Why bytes are no such file.
+/// Why bytes are refused as such a file.
 #[derive(Debug, thiserror::Error)]
 pub enum HeldOutError {
-    /// Not intact.
+    /// The envelope is damaged.
     #[error("held-out faces: {0}")]
     File(#[from] EnvelopeError),
     /// The hash is right but the content does not decode.
@@ -53,7 +53,7 @@ struct Body<'a> {
 }
 
 impl HeldOutFaces {
-    /// The photos, and whose each is.
+    /// The embedding of each photo, and its person.
     #[must_use]
     pub fn new(photos: Vec<(PersonId, Embedding)>) -> Self {
         Self(photos)
@@ -71,21 +71,21 @@ impl HeldOutFaces {
         self.0.is_empty()
     }
 
-    /// Those of both.
+    /// The held-out photos of both.
     #[must_use]
     pub fn with(mut self, more: Self) -> Self {
         self.0.extend(more.0);
         self
     }
 
-    /// Those of everybody else.
+    /// Without the photos of these people.
     #[must_use]
     pub fn without(mut self, person: PersonId) -> Self {
         self.0.retain(|(of, _)| *of != person);
         self
     }
 
-    /// Each with its row in a table; those of people who are not in it are left out.
+    /// Each photo with its person's row in a table; without those of people who are not in the table.
     #[must_use]
     pub fn genuine(&self, table: &Table) -> Vec<Genuine> {
         let rows: std::collections::BTreeMap<PersonId, usize> =
@@ -143,7 +143,7 @@ mod tests {
             assert_eq!(read.len(), faces.len());
             for ((of, read), (wanted, face)) in read.0.iter().zip(&faces.0) {
                 assert_eq!(of, wanted);
-                // Reading makes them unit length again.
+                // Reading normalises to unit length again.
                 assert!(read.similarity(face).expect("one encoder").get() > 0.999_999);
             }
         }

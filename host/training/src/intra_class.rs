@@ -1,17 +1,17 @@
-//! People's photos → how like each person's are to each other, which the threshold on similarity is measured from.
+//! People's photos → intra-class similarity, by which the threshold on similarity is normalised.
 
 use lintel_core::aggregate::mean_cosine;
 use lintel_core::embed::Embedding;
 
-/// Fewer photos of a person say nothing of it.
+/// With fewer photos of a person the estimate is not used.
 const LEAST: usize = 4;
-/// How far below the median of a table somebody may be. Photos of two people in one folder are hardly alike, and must
-/// not open the door to everybody who is a little like both.
+/// The most by which a person may be below the table's median. Photos of two people in one folder are hardly similar,
+/// and must not lower the threshold for everybody who resembles either.
 const MOST_BELOW: f32 = 0.15;
 
-/// The cosine that a photo may be expected to have with the true mean of its person, by the photos at hand, 0..=1: the
-/// square root of the mean cosine of two of them. Unlike their cosine with their own mean, or with that of the others,
-/// it does not hang on how many there are, so that nobody gets another threshold for having few. `None` of fewer than
+/// The cosine that a photo may be expected to have with the true mean of its person, 0..=1: the square root of the mean
+/// cosine of two of the photos. Unlike the cosine with the sample mean, or with the mean of the others, its expectation
+/// does not depend on the number of photos, so that nobody gets another threshold for having few. `None` for fewer than
 /// four.
 #[must_use]
 pub fn intra_class_similarity<'a>(photos: impl IntoIterator<Item = &'a Embedding>) -> Option<f32> {
@@ -20,8 +20,9 @@ pub fn intra_class_similarity<'a>(photos: impl IntoIterator<Item = &'a Embedding
     Some(cosine.clamp(0.0, 1.0).sqrt())
 }
 
-/// What a table says of people who join those that it has, `before`: who has too few photos is like most, and nobody is
-/// far below them. 1, which leaves the threshold where it is, where nothing is known of those before, or of anybody.
+/// The intra-class similarities of people who join a table that has `before`. A person with too few photos gets the
+/// median, and nobody gets much less than it. 1, which does not move the threshold, if nothing is known of the people
+/// before, or of anybody.
 #[must_use]
 pub fn of_table(before: &[f32], joining: &[Option<f32>]) -> Vec<f32> {
     let mut known: Vec<f32> = before.iter().copied().chain(joining.iter().copied().flatten()).collect();
@@ -55,9 +56,9 @@ mod tests {
         let axis = |at: usize| std::array::from_fn(|place| f32::from(u8::from(place == at)));
         check(&[[1.0, 2.0, 3.0, 4.0]; 5], Some(1.0));
         check(&[axis(0), axis(1), axis(2), axis(3)], Some(0.0));
-        // Two pairs of six are alike.
+        // Two pairs of six are similar.
         check(&[axis(0), axis(0), axis(1), axis(1)], Some((1.0_f32 / 3.0).sqrt()));
-        // Opposites are no less than nothing alike, and three photos say nothing.
+        // Opposite photos give 0, and three photos give none.
         check(&[axis(0), axis(0).map(|value: f32| -value), axis(1), axis(2)], Some(0.0));
         check(&[axis(0); 3], None);
         check(&[], None);
@@ -73,12 +74,12 @@ mod tests {
         check(&[0.8, 0.9, 0.9], &[None, Some(0.1)], &[0.9, 0.75]);
         check(&[], &[None, None], &[1.0, 1.0]);
         check(&[0.9], &[], &[]);
-        // Of a table of version 1 nobody's is known: whoever joins is asked for as much as the others.
+        // A table of version 1 has no values: people who join get the same threshold as the others.
         check(&[1.0, 1.0], &[Some(0.9), None], &[1.0, 1.0]);
     }
 
     proptest! {
-        /// Photos that scatter alike around a face are as like each other, however many there are.
+        /// Photos that scatter equally around a face have the same intra-class similarity, for any number of photos.
         #[test]
         fn it_does_not_depend_on_how_many_photos_there_are(seed: u64, scatter in 0.2_f32..1.5) {
             let mut random = fastrand::Rng::with_seed(seed);

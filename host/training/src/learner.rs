@@ -1,4 +1,4 @@
-//! The state of a run and its steps.
+//! A task and a checkpoint → the state of a run, step by step.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -19,9 +19,9 @@ use super::loss::{Targets, loss};
 use super::schedule::{cosine, order};
 use super::{EpochFigures, Features, Fixed, LogitScale, PLACEHOLDER, Settings, Step, Task, TrainError, Trained};
 
-/// Held-out photos that are looked at together.
+/// Held-out photos that are evaluated at once.
 const HELD_OUT: usize = 256;
-/// AdamW's ε; burn's own default of 1e-5 would drown the small gradients of unit features.
+/// AdamW's ε; burn's default of 1e-5 is too large for the small gradients of unit features.
 const EPSILON: f32 = 1e-8;
 const TOKEN_EMBEDDING: &str = "token_embedding.weight";
 const LOGIT_SCALE: &str = "logit_scale";
@@ -31,7 +31,7 @@ pub(super) struct Learner<'a> {
     settings: Cow<'a, Settings>,
     split: Split,
     people: usize,
-    /// `[K, dim]` rows of people who stay as they are, before those of `prompts`.
+    /// `[K, dim]` rows of people who do not change, before those of `prompts`.
     fixed: Option<Tensor<2>>,
     prompts: Prompts,
     device: Device,
@@ -156,7 +156,7 @@ impl<'a> Learner<'a> {
         Ok(Step { done: self.done, total: self.total(), epoch: epoch + 1, loss: value, learning_rate })
     }
 
-    /// Adds the finished epoch to the curve.
+    /// Adds the finished epoch to the loss curve.
     pub(super) fn close_epoch(&mut self) {
         let trained = embeddings(&self.encoder, &self.prompts, self.settings.chunk);
         let classes = behind(self.fixed.clone().map(Tensor::inner), trained);
@@ -192,7 +192,7 @@ impl<'a> Learner<'a> {
         }
     }
 
-    /// Whom a step's photos are told apart from.
+    /// The classes of a step.
     fn classes(&self, labels: Vec<u32>) -> Classes<'_> {
         let Settings { classes_per_step: most, seed, .. } = *self.settings;
         let fixed = self.fixed_people();
@@ -212,7 +212,7 @@ impl<'a> Learner<'a> {
         Classes { fixed, prompts: Cow::Owned(self.prompts.select(&change)), targets }
     }
 
-    /// What photos are to be among all people.
+    /// The labels of photos among all people.
     fn all(&self, labels: Vec<u32>) -> Targets {
         Targets { labels, log_weights: vec![0.0; self.fixed_people() + self.people] }
     }
@@ -239,14 +239,14 @@ impl<'a> Learner<'a> {
     }
 }
 
-/// What the photos of a step are compared with: rows that stay, and prompts behind them.
+/// The rows that the photos of a step are compared with: fixed rows first, then prompts.
 struct Classes<'a> {
     fixed: Option<Tensor<2>>,
     prompts: Cow<'a, Prompts>,
     targets: Targets,
 }
 
-/// Rows that stay, then trained ones: `[K + N, D]`.
+/// Fixed rows, then trained ones: `[K + N, D]`.
 fn behind(fixed: Option<Tensor<2>>, trained: Tensor<2>) -> Tensor<2> {
     match fixed {
         Some(fixed) => Tensor::cat(vec![fixed, trained], 0),
@@ -254,10 +254,10 @@ fn behind(fixed: Option<Tensor<2>>, trained: Tensor<2>) -> Tensor<2> {
     }
 }
 
-/// The rows that stay, outside any graph.
+/// The fixed rows, outside any graph.
 fn fixed_rows(task: &Task, dim: usize, device: &Device) -> Result<Option<Tensor<2>>, TrainError> {
     let Some(Fixed { rows, logit_scale }) = task.fixed else { return Ok(None) };
-    // Checked as features are, since they are compared with such.
+    // Checked as features are, because they are compared with features.
     let people = Features::new(dim, rows.to_vec(), vec![0; rows.len() / dim])?.len();
     if people == 0 || !(logit_scale > 0.0 && logit_scale.is_finite()) {
         let got = format!("{people} rows at a logit scale of {logit_scale}");
@@ -337,8 +337,8 @@ fn prompt_rows(tokenizer: &Tokenizer, names: &[String], template: &str) -> Resul
     Ok(rows)
 }
 
-/// The text tower's tensors of a whole CLIP, with the embeddings of these tokens only. The others are in no prompt, so
-/// that no gradient and no result depends on them, and they are two fifths of the weights.
+/// The text tower's tensors of a whole CLIP, with the embeddings of these tokens only. The other tokens are in no
+/// prompt, so no gradient and no result depends on them; they are two fifths of the weights.
 fn text_tower(clip: &NamedTensors, tokens: &[usize]) -> Result<NamedTensors, TrainError> {
     let all = clip.get(TOKEN_EMBEDDING)?;
     let [_, width] = clip.dims(TOKEN_EMBEDDING)?;
@@ -356,7 +356,7 @@ fn load(text: &NamedTensors, settings: &Settings, device: &Device) -> Result<Tex
     })
 }
 
-/// AdamW that lets only matrices decay.
+/// AdamW with decay of matrices only.
 fn optimizer(text: &NamedTensors, settings: &Settings) -> ModuleOptimizer {
     let adamw = |decay| AdamWConfig::new().with_epsilon(EPSILON).with_weight_decay(decay).build();
     let vectors = text.iter().filter(|(_, t)| t.shape.len() < 2).map(|(name, _)| param_id(name)).collect();

@@ -1,13 +1,13 @@
 //! Image features, names → class embeddings: fine-tuning of CLIP's text encoder.
 //!
-//! The image encoder is frozen, so its features are computed once, by the caller. What is trained is the text encoder:
-//! each person's prompt becomes a class embedding, and softmax cross-entropy, or another loss, pulls a photo's feature
-//! towards the prompt of the person it shows, as does a term for similarity that the paper doesn't have. The result is
-//! one unit row per person, and a table needs nothing else.
+//! The image encoder is frozen, so the caller computes its features once. The text encoder is trained: each person's
+//! prompt becomes a class embedding, and softmax cross-entropy, or another loss, moves the prompt towards the features
+//! of the person's photos; so does a similarity term that is not in the paper. The result is one unit row for each
+//! person, which is all that a table needs.
 //!
 //! The same features, names, weights and [`Settings`] give the same result bit for bit on one machine's processor,
-//! whether the run was interrupted and resumed or not. On a GPU they give it to within rounding: there the fastest of
-//! several kernels is chosen at run time, and sums come in no order.
+//! whether the run was interrupted and resumed or not. On a GPU they give it to within rounding: the fastest of several
+//! kernels is chosen at run time, and sums are in no fixed order.
 
 pub mod baselines;
 pub mod calibration;
@@ -38,14 +38,14 @@ use learner::Learner;
 
 /// The prompt of the paper; `{name}` is the person's name.
 pub const TEMPLATE: &str = "This is the image of a person named {name}";
-/// Weight of the similarity term unless asked otherwise; cross-entropy fades as it is met, so it matters little.
+/// The default weight of the similarity term. Its size matters little, because cross-entropy fades during training.
 const LIKENESS: f32 = 1.0;
-/// Prompts whose graph is in memory at once, unless asked otherwise: larger chunks are hardly faster.
+/// The default number of prompts whose graph is in memory at once; larger chunks are hardly faster.
 pub const CHUNK: usize = 128;
-/// What a template must contain.
+/// The text that a template must contain.
 pub const PLACEHOLDER: &str = "{name}";
 
-/// How to train.
+/// Settings of training.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Settings {
     /// The prompt, with [`PLACEHOLDER`] for the person's name.
@@ -58,58 +58,58 @@ pub struct Settings {
     pub weight_decay: f32,
     /// Photos in a step, at least 1.
     pub batch: usize,
-    /// Decides the split, the order of the photos, the classes of a step and nothing else.
+    /// Decides only the split, the order of the photos and the classes of a step.
     pub seed: u64,
-    /// Share of each person's photos that training doesn't see, in 0..1.
+    /// Share of each person's photos that is held out, in 0..1.
     pub held_out: f64,
-    /// What tells people apart.
+    /// The loss.
     #[serde(default)]
     pub loss: Loss,
-    /// Weight of the pull towards each person's photos beside cross-entropy, 0 to 1000; 0 is the paper's loss. It is
-    /// what makes a threshold on similarity work: see the module `loss`.
+    /// Weight of the similarity term beside the loss, 0 to 1000; 0 is the paper's loss. The term is what makes a
+    /// threshold on similarity useful: see the module `loss`.
     pub similarity: f32,
     /// Whether the factor between cosine and logit is trained.
     pub logit_scale: LogitScale,
-    /// Prompts whose graph is in memory at once, at least 1. It bounds memory and changes no more than rounding; more
-    /// people than this cost a second pass forward.
+    /// Prompts whose graph is in memory at once, at least 1. It bounds memory and changes results by rounding only;
+    /// more people than this cost a second forward pass.
     #[serde(default = "default_chunk")]
     pub chunk: usize,
-    /// People whose prompts a step computes: those of its photos, and others by chance until there are so many; 0: all.
-    /// It bounds the time of a step, and biases it: see the module `classes`.
+    /// People whose prompts a step computes: those of its photos, and others by chance up to this number; 0: all. It
+    /// bounds the time of a step, and biases the loss: see the module `classes`.
     #[serde(default)]
     pub classes_per_step: usize,
-    /// Where it runs. It changes no more than rounding.
+    /// The device. It changes results by rounding only.
     #[serde(default)]
     pub compute: Compute,
-    /// Of what the linear layers multiply. Weights, sums, and all that AdamW keeps, are f32.
+    /// Precision of the factors in the linear layers' products. Weights, sums and AdamW's state are f32.
     #[serde(default)]
     pub precision: MatmulPrecision,
 }
 
-/// For what was written before there was a choice.
+/// The value for files from before the setting existed.
 fn default_chunk() -> usize {
     CHUNK
 }
 
-/// What tells people apart. Margins are more than 0, at most 1.
+/// The loss. Margins are more than 0, at most 1.
 #[derive(Copy, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "lowercase")]
 pub enum Loss {
-    /// Cross-entropy over the classes: the paper's.
+    /// Softmax cross-entropy over the classes: the paper's.
     #[default]
     Softmax,
-    /// The same, with the angle to the right class larger by a margin in radians (Deng et al. 2019).
+    /// Softmax cross-entropy with the angle to the right class enlarged by a margin in radians (Deng et al. 2019).
     ArcFace {
         /// In radians.
         margin: f32,
     },
-    /// The same, with the cosine with the right class smaller by a margin (Wang et al. 2018).
+    /// Softmax cross-entropy with the cosine of the right class reduced by a margin (Wang et al. 2018).
     CosFace {
         /// Of the cosine.
         margin: f32,
     },
-    /// The squared distance to the right class is to be smaller by a margin than that to the nearest other class
-    /// (Schroff et al. 2015). The logit scale takes no part, and stays as the weights have it.
+    /// The squared distance to the right class must be smaller by a margin than that to the nearest other class
+    /// (Schroff et al. 2015). The logit scale is not used and does not change.
     Triplet {
         /// Of squared distances between unit vectors.
         margin: f32,
@@ -145,13 +145,13 @@ impl Loss {
     }
 }
 
-/// What becomes of the factor between cosine and logit.
+/// Whether the factor between cosine and logit is trained.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum LogitScale {
     /// Trained with the rest, clipped at 100 after each step.
     Trained,
-    /// Stays as the weights have it.
+    /// Fixed at the value of the weights.
     Frozen,
 }
 
@@ -176,7 +176,7 @@ impl Default for Settings {
     }
 }
 
-/// What is trained, and on what.
+/// The inputs of a run.
 #[derive(Copy, Clone)]
 pub struct Task<'a> {
     /// CLIP's weights; those of the text tower are read.
@@ -185,25 +185,25 @@ pub struct Task<'a> {
     pub tokenizer: &'a Tokenizer,
     /// The names of the people who are trained, in the order of the classes.
     pub names: &'a [String],
-    /// What the image encoder made of the photos.
+    /// The image features of the photos.
     pub features: &'a Features,
-    /// How to train.
+    /// The settings.
     pub settings: &'a Settings,
-    /// People who are in the table already, and stay as they are.
+    /// People who are in the table already and do not change.
     pub fixed: Option<Fixed<'a>>,
 }
 
-/// People whose rows stay: the others learn to be told from them. What is trained is then one prompt per new person,
-/// and a step costs what those cost, however many the others are.
+/// People whose rows do not change; the others are trained against them. Then only the new people's prompts are
+/// trained, and a step costs as much as those cost, whatever the number of the others.
 #[derive(Copy, Clone)]
 pub struct Fixed<'a> {
     /// `[K, dim]` unit rows, row-major, K at least 1.
     pub rows: &'a [f32],
-    /// The factor between cosine and logit, which stays too.
+    /// The factor between cosine and logit, which does not change either.
     pub logit_scale: f32,
 }
 
-/// How far a run is; given to the caller after each step.
+/// Progress of a run, passed to the caller after each step.
 #[derive(Copy, Clone, Debug, PartialEq)]
 pub struct Step {
     /// Steps that are done, from 1.
@@ -231,7 +231,7 @@ pub struct EpochFigures {
     pub held_out_accuracy: f32,
 }
 
-/// What came out.
+/// The result of training.
 #[derive(Clone, PartialEq)]
 pub struct Trained {
     /// `[N, dim]` unit rows, one per name, row-major.
@@ -246,7 +246,7 @@ pub struct Trained {
     pub split: Split,
 }
 
-/// Without the rows, which stand for people.
+/// Shows no rows: they identify people.
 impl std::fmt::Debug for Trained {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let last = self.curve.last();
@@ -266,16 +266,16 @@ pub enum Outcome {
     },
 }
 
-/// Why training can't start or go on.
+/// Why training cannot start or continue.
 #[derive(Debug, thiserror::Error)]
 pub enum TrainError {
-    /// One class has nothing to be told from.
+    /// One class cannot be trained without others.
     #[error("there are {got} people, wanted at least 2")]
     TooFewPeople {
         /// People found.
         got: usize,
     },
-    /// A person's photos can't be divided into some to train on and some to hold out.
+    /// A person has too few photos: one to train on and one to hold out are needed.
     #[error("person {person} has {got} photos, wanted at least 2: one to train on, one to check with")]
     TooFewPhotos {
         /// Index of the person.
@@ -283,17 +283,17 @@ pub enum TrainError {
         /// Photos found.
         got: usize,
     },
-    /// A setting is out of its range.
+    /// A setting is out of range.
     #[error("{setting} is {got}, wanted {wanted}")]
     Setting {
         /// Name of the field in [`Settings`].
         setting: &'static str,
-        /// The rejected setting, as text.
+        /// The setting's text.
         got: String,
-        /// Its range.
+        /// The range.
         wanted: &'static str,
     },
-    /// Two people's prompts can't be told apart by the tokenizer.
+    /// Two people's prompts are equal after tokenisation.
     #[error(
         "people {first} and {second} have the same prompt after tokenisation; make their names differ within the \
          first {context} tokens"
@@ -307,14 +307,14 @@ pub enum TrainError {
         context: usize,
     },
     /// Features and encoder have different sizes.
-    #[error("image features have {got} components, the text encoder makes {wanted}")]
+    #[error("image features have {got} components, the text encoder gives {wanted}")]
     Dim {
         /// Components of the features.
         got: usize,
         /// Components of the text embeddings.
         wanted: usize,
     },
-    /// The loss is no longer a number.
+    /// The loss is not finite.
     #[error("the loss is {loss} in step {step}; try a smaller learning rate")]
     Diverged {
         /// The step, from 1.
@@ -322,7 +322,7 @@ pub enum TrainError {
         /// The loss of that step, NaN or infinite.
         loss: f32,
     },
-    /// Training can't run where it was to.
+    /// Training cannot run on the device asked for.
     #[error(transparent)]
     Compute(#[from] ComputeError),
     /// The features were refused.
@@ -331,21 +331,21 @@ pub enum TrainError {
     /// The text tower's weights were refused.
     #[error(transparent)]
     Weights(#[from] WeightsError),
-    /// A prompt can't be tokenised.
+    /// A prompt cannot be tokenised.
     #[error(transparent)]
     Tokenizer(#[from] TokenizerError),
-    /// A prompt doesn't fit the encoder.
+    /// A prompt does not fit the encoder.
     #[error(transparent)]
     Prompts(#[from] PromptsError),
-    /// The checkpoint can't be read or written.
+    /// The checkpoint cannot be read or written.
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
 }
 
 /// Trains, from the checkpoint if there is one of the same task.
 ///
-/// With a path, the state is written there after each epoch and when `on_step` breaks, beside the file and then
-/// renamed; it is removed by the caller, when the result is safe. `on_step` is called after each step.
+/// With a path, the state is written there (a new file, then renamed) after each epoch and when `on_step` breaks. The
+/// caller removes it when the result is safe. `on_step` is called after each step.
 ///
 /// # Errors
 /// [`TrainError`]. A checkpoint of another task is an error, never overwritten.

@@ -1,27 +1,27 @@
-//! Photo features and class embeddings → a loss that tells people apart, and how far each photo is from its class.
+//! Photo features and class embeddings → the loss, and the similarity term.
 //!
-//! Cross-entropy alone is content when the right class is ahead of the others. With ten people and CLIP's logit scale
-//! that is so at a cosine of 0.6; the other 0.8 of the class's direction is what the prompt started from, and
-//! strangers are as near to that as anybody. The similarity term goes on pulling until it is gone.
+//! Cross-entropy alone fades once the right class is ahead of the others. With ten people and CLIP's logit scale that
+//! is at a cosine of 0.6; the rest of the class's direction, 0.8, is then still that of the untrained prompt, to which
+//! strangers are as similar as anybody. The similarity term goes on until that rest is gone.
 
 use burn::tensor::activation::{log_softmax, relu};
 use burn::tensor::{Device, Tensor, TensorData};
 
 use super::{Loss, Settings};
 
-/// The least squared sine that is differentiated: the slope of the sine has no bound towards 0.
+/// The least squared sine that is differentiated: the slope of the sine is unbounded towards 0.
 const LEAST_SQUARED_SINE: f32 = 1e-6;
 
-/// What the features of B photos are compared with, beside the N class embeddings.
+/// What the features of B photos are compared with, besides the N class embeddings.
 pub(super) struct Targets {
     /// B indices of classes.
     pub labels: Vec<u32>,
-    /// N: the logarithm of how many classes each one stands for in the softmax's sum.
+    /// N: the logarithm of the number of classes for which each one stands in the softmax's sum.
     pub log_weights: Vec<f32>,
 }
 
-/// Mean over the photos of the loss that the settings name, plus their `similarity` times the mean of 1 − cosine with
-/// the right class. Softmax with a `similarity` of 0 is CLIP's loss over classes, and the paper's.
+/// Mean over the photos of the loss that the settings name, plus `similarity` times the mean of 1 − cosine with the
+/// right class. Softmax with a `similarity` of 0 is CLIP's loss over classes, and the paper's.
 ///
 /// `features` `[B, D]` and `classes` `[N, D]` are unit rows, `scale` `[1]` is the factor between cosine and logit. →
 /// `[1]`
@@ -54,8 +54,8 @@ pub(super) fn loss(
     apart + distance.mul_scalar(settings.similarity)
 }
 
-/// The cosines with the angle to the right class larger by `margin`, in radians. Where the sum would be more than half
-/// a turn, and its cosine rise again, the cosine is lowered by a constant.
+/// The cosines, with the angle to the right class enlarged by `margin`, in radians. If the sum would exceed half a
+/// turn, where its cosine rises again, the cosine is lowered by a constant instead.
 fn turned(cosines: Tensor<2>, right: Tensor<2>, margin: f32) -> Tensor<2> {
     let sines = cosines.clone().square().neg().add_scalar(1.0).clamp_min(LEAST_SQUARED_SINE).sqrt();
     let turned = cosines.clone().mul_scalar(margin.cos()) - sines.mul_scalar(margin.sin());
@@ -64,10 +64,10 @@ fn turned(cosines: Tensor<2>, right: Tensor<2>, margin: f32) -> Tensor<2> {
     cosines.clone() + right * (turned - cosines)
 }
 
-/// `[B, 1]`: by how much a photo's squared distance to its own class and the margin exceed that to the nearest other.
+/// `[B, 1]`: a photo's squared distance to its own class plus the margin, minus that to the nearest other class.
 fn triplets(cosines: Tensor<2>, right: Tensor<2>, margin: f32) -> Tensor<2> {
     let own = (cosines.clone() * right.clone()).sum_dim(1);
-    // Cosines are at most 1, so that the right class is never the nearest other.
+    // Cosines are at most 1, so the right class is never the nearest other.
     let other = (cosines - right.mul_scalar(4.0)).max_dim(1);
     // Of unit rows the squared distance is 2 − 2 cos.
     relu((other - own).mul_scalar(2.0).add_scalar(margin))
@@ -131,7 +131,7 @@ mod tests {
             let got = value(&settings, features, 4.0, labels, [0.0; 2]);
             assert!((got - expected).abs() < 1e-4, "{loss:?}: {got} {expected}");
         };
-        // At cosines 1 and 0: cos(0.5) and 1 − 0.35 take the place of 1, but for the sine's bound.
+        // At cosines 1 and 0: cos(0.5) and 1 − 0.35 replace 1, except for the sine's bound.
         let arc = 0.5_f32.cos() - 0.5_f32.sin() * LEAST_SQUARED_SINE.sqrt();
         check(Loss::ArcFace { margin: 0.5 }, AXES, [0, 1], right(4.0 * arc));
         check(Loss::CosFace { margin: 0.35 }, AXES, [0, 1], right(4.0 * 0.65));

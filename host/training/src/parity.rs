@@ -1,7 +1,7 @@
-//! The same training on another device, or in another precision: how far it is from the processor's f32.
+//! The same training on another device, or in another precision: the difference from the processor's f32.
 //!
-//! `cargo test --release -p lintel-training --features vulkan --lib parity -- --nocapture` shows the figures. What
-//! needs a GPU says `SKIPPED` where there is none, and fails where one is broken.
+//! `cargo test --release -p lintel-training --features vulkan --lib parity -- --nocapture` shows the figures. Tests
+//! that need a GPU print `SKIPPED` where there is none, and fail where one is broken.
 
 use burn::optim::GradientsParams;
 use burn::tensor::{Device, Tensor, TensorData};
@@ -42,8 +42,8 @@ fn found(device: &Device, precision: MatmulPrecision, chunk: usize) -> Found {
     Found { loss, gradients: gradients.collect() }
 }
 
-/// How far `got` is from `wanted`: the loss, relatively; the worst component of any weight's gradient, of the greatest
-/// of that weight; the least cosine of a weight's gradient with the wanted one.
+/// The differences between `got` and `wanted`: the loss, relatively; the worst component of any weight's gradient,
+/// relative to the greatest of that weight; the least cosine between a weight's gradients.
 fn distances(got: &Found, wanted: &Found) -> (f32, f32, f32) {
     let (mut worst, mut cosine) = (0.0_f32, 1.0_f32);
     for ((name, got), (of, wanted)) in got.gradients.iter().zip(&wanted.gradients) {
@@ -72,7 +72,7 @@ fn opened(compute: Compute, precision: MatmulPrecision) -> Option<Processor> {
     }
 }
 
-/// `(loss, gradient, cosine)`: the most that the first two may be off, and the least that the last may be.
+/// `(loss, gradient, cosine)`: the greatest allowed differences of the first two, and the least allowed third.
 fn check(compute: Compute, precision: MatmulPrecision, thresholds: (f32, f32, f32)) {
     let Some(processor) = opened(compute, precision) else { return };
     for chunk in [PEOPLE as usize, 7] {
@@ -109,7 +109,7 @@ fn gradients_on_cuda_are_those_of_the_processor() {
     check(Compute::Cuda, MatmulPrecision::Bf16, ROUNDED);
 }
 
-/// Trained from nothing, in one go or stopped after each of some steps.
+/// Trains from the start, in one go or stopped and resumed after each of some steps.
 fn trained(settings: &Settings, stops: &[u64]) -> Trained {
     let (clip, tokenizer, names, features) = (clip(), tokenizer(), names(), features(4, 10));
     let task = Task { clip: &clip, tokenizer: &tokenizer, names: &names, features: &features, settings, fixed: None };
@@ -123,7 +123,7 @@ fn trained(settings: &Settings, stops: &[u64]) -> Trained {
     }
     match train(&task, Some(&checkpoint), &mut |_| ControlFlow::Continue(())).expect("a run") {
         Outcome::Finished(trained) => trained,
-        Outcome::Stopped { done } => panic!("nobody stops it after {done}"),
+        Outcome::Stopped { done } => panic!("unexpectedly stopped after {done}"),
     }
 }
 
@@ -134,7 +134,7 @@ fn similarity(a: &Trained, b: &Trained) -> f32 {
     cosines.iter().sum::<f32>() / cosines.len() as f32
 }
 
-/// A run there ends where one on the processor in f32 does.
+/// A run on this device ends like one on the processor in f32.
 fn check_run(compute: Compute, precision: MatmulPrecision) {
     let Some(processor) = opened(compute, precision) else { return };
     let settings = Settings { epochs: 20, ..settings() };

@@ -1,12 +1,12 @@
-//! Which photos each step sees, and how fast it learns.
+//! A seed and a step → the photos of the step, and its learning rate.
 
 use super::data::mixed;
 
 /// Keeps the shuffles of the epochs apart from the shuffles of the split.
 const STREAM: u64 = 0x5348_5546_464c_4531;
 
-/// The training photos in the order of one epoch: a function of seed and epoch alone, so that a resumed run needs no
-/// state of a generator.
+/// The training photos in the order of one epoch: a function of seed and epoch alone, so a resumed run needs no
+/// generator state.
 pub(super) fn order(train: &[usize], seed: u64, epoch: u32) -> Vec<usize> {
     let mut order = train.to_vec();
     fastrand::Rng::with_seed(mixed(seed ^ STREAM, u64::from(epoch))).shuffle(&mut order);

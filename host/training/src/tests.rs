@@ -1,4 +1,4 @@
-//! The run as a whole: it learns, it repeats itself, it survives interruptions, it refuses.
+//! Whole runs: they learn, repeat, survive interruptions, and refuse bad input.
 
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -10,7 +10,7 @@ use super::*;
 const DIM: usize = 32;
 const NAMES: [&str; 4] = ["Ada", "Bo", "Cy", "Dee"];
 
-/// A vocabulary of bytes and no merges.
+/// A vocabulary of bytes without merges.
 pub(super) fn tokenizer() -> Tokenizer {
     Tokenizer::new(b"#version: 0.2\n", 514, 77).expect("a tokenizer")
 }
@@ -109,7 +109,7 @@ fn sampled_classes_teach_too() {
     let settings = Settings { epochs: 20, batch: 2, classes_per_step: 3, ..settings() };
     let last = finished(&settings).curve[19];
     assert_eq!(last.held_out_accuracy, 1.0, "{last:?}");
-    // As many as there are people is all of them, bit for bit.
+    // As many classes as people means all of them, bit for bit.
     let all = |classes_per_step| finished(&Settings { epochs: 2, classes_per_step, ..settings.clone() });
     assert_eq!(all(0), all(4));
     assert_ne!(all(0), all(3));
@@ -229,7 +229,7 @@ fn impossible_tasks_are_refused() {
     check(&NAMES, 5, &with(&|s| s.held_out = 1.0), "the held-out share is 1");
 }
 
-/// The last of the people joins the others' table.
+/// The last of the people joins the table of the others.
 fn joining(settings: &Settings, before: &Trained, last: &Features, stop: bool) -> Trained {
     let (clip, tokenizer) = (clip(), tokenizer());
     let names = [NAMES[NAMES.len() - 1].to_owned()];
@@ -271,15 +271,15 @@ fn a_person_joins_a_table_that_stays() {
         fixed: None,
     };
     let Outcome::Finished(before) = train(&task, None, &mut |_| ControlFlow::Continue(())).expect("trained") else {
-        panic!("nobody stops it")
+        panic!("unexpectedly stopped")
     };
     for classes_per_step in [0, 2] {
         let settings = Settings { classes_per_step, ..settings.clone() };
         let joined = joining(&settings, &before, &last, false);
         assert_eq!((joined.classes.len(), joined.logit_scale), (DIM, before.logit_scale));
-        // All held-out photos are told from those who were there.
+        // All held-out photos are compared with the people who were there before, too.
         assert_eq!(joined.curve.last().expect("a curve").held_out_accuracy, 1.0);
-        assert!(joining(&settings, &before, &last, true) == joined, "a run that was stopped ends as one that wasn't");
+        assert!(joining(&settings, &before, &last, true) == joined, "a stopped and resumed run ends like a whole one");
     }
 }
 
@@ -314,7 +314,7 @@ fn each_person_gives_a_share() {
     check(2, 0.2, 1);
     check(2, 0.9, 1);
     check(5, 0.0, 1);
-    // Another person behind changes nothing for those in front.
+    // Appending a person changes nothing for the others.
     let (three, four) = (features(3, 10), features(4, 10));
     let (three, four) = (split(&three, 3, 0.2, 1).expect("a split"), split(&four, 4, 0.2, 1).expect("a split"));
     assert_eq!(three.held_out, four.held_out[..6]);

@@ -1,4 +1,4 @@
-//! What `lintel train` leaves behind: `train.json`, and the checks that its files belong together.
+//! The folder of `lintel train`: `train.json`, and the checks that its files belong together.
 
 use std::path::{Path, PathBuf};
 
@@ -18,11 +18,11 @@ use crate::{EpochFigures, Settings};
 
 /// The index of a trained folder.
 pub const TRAIN_FILE: &str = "train.json";
-/// What an interrupted run leaves in the unfinished folder.
+/// The checkpoint of an interrupted run in the unfinished folder.
 pub const CHECKPOINT: &str = "checkpoint";
 /// The loss curve.
 pub const LOSS_FILE: &str = "loss.png";
-/// Bumped when the meaning of [`TRAIN_FILE`] changes.
+/// Raised when the meaning of [`TRAIN_FILE`] changes.
 pub const TRAIN_FORMAT: u32 = 2;
 
 /// `train.json`.
@@ -32,36 +32,36 @@ pub struct TrainReport {
     pub format: u32,
     /// The model pack's name.
     pub pack: String,
-    /// SHA-256 of the detector that cut the faces, hex.
+    /// SHA-256 of the detector that found the faces, hex.
     pub detector_sha256: String,
     /// SHA-256 of `encoder.onnx`, hex.
     pub encoder: String,
-    /// How it was trained.
+    /// The settings of training.
     pub settings: Settings,
     /// People in the table.
     pub people: u32,
-    /// Faces that were trained on.
+    /// Number of training photos.
     pub trained_on: u32,
-    /// Photos that training did not see.
+    /// The held-out photos.
     pub held_out: Vec<HeldOut>,
     /// Loss and accuracy by epoch.
     pub curve: Vec<EpochFigures>,
     /// The table's rule.
     pub rule: Rule,
-    /// How the rule's thresholds were set; absent for the paper's rule.
+    /// The calibration of the thresholds; absent for the paper's rule.
     pub calibration: Option<Calibration>,
-    /// How the encoder was quantised; absent when it runs in float.
+    /// How the encoder was quantised; absent if it is a float model.
     #[serde(default)]
     pub int8: Option<lintel_quantize::Report>,
-    /// The number of the next person to join: more than anyone's who ever was in the table.
+    /// The id of the next person to join: greater than any id that the table ever had.
     #[serde(default)]
     pub next_person: u32,
-    /// What became of the table after it was trained, in order.
+    /// The changes of the table after training, in order.
     #[serde(default)]
     pub changes: Vec<Change>,
 }
 
-/// A change of a trained table. It names nobody: whoever left has left no trace.
+/// A change of a trained table. It has no names: people who left leave no trace.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "lowercase")]
 pub enum Change {
@@ -69,7 +69,7 @@ pub enum Change {
     Added {
         /// People who joined the table.
         people: u32,
-        /// How they were trained.
+        /// The settings of their training.
         settings: Settings,
     },
     /// People left.
@@ -79,10 +79,10 @@ pub enum Change {
     },
 }
 
-/// A photo that training did not see.
+/// A held-out photo.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct HeldOut {
-    /// Name of the person whom the photo shows.
+    /// Name of the person in the photo.
     pub name: String,
     /// File name of the photo.
     pub source: String,
@@ -101,7 +101,7 @@ pub enum TrainedError {
         /// What is wrong with it.
         reason: String,
     },
-    /// The table does not open.
+    /// The table cannot be read.
     #[error("{}: {source}", file.display())]
     Table {
         /// Path of the table file.
@@ -116,7 +116,7 @@ pub enum TrainedError {
         folder: PathBuf,
         /// The encoder that the table was trained against.
         wanted: EncoderId,
-        /// The encoder that is there.
+        /// The encoder in the folder.
         got: EncoderId,
     },
 }
@@ -127,7 +127,7 @@ impl From<TrainedError> for Failure {
     }
 }
 
-/// A trained folder, checked.
+/// A checked trained folder.
 #[derive(Debug)]
 pub struct TrainedFolder {
     /// `train.json`.
@@ -136,7 +136,7 @@ pub struct TrainedFolder {
     pub encoder: Vec<u8>,
     /// The identity table.
     pub table: Table,
-    /// Photos that training did not see.
+    /// The held-out photos' embeddings.
     pub held_out: HeldOutFaces,
 }
 
@@ -169,10 +169,10 @@ impl TrainedFolder {
         Ok(Self { report, encoder, table, held_out })
     }
 
-    /// Fills the output folder and finishes it. Returns the report, and where the folder is.
+    /// Writes the files into the output folder and finishes it. Returns the report and the folder.
     ///
     /// # Errors
-    /// [`Failure`]; the output folder is then as it was.
+    /// [`Failure`]; what lay at the output is then unchanged.
     pub fn write(self, out: OutDir) -> Result<(TrainReport, PathBuf), Failure> {
         let Self { report, encoder, table, held_out } = self;
         out.write(Role::Encoder.file_name(), &encoder)?;
@@ -181,7 +181,7 @@ impl TrainedFolder {
         out.write(LOSS_FILE, &loss_picture(&report.curve))?;
         out.write_json(Kind::Train.marker(), &report)?;
         interrupt::check()?;
-        // The result is complete in the folder, so what it was resumed from may go.
+        // The result is complete in the folder, so the checkpoint may go.
         let checkpoint = out.path().join(CHECKPOINT);
         if checkpoint.exists() {
             std::fs::remove_file(&checkpoint).map_err(|error| Failure::reading(&checkpoint, &error))?;
@@ -191,7 +191,7 @@ impl TrainedFolder {
 }
 
 impl TrainReport {
-    /// Reads `train.json` alone.
+    /// Reads only `train.json`.
     ///
     /// # Errors
     /// [`TrainedError::NotTrained`].

@@ -1,16 +1,16 @@
-//! Why a command stopped → exit code and one line for the person who typed it.
+//! Why a command stopped → exit code and one line for the user.
 
 use std::fmt::Display;
 use std::io;
 use std::path::Path;
 
-/// What the shell is told when a command does not succeed. The text is one line: what is wrong, and what to do.
+/// Why a command did not succeed. The text is one line: what is wrong, and what to do.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Failure {
-    /// What the user gave cannot be used; nothing was written (exit code 2).
+    /// The user's input cannot be used; nothing was written (exit code 2).
     #[error("{0}")]
     Input(String),
-    /// The input was fine and the work still failed: a full disk, a missed target (exit code 1).
+    /// The input was fine, but the work failed: a full disk, a missed target (exit code 1).
     #[error("{0}")]
     Work(String),
     /// Ctrl-C; the text says what was left behind, if anything (exit code 130).
@@ -19,12 +19,12 @@ pub enum Failure {
 }
 
 impl Failure {
-    /// An input the user can put right.
+    /// An error in the input, which the user can correct.
     pub fn input(message: impl Display) -> Self {
         Self::Input(message.to_string())
     }
 
-    /// A failure on this side.
+    /// An error that is not in the input.
     pub fn work(message: impl Display) -> Self {
         Self::Work(message.to_string())
     }
@@ -44,7 +44,7 @@ impl Failure {
         }
     }
 
-    /// The message on one line, whatever a library put into it.
+    /// The message on one line, even if a library's text has several.
     #[must_use]
     pub fn line(&self) -> String {
         let words: Vec<String> = self
@@ -57,7 +57,7 @@ impl Failure {
     }
 }
 
-/// What the operating system said, in words a person can act on.
+/// The operating system's error in words that a user can act on.
 #[must_use]
 pub fn reason(error: &io::Error) -> String {
     match error.kind() {
@@ -70,7 +70,7 @@ pub fn reason(error: &io::Error) -> String {
         io::ErrorKind::NotADirectory => "not a folder".into(),
         io::ErrorKind::IsADirectory => "is a folder".into(),
         _ => {
-            // Drops the "(os error 28)" that says nothing to the reader.
+            // Drops "(os error 28)", which a user cannot use.
             let text = error.to_string();
             text.split(" (os error").next().unwrap_or(&text).to_lowercase()
         }

@@ -1,7 +1,7 @@
-//! Ctrl-C → a flag that long work looks at between two steps.
+//! Ctrl-C → a flag that long work reads between two steps.
 //!
-//! The first Ctrl-C asks: the command tidies up (no half output, a checkpoint where it has one) and exits with 130.
-//! A second one, or a third party that sends SIGKILL, ends at once; the next run clears what that left.
+//! After the first Ctrl-C the command tidies up (no half output, a checkpoint where it has one) and exits with 130. A
+//! second one, or SIGKILL, ends it at once; the next run clears what that left.
 
 use std::sync::atomic::{AtomicU8, Ordering};
 
@@ -27,7 +27,7 @@ pub fn requested() -> bool {
     REQUESTS.load(Ordering::SeqCst) > 0
 }
 
-/// Between two steps: goes on, or stops with exit code 130.
+/// Called between two steps: goes on, or stops with exit code 130.
 ///
 /// # Errors
 /// [`Failure::Interrupted`] once Ctrl-C has been pressed.

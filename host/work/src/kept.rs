@@ -1,4 +1,4 @@
-//! What takes long to compute and can be computed again → files in the user's cache, one for each detector and encoder.
+//! Results that take long to compute → files in the user's cache, one for each detector and encoder.
 
 pub mod embeddings;
 
@@ -10,7 +10,7 @@ use sha2::{Digest as _, Sha256};
 use crate::outdir::write_file;
 use crate::places;
 
-/// Where it is kept what these two models made; `None` where the user has no cache folder.
+/// The file for the results of these two models; `None` where the user has no cache folder.
 #[must_use]
 pub fn file(folder: &str, detector: &[u8], encoder: EncoderId) -> Option<PathBuf> {
     let mut hash = Sha256::new();
@@ -20,10 +20,10 @@ pub fn file(folder: &str, detector: &[u8], encoder: EncoderId) -> Option<PathBuf
     Some(places::cache()?.join(folder).join(format!("{name}.lintel")))
 }
 
-/// Writes it, whole or not at all.
+/// Writes the results, whole or not at all.
 ///
 /// # Errors
-/// One line that says why not; nothing is lost but time.
+/// One line with the reason. Without the file the results are computed again.
 pub fn keep(file: &Path, bytes: &[u8]) -> Result<(), String> {
     let folder = file.parent().unwrap_or(file);
     std::fs::create_dir_all(folder).map_err(|error| format!("{}: {error}", folder.display()))?;

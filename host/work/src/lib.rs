@@ -1,4 +1,4 @@
-//! What every command stands on: failures in one line, Ctrl-C, output folders that are whole or not there, the user's
+//! The base of every command: failures in one line, Ctrl-C, output folders that are whole or not there, the user's
 //! folders, kept results.
 
 pub mod failure;

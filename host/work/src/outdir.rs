@@ -1,9 +1,9 @@
-//! A command's output → a folder that is there whole or not at all.
+//! A command's output → a folder that is whole or not there.
 //!
-//! Everything is written into `OUT.partial` beside `OUT`, flushed to the disk, and then takes `OUT`'s place in one
-//! rename. A folder that the same command made before is replaced; any other is refused, or moved aside (never
-//! deleted) with `--force`. `OUT.partial` is locked while a command writes it, and what an earlier command that was
-//! killed left there is cleared, except the files that a command names to go on from (a checkpoint).
+//! Everything is written into `OUT.partial` beside `OUT`, flushed to the disk, and then renamed to `OUT` in one step. A
+//! folder that the same command made before is replaced; any other is refused, or moved aside (never deleted) with
+//! `--force`. `OUT.partial` is locked while a command writes it. What a killed command left there is cleared, except
+//! the files that a command names to continue from (a checkpoint).
 
 use std::fs::{self, File, TryLockError};
 use std::io::{self, Write};
@@ -13,7 +13,7 @@ use rustix::fs::{CWD, RenameFlags, renameat_with};
 
 use crate::failure::{Failure, reason};
 
-/// Which command made a folder, told by the file that only this command writes.
+/// The command that made a folder, recognised by a file that only this command writes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// `lintel render`
@@ -37,7 +37,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// The file that tells who made the folder.
+    /// The file that identifies the command.
     #[must_use]
     pub fn marker(self) -> &'static str {
         match self {
@@ -101,12 +101,12 @@ pub enum OutdirError {
         /// The folder asked for.
         path: PathBuf,
     },
-    /// The disk.
+    /// A file or folder cannot be written.
     #[error("cannot write {}: {}", path.display(), reason(source))]
     Write {
-        /// What was being written.
+        /// The file or folder.
         path: PathBuf,
-        /// What the operating system said.
+        /// The operating system's error.
         source: io::Error,
     },
 }
@@ -120,7 +120,7 @@ impl From<OutdirError> for Failure {
     }
 }
 
-/// A folder being written. Dropped before [`OutDir::finish`], it leaves nothing behind.
+/// A folder being written. If it is dropped before [`OutDir::finish`], nothing is left.
 #[derive(Debug)]
 pub struct OutDir {
     out: PathBuf,
@@ -133,7 +133,7 @@ pub struct OutDir {
 }
 
 impl OutDir {
-    /// Takes `out` for a command of `kind`. `keep` names files of an unfinished earlier run to leave in place.
+    /// Takes `out` for a command of `kind`. `keep` names files of an unfinished earlier run that stay in place.
     ///
     /// # Errors
     /// [`OutdirError`]; nothing has been changed then.
@@ -156,19 +156,19 @@ impl OutDir {
         Ok(Self { out: out.into(), partial, force, keep: false, finished: false, _lock: lock })
     }
 
-    /// Where the command writes now; becomes [`OutDir::out`] at the end.
+    /// The folder that the command writes to; becomes [`OutDir::out`] at the end.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.partial
     }
 
-    /// Where the result will lie.
+    /// The folder of the result.
     #[must_use]
     pub fn out(&self) -> &Path {
         &self.out
     }
 
-    /// Leaves the unfinished folder in place when dropped, for a run that resumes.
+    /// Keeps the unfinished folder when dropped, for a run that resumes.
     pub fn keep_unfinished(&mut self, keep: bool) {
         self.keep = keep;
     }
@@ -202,7 +202,7 @@ impl OutDir {
     /// Flushes everything to the disk and puts the folder in its place.
     ///
     /// # Errors
-    /// [`OutdirError::Write`]; what lay at the place before is untouched then.
+    /// [`OutdirError::Write`]; the folder that was there before is then unchanged.
     pub fn finish(mut self) -> Result<PathBuf, OutdirError> {
         sync_tree(&self.partial).map_err(|source| write_error(&self.partial, source))?;
         self.put_in_place().map_err(|source| write_error(&self.out, source))?;
@@ -216,7 +216,7 @@ impl OutDir {
             Err(error) => return Err(error),
             Ok(_) => {
                 exchange(&self.partial, &self.out)?;
-                // `partial` now names what was there before.
+                // `partial` now names the folder that was there before.
                 if self.force {
                     fs::rename(&self.partial, free_name(&self.out)?)?;
                 } else {
@@ -231,13 +231,13 @@ impl OutDir {
 impl Drop for OutDir {
     fn drop(&mut self) {
         if !self.finished && !self.keep {
-            // The lock is still held, so this is our own folder; what cannot be removed is cleared by the next run.
+            // The lock is still held, so this is our own folder; the next run clears what cannot be removed.
             let _ = fs::remove_dir_all(&self.partial);
         }
     }
 }
 
-/// Refuses an output that lies in the input, or holds it.
+/// Refuses an output that lies in the input or contains it.
 ///
 /// # Errors
 /// [`OutdirError::Nested`].
@@ -249,10 +249,10 @@ pub fn refuse_nested(out: &Path, input: &Path) -> Result<(), OutdirError> {
     Ok(())
 }
 
-/// Writes one file whole or not at all, over what was there.
+/// Writes one file whole or not at all, in place of an old one.
 ///
 /// # Errors
-/// [`OutdirError::Write`]; what was there is untouched then.
+/// [`OutdirError::Write`]; the old file is then unchanged.
 pub fn write_file(path: &Path, bytes: &[u8]) -> Result<(), OutdirError> {
     let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let attempt = || -> io::Result<()> {
@@ -269,7 +269,7 @@ fn write_error(path: &Path, source: io::Error) -> OutdirError {
     OutdirError::Write { path: path.into(), source }
 }
 
-/// Nothing there, an empty folder, or one that bears the command's own marker.
+/// Whether nothing is there, an empty folder, or one with the command's own marker.
 fn replaceable(out: &Path, kind: Kind) -> io::Result<bool> {
     match fs::metadata(out) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(true),
@@ -300,7 +300,7 @@ fn clear(folder: &Path, keep: &[&str]) -> io::Result<()> {
     Ok(())
 }
 
-/// Swaps two names at once; on file systems that cannot, renames one after the other and back on failure.
+/// Swaps two names in one step; on file systems that cannot, renames one after the other, and back on failure.
 fn exchange(partial: &Path, out: &Path) -> io::Result<()> {
     if renameat_with(CWD, partial, CWD, out, RenameFlags::EXCHANGE).is_ok() {
         return Ok(());
@@ -321,7 +321,7 @@ fn free_name(out: &Path) -> io::Result<PathBuf> {
         .ok_or_else(|| io::Error::other("too many folders were moved aside; delete the .old-N beside it"))
 }
 
-/// Resolves what exists of a path, so that `..`, links and a folder yet to be made compare right.
+/// Resolves the part of a path that exists, so that `..`, links and a folder yet to be made compare correctly.
 fn full_path(path: &Path) -> Option<PathBuf> {
     let absolute = std::path::absolute(path).ok()?;
     let existing = absolute.ancestors().find(|ancestor| ancestor.exists())?;
@@ -350,7 +350,7 @@ fn sync_parent(path: &Path) -> io::Result<()> {
 mod tests {
     use super::*;
 
-    /// What lies at `out` before, whether the take is refused, and which files lie there after a finished run.
+    /// What lies at `out` before, whether taking it is refused, and which files lie there after a finished run.
     fn check(before: &[&str], force: bool, expected: Result<&[&str], ()>) {
         let dir = tempfile::tempdir().unwrap();
         let out = dir.path().join("out");

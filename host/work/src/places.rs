@@ -1,4 +1,4 @@
-//! The user's folders for Lintel, after the XDG base directory rules, and how models are opened by default.
+//! The user's folders for Lintel, after the XDG base directory rules, and the default way to open models.
 
 use std::path::PathBuf;
 
@@ -6,31 +6,31 @@ use etcetera::BaseStrategy as _;
 use etcetera::base_strategy::Xdg;
 use lintel_inference::{Library, Options};
 
-/// `lintel` in the folder that `place` takes; `None` where the user has no home folder.
+/// `lintel` in the folder that `place` gives; `None` where the user has no home folder.
 fn lintel_in(place: impl FnOnce(&Xdg) -> PathBuf) -> Option<PathBuf> {
     Xdg::new().ok().map(|xdg| place(&xdg).join("lintel")).filter(|path| path.is_absolute())
 }
 
-/// What can be made again: `$XDG_CACHE_HOME/lintel`.
+/// Files that can be made again: `$XDG_CACHE_HOME/lintel`.
 #[must_use]
 pub fn cache() -> Option<PathBuf> {
     lintel_in(Xdg::cache_dir)
 }
 
-/// What the user installed: `$XDG_DATA_HOME/lintel`.
+/// Files that the user installed: `$XDG_DATA_HOME/lintel`.
 #[must_use]
 pub fn data() -> Option<PathBuf> {
     lintel_in(Xdg::data_dir)
 }
 
-/// What the user set up: `$XDG_CONFIG_HOME/lintel`.
+/// Files that the user configured: `$XDG_CONFIG_HOME/lintel`.
 #[must_use]
 pub fn config() -> Option<PathBuf> {
     lintel_in(Xdg::config_dir)
 }
 
-/// How models are opened where nobody says otherwise: on the processor, with an ONNX Runtime that is fetched into
-/// [`cache`] if there is none.
+/// The default way to open models: on the processor, with an ONNX Runtime that is fetched into [`cache`] if there is
+/// none.
 #[must_use]
 pub fn runtime() -> Options {
     Options { library: Library { cache: cache(), ..Library::default() }, ..Options::default() }
@@ -42,7 +42,7 @@ mod tests {
 
     use super::*;
 
-    /// A process has one environment: the next test starts this one with others.
+    /// Prints the folders; the next test starts this one with other environments.
     #[test]
     #[ignore = "prints for the next test"]
     fn prints() {

@@ -1,13 +1,13 @@
-//! What running work tells the program around it: steps that are done, and notes.
+//! Running work → events for the program around it: steps done, and notes.
 //!
-//! A use case gets a [`Progress`] and knows nothing of terminals: the command line draws bars from the events, a test
+//! A use case gets a [`Progress`] and does not know terminals: the command line draws bars from the events, and a test
 //! ignores them.
 
 use std::borrow::Cow;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// One thing that running work tells.
+/// One event of running work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Event<'a> {
     /// A piece of work begins.
@@ -31,11 +31,11 @@ pub enum Event<'a> {
         /// As in [`Event::Begun`].
         what: &'a str,
     },
-    /// Something to know that stops nothing.
+    /// Information that stops nothing.
     Note(&'a str),
 }
 
-/// Takes the events of running work; may be called from several threads at once.
+/// Receives the events of running work; may be called from several threads at once.
 #[derive(Clone, Copy)]
 pub struct Progress<'a>(&'a (dyn Fn(Event<'_>) + Sync));
 
@@ -51,18 +51,18 @@ impl<'a> Progress<'a> {
         Self(on_event)
     }
 
-    /// Nobody waits.
+    /// Ignores all events.
     #[must_use]
     pub fn ignored() -> Progress<'static> {
         Progress(&|_| {})
     }
 
-    /// Tells something to know that stops nothing.
+    /// Sends information that stops nothing.
     pub fn note(&self, text: impl AsRef<str>) {
         (self.0)(Event::Note(text.as_ref()));
     }
 
-    /// Begins a piece of work; it ends when the result is dropped.
+    /// Begins a piece of work, which ends when the result is dropped.
     #[must_use]
     pub fn begin(&self, what: impl Into<Cow<'static, str>>, steps: u64) -> Work<'a> {
         let what = what.into();

@@ -1,4 +1,4 @@
-//! A table and the one that is deployed → what becomes different at the door.
+//! A table and the deployed one → what changes at the door.
 
 use std::collections::BTreeMap;
 
@@ -9,41 +9,41 @@ use serde::{Deserialize, Serialize};
 
 use super::named;
 
-/// What is different.
+/// The changes.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Change {
     /// The deployed table's revision.
     pub revision: u64,
     /// The rule of the deployed table.
     pub rule: Rule,
-    /// What was measured when it was set.
+    /// The calibration of that rule.
     pub calibration: Option<Calibration>,
     /// Whether both tables are for one encoder.
     pub same_encoder: bool,
     /// People who are new.
     pub added: Vec<String>,
-    /// People who are gone.
+    /// People who are no longer there.
     pub removed: Vec<String>,
-    /// What both tables make of the same faces; `None` where the deployed encoder is not at hand.
+    /// Both tables' decisions on the same faces; `None` if the deployed encoder was not given.
     pub decisions: Option<Decisions>,
 }
 
-/// Both tables on the same faces.
+/// Both tables' decisions on the same faces.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Decisions {
     /// Photos of people who are in both tables.
     pub photos: usize,
     /// Of these, named right by the deployed table.
     pub right_before: usize,
-    /// And by the new one.
+    /// Of these, named right by the new table.
     pub right_after: usize,
-    /// Strangers that were looked at.
+    /// Strangers who were compared with both tables.
     pub strangers: usize,
     /// Of these, named by the deployed table.
     pub named_before: usize,
-    /// And by the new one.
+    /// Of these, named by the new table.
     pub named_after: usize,
-    /// People for whom it is not the same, the worst first.
+    /// People whose decisions differ, the worst first.
     pub people: Vec<Person>,
 }
 
@@ -52,22 +52,22 @@ pub struct Decisions {
 pub struct Person {
     /// The person's name in both tables.
     pub name: String,
-    /// Photos that were looked at.
+    /// Number of the person's photos.
     pub photos: usize,
     /// Named right by the deployed table.
     pub right_before: usize,
-    /// And by the new one.
+    /// Named right by the new table.
     pub right_after: usize,
 }
 
-/// A table and what its encoder makes of the same photos and strangers.
+/// A table, with its encoder's embeddings of the same photos and strangers.
 #[derive(Debug, Clone, Copy)]
 pub struct Side<'a> {
     /// The identity table of this side, deployed or new.
     pub table: &'a Table,
-    /// By person: the name, and a face for each photo.
+    /// By person: the name, and the embedding of each photo.
     pub people: &'a [(String, Vec<Embedding>)],
-    /// A face for each stranger.
+    /// The embedding of each stranger.
     pub strangers: &'a [Embedding],
 }
 

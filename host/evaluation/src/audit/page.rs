@@ -1,4 +1,4 @@
-//! What an audit found, with the faces → one HTML page that stands alone.
+//! An audit with its faces → one HTML page that needs no other file.
 
 use htmlize::escape_text;
 use lintel_core::align::CROP;
@@ -15,7 +15,7 @@ use crate::report::rule;
 /// Side of a face on the page, px.
 const SIDE: u32 = 112;
 
-/// Where the page gets its pictures from: crops, RGB8, 224×224. `None` leaves a gap.
+/// Source of the page's pictures: crops, RGB8, 224×224. `None` leaves a gap.
 pub trait Gallery {
     /// Photo `photo` of an enrolled person.
     fn enrolled(&self, person: &str, photo: usize) -> Option<Vec<u8>>;
@@ -39,7 +39,7 @@ pub fn page(audit: &Audit, gallery: &dyn Gallery) -> String {
 fn summary(audit: &Audit) -> String {
     let mut rows = vec![
         row("table", &format!("revision {}, {} people", audit.revision, audit.people)),
-        row("people whose photos were looked at", &audit.with_photos.to_string()),
+        row("people of whom photos were given", &audit.with_photos.to_string()),
         row("rule", &rule(audit.rule)),
     ];
     if let Some(calibration) = &audit.calibration {
@@ -59,7 +59,7 @@ fn summary(audit: &Audit) -> String {
     } else {
         let items: Vec<String> =
             concerns.iter().map(|line| format!("<li class=bad>{}</li>", escape_text(line))).collect();
-        format!("<p>To look at before this table goes to a door:</p><ul>{}</ul>", items.concat())
+        format!("<p>Check before this table is deployed:</p><ul>{}</ul>", items.concat())
     };
     format!("{}{said}", table(&["", ""], &rows))
 }
@@ -73,7 +73,7 @@ fn pairs(pairs: &[Pair], gallery: &dyn Gallery) -> String {
                 face(gallery.enrolled(&pair.person, pair.photo), &pair.person),
                 face(gallery.enrolled(&pair.other, 0), &pair.other),
                 format!(
-                    "{} could be taken for {}<br>margin in this photo {:.3}, similarity to the other {:.3}<br>cosine \
+                    "{} could be named as {}<br>margin in this photo {:.3}, similarity to the other {:.3}<br>cosine \
                      of the two rows {:.3}<br><span class={class}>{} of {} photos are named as the other</span>",
                     escape_text(&pair.person),
                     escape_text(&pair.other),
@@ -87,12 +87,12 @@ fn pairs(pairs: &[Pair], gallery: &dyn Gallery) -> String {
         })
         .collect();
     let note = if rows.is_empty() { "<p class=faint>No photos of enrolled people were given.</p>" } else { "" };
-    format!("<h2>Enrolled people who are closest</h2>\n{note}{}", table(&["photo", "the other", ""], &rows))
+    format!("<h2>Enrolled people who are most similar</h2>\n{note}{}", table(&["photo", "the other", ""], &rows))
 }
 
 fn strangers(audit: &Audit, gallery: &dyn Gallery) -> String {
     let row = |near: &Nearest| {
-        let who = near.stranger.as_deref().unwrap_or("someone who does not exist");
+        let who = near.stranger.as_deref().unwrap_or("a rendered person");
         let verdict = if near.missing > 0.0 {
             format!("<span class=good>rejected: {:.3} is missing</span>", near.missing)
         } else {
@@ -102,7 +102,7 @@ fn strangers(audit: &Audit, gallery: &dyn Gallery) -> String {
             face(gallery.stranger(near.number), who),
             face(gallery.enrolled(&near.person, 0), &near.person),
             format!(
-                "{} is most like {}<br>similarity {:.3}, margin {:.3}<br>{verdict}",
+                "{} is most similar to {}<br>similarity {:.3}, margin {:.3}<br>{verdict}",
                 escape_text(who),
                 escape_text(&near.person),
                 near.similarity,
@@ -112,7 +112,7 @@ fn strangers(audit: &Audit, gallery: &dyn Gallery) -> String {
     };
     let rows: Vec<Vec<String>> = audit.strangers.iter().map(row).collect();
     format!(
-        "<h2>Strangers who come nearest</h2>\n<p>{} of {} strangers would be named. The {} to whom least is \
+        "<h2>Strangers who come nearest</h2>\n<p>{} of {} strangers would be named. The {} who miss the least \
         missing:</p>{}",
         audit.strangers_named,
         audit.strangers_looked_at,
@@ -127,7 +127,7 @@ fn photos(findings: &[Finding], gallery: &dyn Gallery) -> String {
         let (pictures, text) = match &finding.problem {
             Problem::TooFew { photos } => (
                 face(gallery.enrolled(person, 0), person),
-                format!("{photos} photos, {FEW} or more would teach how the face changes"),
+                format!("{photos} photos, {FEW} or more are better: they show how the face changes"),
             ),
             Problem::TooSimilar { photos, distinct, example: [one, two] } => (
                 face(gallery.enrolled(person, *one), person) + &face(gallery.enrolled(person, *two), person),
@@ -168,7 +168,7 @@ fn changed(change: &Change) -> String {
     ];
     let mut text = String::from("<h2>Against the table that is deployed</h2>\n");
     let Some(decisions) = &change.decisions else {
-        rows.push(row("decisions", "not compared: the deployed encoder is not at hand; give its bundle"));
+        rows.push(row("decisions", "not compared: the deployed encoder was not given; give its bundle"));
         return text + &table(&["", ""], &rows);
     };
     rows.push(row(
@@ -195,7 +195,7 @@ fn changed(change: &Change) -> String {
             ]
         })
         .collect();
-    text + &table(&["for whom it is not the same", "photos named right"], &people)
+    text + &table(&["people whose decisions differ", "photos named right"], &people)
 }
 
 fn face(crop: Option<Vec<u8>>, alt: &str) -> String {

@@ -1,4 +1,4 @@
-//! Photos of enrolled people against each other's rows → who could be taken for whom.
+//! Photos of enrolled people against each other's rows → the pairs that are most easily confused.
 
 use std::collections::BTreeMap;
 
@@ -8,28 +8,28 @@ use serde::{Deserialize, Serialize};
 
 use super::{MOST, Subject, cosine, named, row};
 
-/// Somebody, and whom that person's photos are most like but for the person.
+/// A person, and the other person to whom the person's photos are most similar.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Pair {
-    /// Whose photos.
+    /// The person in the photos.
     pub person: String,
-    /// Whom they are like.
+    /// The other person.
     pub other: String,
-    /// By how much the most confusable photo is more like the person than the other, cosine; below 0 it is less.
+    /// Similarity of the most confusable photo to the person minus that to the other, cosine; negative if it is less.
     pub margin: f32,
-    /// Similarity of that photo to the other.
+    /// Similarity of that photo to the other person.
     pub similarity: f32,
-    /// Which of the person's photos it is.
+    /// Index of that photo among the person's photos.
     pub photo: usize,
-    /// Photos of the person that would be named as the other.
+    /// Number of the person's photos that would be named as the other.
     pub named: usize,
-    /// Photos of the person that were looked at.
+    /// Number of the person's photos.
     pub photos: usize,
     /// Cosine of the two rows.
     pub rows: f32,
 }
 
-/// What is gathered of one pair of rows.
+/// Counts for one pair of rows.
 #[derive(Copy, Clone)]
 struct Found {
     margin: f32,
@@ -38,7 +38,7 @@ struct Found {
     named: usize,
 }
 
-/// The [`MOST`] pairs with the smallest margin, one for each person at most.
+/// The [`MOST`] pairs with the smallest margin, at most one for each person.
 #[must_use]
 pub fn closest(table: &Table, subjects: &[Subject<'_>]) -> Vec<Pair> {
     let mut pairs: Vec<Pair> = subjects.par_iter().filter_map(|subject| closest_other(table, subject)).collect();
@@ -47,7 +47,7 @@ pub fn closest(table: &Table, subjects: &[Subject<'_>]) -> Vec<Pair> {
     pairs
 }
 
-/// The other person of whom some photo of this one is most like.
+/// The other person to whom some photo of this one is most similar.
 fn closest_other(table: &Table, subject: &Subject<'_>) -> Option<Pair> {
     let mut others: BTreeMap<usize, Found> = BTreeMap::new();
     for (photo, embedding) in subject.photos.iter().enumerate() {

@@ -1,4 +1,4 @@
-//! Each person's photos among themselves → too few, too similar, or of somebody else.
+//! Each person's photos compared with each other → too few, too similar, or of somebody else.
 
 use lintel_core::embed::Embedding;
 use lintel_core::table::Table;
@@ -7,21 +7,21 @@ use serde::{Deserialize, Serialize};
 
 use super::{Subject, cosine, row};
 
-/// Fewer photos than this teach little of how a face changes.
+/// Fewer photos than this show too little of how a face changes.
 pub const FEW: usize = 5;
-/// Two photos that differ by less than this part of what photos of one person usually differ by tell the same.
+/// Two photos that differ by less than this part of the usual difference within a person count as one.
 const SAME: f32 = 0.1;
 
-/// What is wrong with somebody's photos.
+/// A problem in a person's photos.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Finding {
-    /// Whose they are said to be.
+    /// The person.
     pub person: String,
-    /// What is wrong with the photos.
+    /// The problem.
     pub problem: Problem,
 }
 
-/// The kinds.
+/// The kinds of problems.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
 pub enum Problem {
@@ -30,34 +30,34 @@ pub enum Problem {
         /// Photos of the person that were ingested.
         photos: usize,
     },
-    /// Enough of them, but fewer than [`FEW`] that differ.
+    /// At least [`FEW`] photos, but fewer than [`FEW`] distinct ones.
     TooSimilar {
         /// Photos of the person that were ingested.
         photos: usize,
-        /// How many are left when those that tell the same count once.
+        /// Number of distinct photos.
         distinct: usize,
-        /// Two that tell the same.
+        /// Two photos that are too similar.
         example: [usize; 2],
     },
-    /// One is more like another person than like this one.
+    /// A photo is more similar to another person than to this one.
     Misplaced {
         /// Index of the photo among the person's photos, from 0.
         photo: usize,
-        /// Like whom.
+        /// The other person.
         like: String,
-        /// By how much more, cosine.
+        /// By how much it is more similar, cosine.
         by: f32,
     },
 }
 
 impl Problem {
-    /// As a person reads it.
+    /// The kind of problem in words.
     #[must_use]
     pub fn text(&self) -> &'static str {
         match self {
             Self::TooFew { .. } => "people with too few photos",
             Self::TooSimilar { .. } => "people whose photos are too similar",
-            Self::Misplaced { .. } => "photos that look like another enrolled person",
+            Self::Misplaced { .. } => "photos that are more similar to another enrolled person",
         }
     }
 }
@@ -86,7 +86,7 @@ fn difference(a: &Embedding, b: &Embedding) -> f32 {
     1.0 - cosine(a.vector(), b.vector())
 }
 
-/// The median of what two photos of one person differ by, over neighbours in the list of each person.
+/// The median difference between two photos of one person, over neighbours in the list of each person.
 fn usual_difference(subjects: &[Subject<'_>]) -> f32 {
     let neighbours =
         |subject: &Subject<'_>| subject.photos.windows(2).map(|two| difference(&two[0], &two[1])).collect::<Vec<f32>>();
@@ -98,7 +98,7 @@ fn usual_difference(subjects: &[Subject<'_>]) -> f32 {
     *differences.select_nth_unstable_by(middle, f32::total_cmp).1
 }
 
-/// How many photos differ from all that are counted before them by at least `least`, and two that do not.
+/// The number of photos that differ by at least `least` from all that are counted before, and two that do not.
 fn distinct(photos: &[Embedding], least: f32) -> Option<(usize, [usize; 2])> {
     let mut counted: Vec<usize> = Vec::new();
     let mut example = None;

@@ -1,4 +1,4 @@
-//! People who may not pass against the table → those who came nearest to being named.
+//! Strangers against the table → those who came nearest to being named.
 
 use lintel_core::table::{Rule, Scores, Table};
 use lintel_rendered::strangers::{Stranger, Who};
@@ -8,24 +8,24 @@ use serde::{Deserialize, Serialize};
 
 use super::{MOST, named};
 
-/// A stranger, and who would be named.
+/// A stranger and the person as whom the stranger would be named.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Nearest {
-    /// The stranger's name in the folder; `None`: nobody who exists.
+    /// The stranger's name in the folder; `None` for a rendered person.
     pub stranger: Option<String>,
-    /// Its number among the strangers that were looked at.
+    /// Index among the strangers.
     pub number: usize,
-    /// The enrolled person who is most like.
+    /// The enrolled person to whom the stranger is most similar.
     pub person: String,
-    /// How like.
+    /// Their similarity.
     pub similarity: f32,
-    /// By how much more than the next person.
+    /// The margin over the next person.
     pub margin: f32,
-    /// How much is missing to be named, cosine: of the two thresholds the one that keeps the stranger out. 0: named.
+    /// What is missing to be named, cosine: the larger shortfall of the two thresholds. 0: named.
     pub missing: f32,
 }
 
-/// The [`MOST`] strangers to whom least is missing, and how many would be named.
+/// The [`MOST`] strangers who miss the least, and the number who would be named.
 #[must_use]
 pub fn nearest(table: &Table, strangers: &[Stranger]) -> (Vec<Nearest>, usize) {
     let of = |(number, stranger): (usize, &Stranger)| {

@@ -31,7 +31,7 @@ fn face(values: [f32; 4]) -> Embedding {
     Embedding::new(&values, ID).expect("a direction")
 }
 
-/// Six photos that differ, all of the person of this axis.
+/// Six distinct photos, all in the direction of this axis.
 fn photos(axis: usize) -> Vec<Embedding> {
     (0..6_u8)
         .map(|photo| {
@@ -56,7 +56,7 @@ fn who_is_close_to_whom_is_told_by_photos() {
     assert!(first.margin > 0.0 && first.margin < 0.1 && first.named == 0 && first.rows == 0.0, "{first:?}");
     assert_eq!(pairs.len(), 3);
 
-    // A photo that is named as the other comes first, however small the others' leads are.
+    // A photo that is named as the other comes first, even if others have smaller margins.
     let mut bo = photos(1);
     bo.push(face([0.0, 0.1, 1.0, 0.0]));
     let subjects = [Subject { row: 0, photos: &ada }, Subject { row: 1, photos: &bo }];

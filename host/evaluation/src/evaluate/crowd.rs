@@ -1,7 +1,7 @@
-//! People who do not exist → each one's row, photos that set thresholds, and a visit to the door.
+//! Rendered people → for each a row, photos that set thresholds, and a visit.
 //!
-//! Meeting ten thousand takes the better part of an hour, so they are kept in the user's cache, also those of a run
-//! that was stopped. The file is believed only after the first and the last of them were met again and look the same.
+//! Rendering ten thousand people takes most of an hour, so they are kept in the user's cache, including those of an
+//! interrupted run. The file is used only after its first and its last person were rendered again with the same result.
 
 use std::path::PathBuf;
 
@@ -17,50 +17,50 @@ use lintel_work::kept;
 use lintel_work::kept::embeddings;
 use serde::{Deserialize, Serialize};
 
-/// Photos of a person that make the row: four in five of the ten that the admin's guide asks for.
+/// Photos of a person from which the row is made: four in five of the ten that the admin's guide asks for.
 const ENROLLED: u64 = 8;
-/// Photos of a person after those that make the row; they set thresholds.
+/// Photos of a person after those of the row; they set thresholds.
 const HELD_OUT: u64 = 2;
 /// The first bytes of the file.
 pub const MAGIC: [u8; 8] = *b"LINTELcr";
 /// The version of its body.
 pub const VERSION: u16 = 2;
-/// No file is longer: twenty thousand people at the widest embedding, and some room.
+/// The largest file that is read: twenty thousand people at the widest embedding, and some room.
 const MAX_BYTES: usize = 1 << 30;
-/// The same pictures give an embedding that is at least so like.
+/// The least similarity of two embeddings of the same picture.
 const SAME: f32 = 0.9999;
 
-/// Somebody whose photos and whose visit pass the gate.
+/// A person whose photos and visit pass the gate.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Neighbour {
-    /// Which person of the crowd.
+    /// Index of the person in the crowd.
     pub index: u32,
-    /// The mean of the photos that they are enrolled by, which is where training puts a name.
+    /// The mean of the photos of the row, which is where training puts a class row.
     pub row: Embedding,
-    /// How like these photos are to each other, where there are enough to say so.
+    /// Their intra-class similarity, if there are enough of them.
     pub intra_class_similarity: Option<f32>,
-    /// Single photos that set thresholds, one at least.
+    /// Single photos that set thresholds, at least one.
     pub setting: Vec<Embedding>,
-    /// What the door makes of a visit.
+    /// The aggregated embedding of a visit.
     pub visit: Embedding,
 }
 
-/// People, in an order that is always the same.
+/// People in a fixed order.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Crowd {
-    /// Those who could be used.
+    /// People who were usable.
     pub people: Vec<Neighbour>,
     /// Rendered people who were tried to find these; some fail the quality gate.
     pub rendered: u32,
 }
 
-/// Why there is no crowd.
+/// Why no crowd can be made.
 #[derive(Debug, thiserror::Error)]
 pub enum CrowdError {
-    /// A model.
+    /// A model failed.
     #[error(transparent)]
     Runtime(#[from] RuntimeError),
-    /// The detector is not one for rendered people.
+    /// The detector does not find rendered people.
     #[error("of {rendered} rendered people only {found} have enough usable faces")]
     TooFewPeople {
         /// People that were rendered.
@@ -83,8 +83,7 @@ impl From<CrowdError> for Failure {
 }
 
 impl Crowd {
-    /// Until there are `wanted` of the crowd `seed`, no two of which share anybody; whoever was met when it ends early
-    /// stays.
+    /// Renders people of the crowd `seed` until there are `wanted`. If it ends early, the people so far are kept.
     ///
     /// # Errors
     /// [`CrowdError`].
@@ -112,7 +111,7 @@ impl Crowd {
     }
 }
 
-/// Those of the crowd's people who could be used.
+/// The usable ones among these people.
 fn meet(
     seed: u64,
     indices: impl Iterator<Item = u32> + Clone,
@@ -123,7 +122,7 @@ fn meet(
     Ok(indices.zip(met).filter_map(|(index, acquaintance)| neighbour(index, acquaintance)).collect())
 }
 
-/// None where too few photos pass the gate, or no look at the door.
+/// `None` if too few photos pass the gate, or no look of the visit does.
 fn neighbour(index: u32, Acquaintance { photos, visitor }: Acquaintance) -> Option<Neighbour> {
     let (enrolled, setting): (Vec<_>, Vec<_>) = photos.into_iter().partition(|(number, _)| *number < ENROLLED);
     let row = aggregate::mean(enrolled.iter().map(|(_, embedding)| embedding))?;
@@ -138,7 +137,7 @@ fn neighbour(index: u32, Acquaintance { photos, visitor }: Acquaintance) -> Opti
     })
 }
 
-/// Where a crowd is kept.
+/// The file of a crowd.
 #[derive(Debug)]
 pub struct Kept {
     file: PathBuf,
@@ -150,7 +149,7 @@ pub struct Kept {
 struct Body<'a> {
     encoder: EncoderId,
     rendered: u32,
-    /// By person: which, how many photos set thresholds, and the intra-class similarity.
+    /// By person: index, number of photos for thresholds, intra-class similarity.
     people: Vec<(u32, u8, Option<f32>)>,
     dim: u32,
     /// By person: row, visit, photos.
@@ -165,10 +164,10 @@ impl Kept {
         Some(Self { file: kept::file(&format!("crowd/{seed}"), detector, encoder)?, encoder, seed })
     }
 
-    /// Whoever is kept, if they still look the same; nobody otherwise.
+    /// The kept people, if rendering them still gives the same; otherwise none.
     ///
     /// # Errors
-    /// What the models say.
+    /// A model's error.
     pub fn open(&self, models: &mut ModelPairs) -> Result<Crowd, RuntimeError> {
         let crowd = std::fs::read(&self.file).ok().and_then(|bytes| read(&bytes, self.encoder)).unwrap_or_default();
         for one in crowd.people.first().into_iter().chain(crowd.people.last()) {
@@ -186,10 +185,10 @@ impl Kept {
         Ok(crowd)
     }
 
-    /// Keeps them.
+    /// Writes the people.
     ///
     /// # Errors
-    /// One line that says why not; nothing is lost but time.
+    /// One line with the reason. Without the file the people are rendered again.
     pub fn keep(&self, crowd: &Crowd) -> Result<(), String> {
         kept::keep(&self.file, &write(crowd, self.encoder))
     }
@@ -210,7 +209,7 @@ fn write(crowd: &Crowd, encoder: EncoderId) -> Vec<u8> {
     envelope::seal(MAGIC, VERSION, &postcard::to_allocvec(&body).unwrap_or_default())
 }
 
-/// The bytes of the file → who is in it, if they are sound and `by` made the embeddings.
+/// The bytes of the file → its people, if they are sound and `by` made the embeddings.
 #[must_use]
 pub fn read(bytes: &[u8], by: EncoderId) -> Option<Crowd> {
     let body = envelope::open(MAGIC, VERSION, MAX_BYTES, bytes).ok()?;

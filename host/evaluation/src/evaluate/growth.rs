@@ -1,8 +1,8 @@
-//! People who do not exist → what becomes of both rules as a table grows.
+//! Rendered people → both rules' errors as a table grows.
 //!
-//! The table's rows are the means of each person's faces, which is where training puts a name; `docs/measurements.md`
-//! has how near trained rows come to that. Thresholds are set anew for each table, on strangers and photos that the
-//! rates are not measured on, and the rates of all tables of one size are taken together.
+//! A table's rows are the means of each person's faces, which is where training puts class rows; `docs/measurements.md`
+//! says how near trained rows come to that. Thresholds are set anew for each table, on strangers and photos that are
+//! not used for the rates, and the rates of all tables of one size are added.
 
 use lintel_core::embed::Embedding;
 use lintel_core::table::{Person, PersonId, Rule, Table, TableError, TableParts};
@@ -17,11 +17,11 @@ use super::crowd::Neighbour;
 use super::rules::{Comparison, Errors, Family};
 use super::visit::{Asked, Conditions, Mated, Trial};
 
-/// Strangers who are met: half of them set thresholds, and the others measure.
+/// Number of strangers: half of them set thresholds, and the others are for the rates.
 pub const STRANGERS: usize = 4000;
-/// Tables of one size, at most.
+/// The most tables of one size.
 const TABLES: usize = 50;
-/// Cosine to logit, as CLIP has it after training.
+/// The factor between cosine and logit, CLIP's after training.
 const LOGIT_SCALE: f32 = 100.0;
 
 /// Both rules by the size of the table.
@@ -31,30 +31,30 @@ pub struct Growth {
     pub sizes: Vec<Size>,
 }
 
-/// Tables of one size.
+/// Both rules on the tables of one size.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Size {
-    /// Tables, nobody in two of them.
+    /// Number of tables, which share no person.
     pub tables: usize,
-    /// Over visits, a trial each, all tables together.
+    /// Over visits, one trial each, of all tables together.
     pub comparison: Comparison,
 }
 
-/// Faces that tables are made of.
+/// The faces from which tables are made.
 pub struct Faces<'a> {
-    /// Who may be enrolled.
+    /// People who may be enrolled.
     pub people: &'a [Neighbour],
-    /// Strangers' visits; the first half sets thresholds, the second measures.
+    /// Strangers' visits; the first half sets thresholds, the second is for the rates.
     pub strangers: &'a [Embedding],
 }
 
-/// Why it cannot be seen how tables grow.
+/// Why growing tables cannot be measured.
 #[derive(Debug, thiserror::Error)]
 pub enum GrowthError {
     /// An identity table could not be built from the crowd.
     #[error(transparent)]
     Table(#[from] TableError),
-    /// Its thresholds.
+    /// The thresholds of a table cannot be set.
     #[error(transparent)]
     Calibration(#[from] CalibrationError),
     /// Ctrl-C.
@@ -71,14 +71,14 @@ impl From<GrowthError> for Failure {
     }
 }
 
-/// How many tables [`Faces::grow`] makes of `people` people.
+/// The number of tables that [`Faces::grow`] makes of `people` people.
 #[must_use]
 pub fn tables(sizes: &[usize], people: usize) -> usize {
     sizes.iter().filter(|size| (2..=people).contains(*size)).map(|size| (people / size).min(TABLES)).sum()
 }
 
 impl Faces<'_> {
-    /// Both rules on tables of each size; sizes of more people than there are, or fewer than two, are left out.
+    /// Both rules on tables of each size; sizes below two, or above the number of people, are left out.
     ///
     /// # Errors
     /// [`GrowthError`].

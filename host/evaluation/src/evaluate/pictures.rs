@@ -1,4 +1,4 @@
-//! What was measured → pictures: the DET curve, error rates by threshold, the scores of both sides.
+//! Trials → pictures: the DET curve, error rates by threshold, the scores of both sides.
 
 use lintel_core::table::Rule;
 use lintel_pages::picture::{Canvas, Colour, palette};
@@ -8,7 +8,7 @@ use super::rules::Point;
 use super::visit::{Mated, Trial};
 use super::{ErrorCurve, Participant};
 
-/// Thresholds of a histogram.
+/// Bars of a histogram.
 const BINS: usize = 60;
 /// Thresholds on similarity along the axis.
 const STEPS: u32 = 100;
@@ -44,8 +44,8 @@ fn colour(curve: &ErrorCurve) -> Colour {
     }
 }
 
-/// FPIR and FNIR over looks by the threshold on similarity, the threshold on the margin as the table has it (none,
-/// where it has the paper's rule).
+/// FPIR and FNIR over looks by the threshold on similarity. The threshold on the margin is the table's; none if the
+/// table has the paper's rule.
 #[must_use]
 pub fn by_threshold(trials: &[Trial], rule: Rule) -> Canvas {
     let (threshold, margin) = match rule {
@@ -97,7 +97,7 @@ pub fn by_threshold(trials: &[Trial], rule: Rule) -> Canvas {
     )
 }
 
-/// How the scores of enrolled people and of strangers lie: similarity above, margin below.
+/// The distributions of the scores of enrolled people and of strangers: similarity above, margin below.
 #[must_use]
 pub fn scores(trials: &[Trial]) -> Canvas {
     let picture = |title: &str, label: &str, measure: fn(&Trial) -> f64| {
@@ -130,13 +130,13 @@ pub fn scores(trials: &[Trial]) -> Canvas {
     canvas
 }
 
-/// Who came against who was named, one row per recording.
+/// The confusion matrix, one row per recording.
 #[must_use]
 pub fn confusion(people: &[String], participants: &[Participant]) -> Confusion {
     let column = |name: &Option<String>| {
         name.as_ref().and_then(|name| people.iter().position(|person| person == name)).unwrap_or(people.len())
     };
-    // Enrolled people first, in the table's order, so that what is right lies on the diagonal.
+    // Enrolled people first, in the table's order, so that right names lie on the diagonal.
     let mut sorted: Vec<&Participant> = participants.iter().collect();
     sorted.sort_by_key(|participant| if participant.mated { column(&participant.person) } else { people.len() });
     Confusion {

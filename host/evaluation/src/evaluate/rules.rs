@@ -1,4 +1,4 @@
-//! Trials → error rates by threshold, and two rules compared where they miss equally many people.
+//! Trials → error rates by threshold, and two rules compared at equal numbers of missed people.
 
 use lintel_core::table::{Rule, Table};
 use lintel_statistics::Rate;
@@ -9,16 +9,16 @@ use super::EvaluateError;
 use super::Setup;
 use super::visit::{Asked, Mated, Outcome, Trial, Visit};
 
-/// Thresholds at which a curve is measured, at most.
+/// The most thresholds at which a curve is measured.
 const LOOKS: usize = 200;
-/// The same for visits, whose votes are counted anew at each.
+/// The same for visits, whose votes are counted again at each threshold.
 const VISITS: usize = 60;
 
-/// A rule with one threshold to move: scores are a name if their measure reaches it.
+/// A rule with one movable threshold: it names a person if the measure of the scores reaches the threshold.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Family {
     measure: Measure,
-    /// Where the threshold stands.
+    /// The threshold.
     pub threshold: f32,
 }
 
@@ -26,7 +26,7 @@ pub struct Family {
 enum Measure {
     /// The paper's softmax confidence.
     Confidence,
-    /// How far both scores are above two thresholds, in spreads of enrolled people's scores; of the two, the lesser.
+    /// How far both scores are above two thresholds, in standard deviations of enrolled people's scores; the smaller.
     Room { thresholds: Thresholds, spread: Thresholds },
 }
 
@@ -37,7 +37,7 @@ impl Family {
         Self { measure: Measure::Confidence, threshold: confidence }
     }
 
-    /// Thresholds on similarity and margin that are moved together; 0 is where they stand.
+    /// Thresholds on similarity and margin that are moved together; 0 is their own place.
     #[must_use]
     pub fn calibrated(thresholds: Thresholds, trials: &[Trial]) -> Self {
         let mated: Vec<Thresholds> =
@@ -45,7 +45,7 @@ impl Family {
         Self { measure: Measure::Room { thresholds, spread: spread(&mated) }, threshold: 0.0 }
     }
 
-    /// The rules that can be compared on a table: the paper's, and the table's own thresholds if it has such.
+    /// The rules to compare on a table: the paper's, and the table's own thresholds if it has any.
     #[must_use]
     pub fn both(rule: Rule, trials: &[Trial]) -> (Self, Option<Self>) {
         match rule {
@@ -57,7 +57,7 @@ impl Family {
         }
     }
 
-    /// As a person reads it.
+    /// The measure in words.
     #[must_use]
     pub fn name(&self) -> &'static str {
         match self.measure {
@@ -77,13 +77,13 @@ impl Family {
         Self { threshold, ..self }
     }
 
-    /// Whether it is a name.
+    /// Whether these scores name a person.
     #[must_use]
     pub fn passes(&self, asked: &Asked) -> bool {
         self.measured(asked) >= self.threshold
     }
 
-    /// The error rates over frames, at the threshold.
+    /// The error rates over frames at the threshold.
     #[must_use]
     pub fn errors(&self, trials: &[Trial]) -> Errors {
         let count = |wanted: &dyn Fn(&Trial) -> bool| trials.iter().filter(|trial| wanted(trial)).count();
@@ -94,8 +94,8 @@ impl Family {
         Errors { fpir: Rate::new(named, not_mated), fnir: Rate::new(mated - right, mated) }
     }
 
-    /// The same rule with the highest threshold at which at most `misses` of the mated looks are missed. Strangers have
-    /// no say in it, so that their rate at this threshold is a fair one.
+    /// The same rule with the highest threshold that misses at most `misses` of the mated looks. Strangers do not
+    /// influence it, so their rate at this threshold is unbiased.
     #[must_use]
     pub fn missing_at_most(self, misses: u64, trials: &[Trial]) -> Self {
         let behind = trials.iter().filter(|trial| trial.mated == Mated::Behind).count() as u64;
@@ -135,7 +135,7 @@ impl Family {
             .collect()
     }
 
-    /// The error rates over whole visits, at the threshold.
+    /// The error rates over whole visits at the threshold.
     ///
     /// # Errors
     /// [`EvaluateError::Setup`].
@@ -150,13 +150,13 @@ impl Family {
         Ok(Errors { fpir: Rate::new(accepted, visits.len() - mated), fnir: Rate::new(missed, mated) })
     }
 
-    /// Thresholds worth measuring at, ascending: each names fewer than the one before.
+    /// Candidate thresholds, ascending: each names fewer than the one before.
     fn thresholds(&self, trials: &[Trial], most: usize) -> Vec<f32> {
         let mut measured: Vec<f32> = trials.iter().map(|trial| self.measured(&trial.asked)).collect();
         measured.sort_by(f32::total_cmp);
         measured.dedup();
         let every = measured.len().div_ceil(most).max(1);
-        // The last of all, where a curve ends, and one beyond, where nobody is named.
+        // The last one, where a curve ends, and one beyond it, which names nobody.
         let last = measured.last().copied();
         let mut thresholds: Vec<f32> = measured.into_iter().step_by(every).collect();
         thresholds.extend(last.filter(|last| thresholds.last() != Some(last)));
@@ -165,7 +165,7 @@ impl Family {
     }
 }
 
-/// How often each of the two errors is made.
+/// The rates of the two errors.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Errors {
     /// Non-mated trials in which somebody was named.
@@ -184,7 +184,7 @@ impl Errors {
 /// One point of a curve. A rate without trials is NaN, and null in JSON.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Point {
-    /// The threshold: a confidence, or spreads above the table's thresholds.
+    /// The threshold: a confidence, or standard deviations above the table's thresholds.
     pub threshold: f32,
     /// False-positive identification rate.
     #[serde(with = "nan_is_null")]
@@ -215,16 +215,16 @@ pub struct Comparison {
     pub people: usize,
     /// The paper's rule at its confidence.
     pub paper: Errors,
-    /// The thresholds, where they stand.
+    /// The table's thresholds, unmoved.
     pub calibrated: Errors,
-    /// Both thresholds moved together, to where they miss as many people as the paper's rule does.
+    /// Both thresholds moved together to where they miss as many people as the paper's rule does.
     pub at_equal_fnir: Errors,
-    /// The paper's confidence moved, to where it misses as many people as the thresholds do where they stand.
+    /// The paper's confidence moved to where it misses as many people as the unmoved thresholds do.
     pub paper_at_equal_fnir: Errors,
 }
 
 impl Comparison {
-    /// Compares on these trials.
+    /// Compares the rules on these trials.
     #[must_use]
     pub fn of(people: usize, paper: Family, calibrated: Family, trials: &[Trial]) -> Self {
         let moved = |family: Family, to: Errors| family.missing_at_most(to.fnir.count, trials).errors(trials);
@@ -238,14 +238,14 @@ impl Comparison {
         }
     }
 
-    /// FPIR of the thresholds for one of the paper's rule, at the FNIR that the paper's rule has; `None` where it named
-    /// no stranger.
+    /// The ratio of the thresholds' FPIR to the paper's rule's FPIR, at the FNIR of the paper's rule; `None` if the
+    /// paper's rule named no stranger.
     #[must_use]
     pub fn ratio(&self) -> Option<f64> {
         share(&self.at_equal_fnir, &self.paper)
     }
 
-    /// The same at the FNIR that the thresholds have where they stand.
+    /// The same ratio at the FNIR of the unmoved thresholds.
     #[must_use]
     pub fn ratio_where_thresholds_stand(&self) -> Option<f64> {
         share(&self.calibrated, &self.paper_at_equal_fnir)
@@ -286,15 +286,15 @@ mod tests {
         let thresholds = Family::calibrated(Thresholds { similarity: 0.5, margin: 0.1 }, &trials);
         check(paper, (1, 2), (2, 3));
         check(thresholds, (0, 2), (2, 3));
-        // Two misses leave the thresholds at the better of the two people; one lets the other in as well; none is
-        // impossible.
+        // Two misses leave the thresholds at the better of the two people; one miss lets the other person pass as well;
+        // none is impossible.
         check(thresholds.missing_at_most(2, &trials), (0, 2), (2, 3));
         check(thresholds.missing_at_most(1, &trials), (0, 2), (1, 3));
         check(thresholds.missing_at_most(3, &trials), (0, 2), (3, 3));
         let compared = Comparison::of(2, paper, thresholds, &trials);
         assert_eq!(compared.ratio(), Some(0.0));
-        // The thresholds miss two, and so may the paper's rule: its threshold is at the confidence of the better of the
-        // two people.
+        // The thresholds miss two, so the paper's rule may miss two: its threshold is at the confidence of the better
+        // of the two people.
         check(paper.missing_at_most(2, &trials), (0, 2), (2, 3));
         assert_eq!(compared.ratio_where_thresholds_stand(), None);
         let lower = Family::calibrated(Thresholds { similarity: 0.15, margin: 0.02 }, &trials);
@@ -317,7 +317,7 @@ mod tests {
                 prop_assert!(curve.len() <= LOOKS + 2);
                 prop_assert!(curve.windows(2).all(|p| p[0].threshold < p[1].threshold));
                 prop_assert!(!curve.windows(2).any(|p| p[0].fpir < p[1].fpir || p[0].fnir > p[1].fnir));
-                // At the end nobody is named.
+                // At the last threshold nobody is named.
                 let last = curve.last().expect("points");
                 prop_assert!(!(last.fpir > 0.0 || last.fnir < 1.0));
             }

@@ -1,5 +1,4 @@
-//! Trials and visits → the same error rates for a part of them: by yaw, distance, light, and what recordings are tagged
-//! with.
+//! Trials and visits → the same error rates for parts of them: by yaw, distance, light, and the recordings' tags.
 
 use std::collections::BTreeSet;
 
@@ -9,29 +8,29 @@ use serde::{Deserialize, Serialize};
 use super::rules::Errors;
 use super::visit::{Conditions, Mated, Participant, Trial, Visit};
 
-/// A part of what was measured.
+/// A part of the trials.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Slice {
-    /// By what it was cut: `yaw`, `distance`, `light` or `tag`.
+    /// The criterion: `yaw`, `distance`, `light` or `tag`.
     pub by: String,
     /// Name of the part, such as a range of yaw or a recording's tag.
     pub part: String,
-    /// Over frames, each with the looks before it. Looks of one visit resemble each other: the intervals are too
-    /// narrow.
+    /// Over frames, each aggregated with the looks before it. Looks of one visit are correlated, so the intervals are
+    /// too narrow.
     pub looks: Errors,
-    /// Over whole visits, where the part is of whole visits.
+    /// Over whole visits, if the criterion applies to whole visits.
     pub visits: Option<Errors>,
 }
 
-/// One measure of a look, cut in parts: their upper ends, ascending, the last one open.
+/// One condition of a look, cut into parts: their upper ends, ascending, the last one open.
 struct Cut {
     by: &'static str,
     measure: fn(&Conditions) -> f32,
     parts: &'static [(&'static str, f32)],
 }
 
-/// Yaw ends where the quality gate does. Distance is by the pixels between the eyes, which is what the models see of
-/// it. Light is the mean luma of the face.
+/// Yaw ends at the quality gate's limit. Distance is measured by the pixels between the eyes, light by the mean luma of
+/// the face.
 const CUTS: [Cut; 3] = [
     Cut {
         by: "yaw",
@@ -50,17 +49,17 @@ const CUTS: [Cut; 3] = [
     },
 ];
 
-/// A visit's trials with whether each was named by the rule.
+/// A visit's trials, each with whether the rule named a person.
 pub struct Judged<'a> {
     /// The visit that was judged.
     pub visit: &'a Visit,
-    /// What became of it.
+    /// Its outcome.
     pub participant: &'a Participant,
     /// Its comparisons.
     pub trials: Vec<Trial>,
 }
 
-/// Every part in which there is anything; `passes` is the rule.
+/// Every part that has trials; `passes` is the rule.
 #[must_use]
 pub fn slices(judged: &[Judged<'_>], passes: impl Fn(&Trial) -> bool + Copy) -> Vec<Slice> {
     let mut slices = Vec::new();

@@ -1,4 +1,4 @@
-//! Sightings that a test makes up → outcomes.
+//! Sightings made up by a test → outcomes.
 
 use lintel_core::decision::{Decision, Verdict};
 use lintel_core::embed::{EncoderId, Similarity};

@@ -1,4 +1,4 @@
-//! One recording → what the door saw, and what it would have done.
+//! One recording → the door's sightings, and what the door would have done.
 
 use std::path::Path;
 
@@ -19,24 +19,24 @@ use serde::{Deserialize, Serialize};
 
 use super::{EvaluateError, Setup, milliseconds};
 
-/// What became of one participant.
+/// The outcome of one participant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Outcome {
-    /// An enrolled person, and that name.
+    /// An enrolled person was named right.
     NamedRight,
-    /// An enrolled person, and another's name at least once.
+    /// An enrolled person was named as another person at least once.
     Misnamed,
-    /// An enrolled person, and no name.
+    /// An enrolled person was not named.
     NotNamed,
-    /// A stranger, and no name.
+    /// A stranger was not named.
     Rejected,
-    /// A stranger, and somebody's name.
+    /// A stranger was named as an enrolled person.
     Accepted,
 }
 
 impl Outcome {
-    /// As a person reads it.
+    /// The outcome in words.
     #[must_use]
     pub fn text(self) -> &'static str {
         match self {
@@ -48,75 +48,75 @@ impl Outcome {
         }
     }
 
-    /// Whether it is what should have happened.
+    /// Whether it is the right outcome.
     #[must_use]
     pub fn is_right(self) -> bool {
         matches!(self, Self::NamedRight | Self::Rejected)
     }
 }
 
-/// One recording and what became of it.
+/// One recording and its outcome.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Participant {
     /// The recording's name.
     pub recording: String,
-    /// What it says of itself.
+    /// The recording's note about itself.
     pub label: String,
-    /// Who it is of; `None`: a stranger.
+    /// The person in the recording; `None` for a stranger.
     pub person: Option<String>,
     /// Whether the table has that person.
     pub mated: bool,
-    /// What became of it.
+    /// The outcome.
     pub outcome: Outcome,
-    /// Whom the door named: the wrong one first, if there was one.
+    /// Whom the door named; a wrong name first, if there was one.
     pub named: Option<String>,
-    /// From the first sharp frame to the verdict that the outcome rests on.
+    /// Time from the first sharp frame to the verdict of the outcome.
     pub verdict_ms: Option<f64>,
     /// When the strike was released, from the recording's start.
     pub released_ms: Option<f64>,
-    /// Counts of the recording's frames by what became of them.
+    /// Counts of the recording's frames by result.
     pub frames: Frames,
 }
 
-/// What single frames said.
+/// Counts of single frames.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Frames {
     /// Frames that the face analyzer processed.
     pub looked_at: u32,
-    /// Passed over because the door was still busy.
+    /// Skipped because the door was still busy.
     pub passed_over: u32,
-    /// Not looked at because they repeat the picture before.
+    /// Skipped because they repeat the picture before.
     pub repeated: u32,
     /// Frames in which the detector found a face.
     pub with_face: u32,
-    /// With a face that passed the quality gate; the largest counts.
+    /// With a face that passed the quality gate; the largest face counts.
     pub compared: u32,
-    /// Named as the person who stands there.
+    /// Named as the person in the recording.
     pub right: u32,
     /// Named as somebody else.
     pub wrong: u32,
 }
 
-/// What the door saw of one recording: enough to try other rules on it without the models.
+/// The door's sightings of one recording, on which other rules can be tried without the models.
 #[derive(Debug, Clone)]
 pub struct Visit {
-    /// What its side-car says.
+    /// The recording's side-car.
     pub about: About,
     name: String,
-    /// Whose recording it is, if the table has that person.
+    /// The row of the recorded person, if the table has that person.
     pub enrolled: Option<PersonId>,
     moments: Vec<Moment>,
     passed_over: u32,
     repeated: u32,
 }
 
-/// Something that the door was told.
+/// An input of the door.
 #[derive(Debug, Clone)]
 enum Moment {
-    /// A frame was looked at.
+    /// A frame was analysed.
     Look {
         sighting: Box<Sighting>,
-        /// When the look at it was done.
+        /// When its analysis was done.
         done: Uptime,
         /// Mean luma of the largest face, 0..=1.
         light: f32,
@@ -128,15 +128,15 @@ enum Moment {
 /// One comparison with the table: the largest face of a frame, where it passed the gate.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Trial {
-    /// Whether the person who stands there is enrolled, and is the most similar one.
+    /// Whether the recorded person is enrolled, and is the most similar one.
     pub mated: Mated,
-    /// What rules ask of its scores.
+    /// The scores that rules use.
     pub asked: Asked,
-    /// Under what conditions.
+    /// The conditions of the look.
     pub conditions: Conditions,
 }
 
-/// What rules with thresholds ask of scores.
+/// The scores that rules with thresholds use.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Asked {
     /// The paper's softmax confidence.
@@ -146,39 +146,39 @@ pub struct Asked {
 }
 
 impl Asked {
-    /// Of some scores against this table.
+    /// From scores against this table.
     #[must_use]
     pub fn of(scores: &Scores, table: &Table) -> Self {
         Self { confidence: scores.confidence, thresholds: Thresholds::of(scores, table) }
     }
 }
 
-/// Who stands there.
+/// The recorded person's relation to the table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mated {
-    /// An enrolled person, who is also the most similar one.
+    /// Enrolled, and the most similar person.
     First,
-    /// An enrolled person, but another one is more similar: no threshold can help.
+    /// Enrolled, but another person is more similar: no threshold can help.
     Behind,
-    /// Nobody who is enrolled.
+    /// Not enrolled.
     Not,
 }
 
-/// What can be measured of a look at a face.
+/// The measured conditions of a look at a face.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Conditions {
-    /// Turn of the head to either side, degrees, by the landmarks.
+    /// Turn of the head to either side, degrees, from the landmarks.
     pub yaw: f32,
-    /// Between the eyes, px: near faces have more.
+    /// Distance between the eyes, px: more for near faces.
     pub inter_ocular_px: f32,
     /// Mean luma of the face, 0..=1.
     pub light: f32,
 }
 
 impl Visit {
-    /// Looks at a recording as the door does: frames that come while it is busy are passed over.
+    /// Analyses a recording as the door does: frames that come while it is busy are skipped.
     ///
-    /// `look` is the way from a frame to a sighting; `on_frame` is called after each frame and may stop the work.
+    /// `look` turns a frame into a sighting; `on_frame` is called after each frame and may stop the work.
     ///
     /// # Errors
     /// [`EvaluateError`], at the first frame that is damaged.
@@ -229,7 +229,7 @@ impl Visit {
         Ok(visit)
     }
 
-    /// What the door does with it by the table's own rule.
+    /// The door's actions by the table's own rule.
     ///
     /// # Errors
     /// [`EvaluateError::Setup`].
@@ -240,7 +240,7 @@ impl Visit {
         Ok(judge(&self.name, &self.about, table, self.enrolled, &watched.decisions, watched.released, frames))
     }
 
-    /// What becomes of the visit where `passes` decides whether what is asked of scores is a name.
+    /// The outcome of the visit if `passes` decides whether scores name a person.
     ///
     /// # Errors
     /// [`EvaluateError::Setup`].
@@ -277,7 +277,7 @@ impl Visit {
         })
     }
 
-    /// What was seen in each frame that was looked at, and the light on the largest face.
+    /// The sighting of each analysed frame, and the light on the largest face.
     fn sightings(&self) -> impl Iterator<Item = (&Sighting, f32)> {
         self.moments.iter().filter_map(|moment| match moment {
             Moment::Look { sighting, light, .. } => Some((sighting.as_ref(), *light)),
@@ -285,8 +285,8 @@ impl Visit {
         })
     }
 
-    /// Lets the door controller decide as at a door at rest whose hardware is well, with another opinion on each face
-    /// where `opinion` has one.
+    /// Runs the door controller, as at a closed door with intact hardware; `opinion` replaces the opinion on a face
+    /// where it has one.
     fn stand_at_the_door(
         &self,
         setup: &Setup,
@@ -322,11 +322,11 @@ impl Visit {
     }
 }
 
-/// A door whose hardware does what it is told, and what happened at it.
+/// A door whose hardware does what it is told, with a record of events.
 #[derive(Debug, Default)]
 struct Watched {
     decisions: Vec<Decision>,
-    /// When the strike was released first.
+    /// When the strike was first released.
     released: Option<Uptime>,
 }
 
@@ -375,7 +375,7 @@ pub(super) fn row_of(table: &Table, about: &About) -> Option<PersonId> {
 
 fn count(frames: &mut Frames, sighting: &Sighting, enrolled: Option<PersonId>) {
     frames.looked_at += 1;
-    // The largest face comes first, and the participant is who stands nearest.
+    // The largest face comes first, and the participant is the person who stands nearest.
     let Some(seen) = sighting.seen.first() else { return };
     frames.with_face += 1;
     let Some(opinion) = &seen.opinion else { return };
@@ -425,7 +425,7 @@ fn outcome(enrolled: Option<PersonId>, decisions: &[Decision]) -> Outcome {
     }
 }
 
-/// The first decision that names somebody else, and the first that names who is there.
+/// The first decision that names somebody else, and the first that names the right person.
 fn wrong_and_right(enrolled: Option<PersonId>, decisions: &[Decision]) -> (Option<&Decision>, Option<&Decision>) {
     let known = |decision: &&Decision| matches!(decision.verdict, Verdict::Known(_));
     let wrong = decisions.iter().filter(known).find(|decision| !names(decision, enrolled));

@@ -1,4 +1,4 @@
-//! Events that a test makes up → the visits they tell of.
+//! Events made up by a test → their visits.
 
 use lintel_core::embed::EncoderId;
 use lintel_core::table::{Person, PersonId, Rule, TableParts};

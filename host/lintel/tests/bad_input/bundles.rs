@@ -1,4 +1,4 @@
-//! Folders between the steps that were damaged or mixed up.
+//! Folders between the steps that were damaged or mixed up: each is refused in one line.
 
 use std::fs;
 
@@ -7,7 +7,7 @@ use lintel_core::table::Table;
 
 use crate::world::{World, refused_untouched};
 
-/// A world with the given folders of the fixture, and an output `out` that is in the way.
+/// A world with the given folders of the fixture, and an existing output `out`.
 fn world(names: &[&str], out: &str) -> World {
     let world = World::new();
     for name in names {
@@ -127,7 +127,7 @@ fn a_recording_whose_frame_is_corrupt_in_the_middle() {
 #[test]
 fn a_missed_target_is_told_after_the_report_is_written() {
     let world = world(&["bundle", "rendered"], "evaluation2");
-    // A recording of somebody whom nobody can name right.
+    // A recording of a person whom no table can name right.
     for entry in fs::read_dir(world.path("rendered/recordings")).unwrap() {
         let path = entry.unwrap().path();
         if path.extension().is_some_and(|extension| extension == "toml") {
@@ -140,7 +140,7 @@ fn a_missed_target_is_told_after_the_report_is_written() {
     crate::world::refused(&output, 1, "deployment accuracy is 25.0 %, wanted 100.0 %");
     let report = fs::read_to_string(world.path("evaluation2/report.json")).unwrap();
     assert!(report.contains("not-named"));
-    // What a version before has written is not read as if it meant the same.
+    // A file of an older version is refused, not misread.
     assert!(world.lintel(&["report", "evaluation2", "--out", "page.html"]).status.success());
     let (now, before) = (r#""format": 4"#, r#""format": 3"#);
     assert!(report.contains(now), "{report}");

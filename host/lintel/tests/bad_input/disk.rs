@@ -1,4 +1,4 @@
-//! A disk that is full, and a place that cannot be written: exit code 1, one line, nothing changed.
+//! A full disk, and a place that cannot be written: exit code 1, one line, nothing changed.
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -6,11 +6,11 @@ use std::process::Command;
 
 use crate::world::{World, copy, fixture, refused};
 
-/// A file system of a given size that is gone when dropped.
+/// A file system of a given size, unmounted when dropped.
 struct SmallDisk(tempfile::TempDir);
 
 impl SmallDisk {
-    /// Only root may mount one, and not everywhere.
+    /// Only root may mount one, and not on every machine.
     fn mount(test: &str, kib: u32) -> Option<Self> {
         let dir = tempfile::tempdir().unwrap();
         let size = format!("size={kib}k");
@@ -20,7 +20,7 @@ impl SmallDisk {
             .output()
             .is_ok_and(|output| output.status.success());
         if !mounted {
-            // Past the test harness, which would keep it to itself.
+            // Written past the test harness, which would capture it.
             let _ = writeln!(std::io::stderr(), "SKIPPED {test}: a small tmpfs cannot be mounted here");
             return None;
         }
@@ -52,7 +52,7 @@ fn a_full_disk_leaves_what_was_there() {
         let out = disk.path().join(name);
         std::fs::create_dir(&out).unwrap();
         std::fs::write(out.join(marker), "what was there").unwrap();
-        // Fills the disk but for a block or two.
+        // Fills the disk except for a block or two.
         let free = if args[0] == "evaluate" { 0 } else { 8 << 10 };
         let mut filler = vec![0_u8; (64 << 10) - 8192 - free];
         while std::fs::write(disk.path().join("filler"), &filler).is_err() {

@@ -4,7 +4,7 @@ use std::process::Output;
 
 use crate::world::{World, refused};
 
-/// `lintel train --device DEVICE` over a trained folder that is there, on a machine without a Vulkan driver.
+/// `lintel train --device DEVICE` over an existing trained folder, on a machine without a Vulkan driver.
 fn trained_on(world: &World, device: &str) -> Output {
     let mut command = world.command(&["train", "faces", "--out", "trained", "--device", device]);
     for list in ["VK_DRIVER_FILES", "VK_ICD_FILENAMES"] {
@@ -29,7 +29,7 @@ fn a_gpu_that_is_not_there_is_said_and_nothing_else_is_used() {
         world.no_leftovers();
     };
     check("vulkan", cfg!(feature = "vulkan"));
-    // With NVIDIA's driver on the machine there is nothing to refuse.
+    // On a machine with NVIDIA's driver nothing is refused.
     if !cfg!(feature = "cuda") || !std::path::Path::new("/dev/nvidiactl").exists() {
         check("cuda", cfg!(feature = "cuda"));
     }

@@ -1,4 +1,4 @@
-//! Ctrl-C at any point: exit code 130, no half output; training keeps a checkpoint and goes on from it.
+//! Ctrl-C at any point: exit code 130, no half output; training keeps a checkpoint and resumes from it.
 
 use std::process::{Child, Stdio};
 use std::thread::sleep;
@@ -13,7 +13,7 @@ fn interrupt(child: &Child) {
     kill_process(pid, Signal::INT).expect("the program runs");
 }
 
-/// Interrupts `args` after `delay`; it may have come to its end by then. Returns whether it was interrupted.
+/// Interrupts `args` after `delay`, when it may have ended already. Returns whether it was interrupted.
 fn interrupted(world: &World, args: &[&str], delay: Duration) -> bool {
     let child = world.command(args).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
     sleep(delay);
@@ -69,7 +69,7 @@ fn training_goes_on_where_it_was_interrupted() {
     let world = World::new();
     world.copy("faces");
     let mut resumed = 0;
-    // Each run gets a little further before it is stopped, until one comes to its end.
+    // Each run gets a little further before it is stopped, until one is finished.
     for round in 1..=200_u64 {
         let child = world.command(&args).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
         sleep(Duration::from_millis(150 + 60 * round));
@@ -106,7 +106,7 @@ fn a_checkpoint_of_other_settings_is_not_mixed_in() {
     refused(&child.wait_with_output().unwrap(), 130, "the same command goes on from there");
     let other = ["train", "faces", "--out", "trained2", "--epochs", "1", "--rule", "paper", "--json"];
     refused(&world.lintel(&other), 2, "checkpoint");
-    assert!(world.path("trained2.partial/checkpoint").exists(), "what can be gone on from is kept");
+    assert!(world.path("trained2.partial/checkpoint").exists(), "the checkpoint is kept");
     let output = world.lintel(&[other.as_slice(), &["--fresh"]].concat());
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     world.no_leftovers();

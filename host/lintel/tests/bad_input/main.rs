@@ -1,6 +1,6 @@
-//! Bad input, through the real program: each case gives one line, a non-zero exit, and leaves what was there.
+//! Bad input, through the real program: each case gives one line and a non-zero exit code, and changes nothing.
 //!
-//! Every case is run against an output that exists already, and that must be the same afterwards.
+//! Every case runs with an existing output, which must be the same afterwards.
 
 mod bundles;
 mod disk;

@@ -7,7 +7,7 @@ use lintel_photos::ingest::{People, Reason};
 
 use crate::world::{World, good_photos, refused_untouched};
 
-/// A world with an ingested output of two good people in the way.
+/// A world with an existing ingested output of two good people.
 fn world() -> World {
     let world = World::new();
     world.copy("faces");
@@ -215,7 +215,7 @@ fn shrunk(jpeg: &[u8]) -> Vec<u8> {
     png(&wall)
 }
 
-/// 20 000 × 20 000 px that a decoder could read if it let itself be talked into it.
+/// 20 000 × 20 000 px in a file that a decoder without a limit could read.
 fn huge_png() -> Vec<u8> {
     let mut file = Cursor::new(Vec::new());
     GrayImage::from_pixel(20_000, 20_000, Luma([128])).write_to(&mut file, ImageFormat::Png).unwrap();

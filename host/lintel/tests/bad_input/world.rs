@@ -9,7 +9,7 @@ use std::sync::OnceLock;
 use lintel_faces::{jpeg, photo};
 use lintel_rendered::visitor;
 
-/// Which world the tests' people come from.
+/// Seed of the world of the tests' people.
 const SEED: u64 = 77;
 
 /// A temporary folder; the program runs in it.
@@ -24,11 +24,11 @@ impl World {
         self.0.path().join(name)
     }
 
-    /// The program, not yet started.
+    /// The command, not yet started.
     pub fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_lintel"));
         command.args(args).current_dir(self.0.path()).env("RUST_BACKTRACE", "0");
-        // Another pack to run these tests with; the built-in one otherwise.
+        // Another pack for these tests, if one is set; the embedded one otherwise.
         let packed = ["ingest", "train", "export"].contains(&args.first().copied().unwrap_or_default());
         if let (Some(pack), true) = (std::env::var_os("LINTEL_TEST_PACK"), packed && !args.contains(&"--help")) {
             command.arg("--pack").arg(pack);
@@ -65,7 +65,7 @@ impl World {
         files
     }
 
-    /// Nothing half-finished lies about.
+    /// Checks that nothing half-finished is left.
     pub fn no_leftovers(&self) {
         for entry in fs::read_dir(self.0.path()).unwrap() {
             let name = entry.unwrap().file_name().into_string().unwrap();
@@ -74,7 +74,7 @@ impl World {
     }
 }
 
-/// Photos of four people who do not exist, four each.
+/// Photos of four rendered people, four each.
 pub fn good_photos() -> &'static [Vec<Vec<u8>>] {
     static PHOTOS: OnceLock<Vec<Vec<Vec<u8>>>> = OnceLock::new();
     PHOTOS.get_or_init(|| {
@@ -101,7 +101,7 @@ pub fn fixture() -> &'static World {
     })
 }
 
-/// One line, and the exit code.
+/// Checks for one line of error and the exit code.
 #[track_caller]
 pub fn refused(output: &Output, code: i32, words: &str) {
     let stderr = String::from_utf8_lossy(&output.stderr);
@@ -111,8 +111,8 @@ pub fn refused(output: &Output, code: i32, words: &str) {
     assert!(lines[0].starts_with("lintel: ") && lines[0].contains(words), "{words:?} is not in {stderr}");
 }
 
-/// Runs a verb with `--json --out OUT` over an output that is there, and checks that it is refused and that the
-/// output is as it was.
+/// Runs a verb with `--json --out OUT` over an existing output, and checks that it is refused and that the output is
+/// unchanged.
 #[track_caller]
 pub fn refused_untouched(world: &World, args: &[&str], out: &str, code: i32, words: &str) {
     let before = world.snapshot(out);

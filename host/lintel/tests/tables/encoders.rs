@@ -1,5 +1,5 @@
-//! Simpler ways on the same features, and a published face encoder that is compared, composed into a pack and put at a
-//! door.
+//! Simpler classifiers on the same features, and a published face encoder that is compared, composed into a pack and
+//! exported.
 
 use std::fs;
 use std::path::PathBuf;
@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::world;
 
-/// A MobileFaceNet that was trained with ArcFace's loss; not ours to commit.
+/// A MobileFaceNet trained with ArcFace's loss, which may not be committed.
 fn mobilefacenet() -> Option<PathBuf> {
     let file: PathBuf =
         [env!("CARGO_MANIFEST_DIR"), "..", "..", "..", "shared", "models", "mobilefacenet_arcface.onnx"]
@@ -90,7 +90,7 @@ fn a_published_encoder_can_stand_at_the_door() {
     let table = world.table("mobile");
     assert_eq!(table.dim(), 128);
     assert!(table.calibration().is_some_and(|calibration| calibration.fnir <= 0.5), "{:?}", table.calibration());
-    // Loads and runs as at a door, or export would not have written it.
+    // Loads and runs as at a door; otherwise export would have refused it.
     world.done(&["export", "mobile", "--pack", "pack", "--out", "mobile-bundle"]);
 
     let wrong = world.path("one/people.json").display().to_string();

@@ -11,7 +11,7 @@ use std::sync::OnceLock;
 use lintel_core::table::{PersonId, Rule, Table};
 use serde_json::Value;
 
-/// Four people, of whom three are in the table; the thresholds are set for a target that few strangers show.
+/// Four people, three of them in the table; the thresholds are for a target that few strangers suffice for.
 struct World(tempfile::TempDir);
 
 impl World {
@@ -95,7 +95,7 @@ fn one_joins_and_nobody_else_changes() {
         assert!(after.logit_scale() == before.logit_scale() && matches!(after.rule(), Rule::Calibrated { .. }));
         let calibration = after.calibration().expect("the thresholds were set anew");
         assert!(calibration.target_fpir == 0.1 && calibration.fpir_upper <= 0.1, "{calibration:?}");
-        // Who joined is recognised: the held-out photos are among those that the FNIR counts.
+        // The new person is recognised: the FNIR counts her held-out photos.
         assert!(calibration.fnir <= 0.34, "{calibration:?}");
     }
     assert_eq!(world.table("joined-one").classes(), world.table("joined-both").classes());
@@ -116,7 +116,7 @@ fn who_leaves_has_left_no_trace() {
     let after = world.table("left");
     assert!(!names(&after).contains(&gone.as_str()) && names(&after).contains(&stays.as_str()));
     assert_eq!(after.revision(), before.revision() + 1);
-    // The photos of these people differ, and what is known of that stays with who stays.
+    // The people's photos differ, and the intra-class similarities of those who stay do not change.
     assert!(
         before
             .intra_class_similarity()
@@ -145,7 +145,7 @@ fn who_leaves_has_left_no_trace() {
 
     world.refused(&["table", "remove", "left", &gone, "--out", "again"], 2, "is not in the table");
     world.refused(&["table", "remove", "left", "--id", "1", "--out", "again"], 2, "person 1 is not in the table");
-    // By number, in place, until nobody is left.
+    // By id, in place, until nobody is left.
     world.done(&["table", "remove", "left", "--id", "0", "--out", "left"]);
     world.done(&["table", "remove", "left", &stays, "--out", "left"]);
     assert!(world.table("left").is_empty());
@@ -172,7 +172,7 @@ fn an_audit_shows_who_could_open_for_whom() {
     assert_eq!(audit["strangers"].as_array().map(Vec::len), Some(12));
     assert!(audit["strangers_looked_at"].as_u64().is_some_and(|met| met >= 36));
     let html = fs::read_to_string(world.path("audit/audit.html")).unwrap();
-    // Two faces a pair and two a stranger, all there.
+    // Two faces for each pair and two for each stranger.
     assert!(html.matches("data:image/png;base64,").count() >= 2 * (3 + 12) && !html.contains("no picture"));
 
     world.refused(&["audit", "trained", "one", "--out", "audit-2"], 2, "nobody in one is in the table");

@@ -1,4 +1,4 @@
-//! Bytes that are almost a model: errors, and no panic, before ONNX Runtime sees them.
+//! Bytes that are almost a model: an error without a panic, before ONNX Runtime reads them.
 
 use std::collections::BTreeSet;
 
@@ -20,7 +20,7 @@ fn small() -> Vec<u8> {
     }))
 }
 
-/// Everything of ours that looks at a graph.
+/// Every part of the crate that reads a graph.
 fn look(bytes: &[u8]) -> Result<(), QuantizeError> {
     let mut model = read(bytes)?;
     Network::of(&model)?;
@@ -69,10 +69,10 @@ fn what_is_wrong_is_said() {
         let error = result.unwrap_err().to_string();
         assert!(error.contains(expected) && !error.contains('\n'), "{error}");
     };
-    check(|g| g.node[3].input[0] = "nobody".into(), "reads nobody in Conv first before it is made");
-    check(|g| g.node.swap(0, 1), "before it is made");
-    check(|g| g.node[2].output[0] = "float".into(), "makes the value float twice");
-    check(|g| g.node.truncate(3), "has an output last that nothing makes");
+    check(|g| g.node[3].input[0] = "nobody".into(), "reads nobody in Conv first before a node gives it");
+    check(|g| g.node.swap(0, 1), "before a node gives it");
+    check(|g| g.node[2].output[0] = "float".into(), "gives the value float twice");
+    check(|g| g.node.truncate(3), "has an output last that no node gives");
     check(|g| g.initializer[0].data_location = Some(1), "in another file");
     check(|g| g.node[4].op_type = "QuantizeLinear".into(), "is quantised already");
     check(|g| g.node[4].attribute.push(branch()), "has a branch or a loop");

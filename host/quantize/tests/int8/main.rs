@@ -1,4 +1,4 @@
-//! Models in integers: as faithful as asked for, run by integer kernels, or not written at all.
+//! Integer models: they meet the threshold and run in integer kernels, or they are not written.
 #![allow(
     missing_docs,
     clippy::cast_possible_truncation,
@@ -37,7 +37,7 @@ fn integers(onnx: &[u8], pictures: &[Array], settings: &Settings) -> Quantized {
     quantize(onnx, pictures, settings, &lintel_work::places::runtime(), &mut |_| Ok(())).unwrap()
 }
 
-/// A CLIP RN50 with one bottleneck a stage instead of 3, 4, 6, 3: its own widths, its attention pool.
+/// A CLIP RN50 with one bottleneck a stage instead of 3, 4, 6, 3, with RN50's widths and attention pool.
 fn shallow_rn50() -> Vec<u8> {
     encoder_onnx(&formula::tensors(&shapes::visual(224)), 224, Views::default()).unwrap()
 }
@@ -64,7 +64,7 @@ fn a_shallow_rn50_keeps_its_word_in_every_way() {
             assert!(!report.kernels.operators.contains_key("Cast"), "pixels go in as bytes: {:?}", report.kernels);
         }
         assert_eq!(quantized.onnx, integers(&onnx, &pictures, &settings).onnx, "the same pictures give the same bytes");
-        // The file that was written, opened anew, on pictures that nothing has seen.
+        // The file that was written, opened again, on new pictures.
         let mut models =
             [&onnx, &quantized.onnx].map(|onnx| Model::open(onnx, &lintel_work::places::runtime()).unwrap());
         let fresh = self::pictures(12, 224);
@@ -84,7 +84,7 @@ fn weights_of_8_bits_run_only_where_they_cannot_saturate() {
     let onnx = shallow_rn50();
     let full = Settings { precision: Precision::Full, ..Settings::default() };
     let quantized = integers(&onnx, &pictures(8, 224), &full);
-    assert!(worst(&quantized.report.outputs) >= 0.999, "judged as it is written: {:?}", quantized.report.outputs);
+    assert!(worst(&quantized.report.outputs) >= 0.999, "fidelity of the written model: {:?}", quantized.report.outputs);
     let opened = Encoder::open(&quantized.onnx, &lintel_work::places::runtime());
     if saturates() {
         let error = opened.err().unwrap().to_string();

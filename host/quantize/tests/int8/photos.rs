@@ -1,4 +1,4 @@
-//! The public SCRFD detectors on photographs: integers find the faces that floats find, and no others.
+//! The public SCRFD detectors on photographs: the integer models find the same faces as the float models.
 
 use std::path::PathBuf;
 
@@ -15,7 +15,7 @@ use crate::integers;
 
 const PHOTOS: [&str; 2] = ["crowd.jpg", "two_people.jpg"];
 const SURE: f32 = 0.5;
-/// A face that floats give less than this is no face at all to them.
+/// A score of the float model below which a detection does not count as a face.
 const NONE: f32 = 0.35;
 
 fn shared(parts: &[&str]) -> PathBuf {
@@ -41,7 +41,7 @@ fn check(test: &str, name: &str) {
         return;
     }
     let float = with_u8_input(&published, None).unwrap();
-    // The photographs judge; their mirror images and rendered crowds teach.
+    // The photographs are for the comparison; their mirror images and rendered crowds are for calibration.
     let mut taught: Vec<_> = (0..6).map(rendered).collect();
     for photo in PHOTOS {
         let mut photo = decode(&read(&folder.join(photo)).unwrap()).unwrap();
@@ -66,7 +66,7 @@ fn check(test: &str, name: &str) {
         }
         for face in integers.iter().filter(|face| face.score >= SURE) {
             let known = partner(face, &float).is_some_and(|other| other.score >= NONE);
-            assert!(known, "{name} sees a face with score {} where there was none", face.score);
+            assert!(known, "{name} finds a face with score {} where there is none", face.score);
         }
     }
     offsets.sort_by(f32::total_cmp);
@@ -75,7 +75,7 @@ fn check(test: &str, name: &str) {
     assert!(sure > 10 && kept * 100 >= sure * 98 && median <= 0.02);
 }
 
-/// A detector that also tells of what is nearly a face.
+/// A detector that also reports faces below the usual score.
 fn open(onnx: &[u8]) -> Detector {
     let limits = Limits { min_score: 0.3, ..Limits::default() };
     Detector::open_with(onnx, &lintel_work::places::runtime(), (640, 640), limits).unwrap()

@@ -1,4 +1,4 @@
-//! Graphs of a few nodes, one for each form that the quantiser has to treat in its own way.
+//! Graphs of a few nodes, one for each form that the quantiser treats differently.
 
 use lintel_clip::weights::NamedTensor;
 use lintel_inference::{Array, Values};
@@ -29,7 +29,7 @@ pub fn model(body: impl FnOnce(&mut GraphBuilder, Value) -> Value) -> ModelProto
     let y = body(&mut g, x);
     g.output(&y, ElementType::F32, &[]);
     let mut model = g.finish();
-    // The output's shape is the body's business: ONNX Runtime infers it.
+    // ONNX Runtime infers the output's shape from the body.
     if let Some(graph) = &mut model.graph {
         graph.output[0].r#type = None;
     }
@@ -48,7 +48,7 @@ fn pictures() -> Vec<Array> {
     (0..8).map(|i| Array { shape: vec![1, SIDE, SIDE, 3], values: Values::U8(picture(i)) }).collect()
 }
 
-/// Nodes of each operator that ONNX Runtime runs, for what is wanted of them.
+/// Counts of each operator that ONNX Runtime must run.
 fn check(body: impl FnOnce(&mut GraphBuilder, Value) -> Value, wanted: &[(&str, usize)]) {
     let onnx = write(&model(body));
     let quantized = integers(&onnx, &pictures(), &Settings::default());

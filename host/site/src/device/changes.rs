@@ -1,4 +1,4 @@
-//! What runs at a device and what is to run → what will change.
+//! What a device runs and what it is to run → the changes.
 
 use std::collections::BTreeMap;
 
@@ -16,29 +16,29 @@ pub struct Whom {
     pub name: String,
 }
 
-/// What will change.
+/// The changes that a push makes.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Changes {
-    /// People who may enter from then on.
+    /// People who may enter after it.
     pub added: Vec<Whom>,
-    /// People who may not any more.
+    /// People who may not enter any more.
     pub removed: Vec<Whom>,
     /// People with another name: before and after.
     pub renamed: Vec<(Whom, String)>,
     /// The rule before and after, where it changes.
     pub rule: Option<(String, String)>,
-    /// Another encoder.
+    /// Whether the encoder changes.
     pub encoder: bool,
-    /// Another detector.
+    /// Whether the detector changes.
     pub detector: bool,
     /// Revision before and after.
     pub revision: (u64, u64),
-    /// People after it.
+    /// Number of people after it.
     pub people: usize,
 }
 
 impl Changes {
-    /// Between what a device says of itself and what it is to get.
+    /// Compares the device's own status with what it is to get.
     #[must_use]
     pub fn between(
         (status, people): (&Status, &[Named]),
@@ -66,7 +66,7 @@ impl Changes {
         }
     }
 
-    /// Nothing but the revision.
+    /// Whether only the revision changes.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.added.is_empty()
@@ -77,7 +77,7 @@ impl Changes {
             && !self.detector
     }
 
-    /// For a person to read, a line each.
+    /// The changes in words, one line each.
     #[must_use]
     pub fn lines(&self) -> Vec<String> {
         let mut lines = vec![format!("revision {} -> {}, {} people", self.revision.0, self.revision.1, self.people)];

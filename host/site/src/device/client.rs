@@ -12,44 +12,44 @@ use lintel_work::interrupt;
 use crate::Site;
 use crate::devices::KnownDevice;
 
-/// The port, where an address has none.
+/// The default port.
 pub const PORT: u16 = 7443;
-/// A connection is made within this, or not.
+/// Time limit for a connection.
 const CONNECT: Duration = Duration::from_secs(10);
-/// An answer comes within this, or not.
+/// Time limit for an answer.
 const ANSWER: Duration = Duration::from_secs(60);
 
-/// Why a device did not do what it was asked for.
+/// Why a request to a device failed.
 #[derive(Debug, thiserror::Error)]
 pub enum DeviceError {
-    /// The address is none.
+    /// The address cannot be used.
     #[error("{address}: {why}")]
     Address {
-        /// Host name or IP address of the device, with port where one was given.
+        /// Host name or IP address of the device, with the port if one was given.
         address: String,
         /// What is wrong.
         why: String,
     },
-    /// The connection.
+    /// The connection failed.
     #[error("{address}: {source}")]
     Channel {
-        /// Host name or IP address of the device, with port where one was given.
+        /// Host name or IP address of the device, with the port if one was given.
         address: String,
-        /// What happened.
+        /// The error.
         source: ChannelError,
     },
-    /// The device says no.
+    /// The device refuses.
     #[error("the device refuses ({why}): {text}")]
     Refused {
-        /// Why, for a program.
+        /// The reason, for programs.
         why: Refusal,
-        /// Why, for a person.
+        /// The reason, for people.
         text: String,
     },
-    /// The answer is to another question.
-    #[error("the device answered something else than was asked")]
+    /// The answer is of another kind than the request.
+    #[error("the device's answer does not fit the request")]
     OtherAnswer,
-    /// What it said can't be true.
+    /// The answer is inconsistent.
     #[error("{0}")]
     Untrue(String),
     /// Ctrl-C.
@@ -61,15 +61,15 @@ impl From<DeviceError> for Failure {
     fn from(error: DeviceError) -> Self {
         match error {
             DeviceError::Address { .. } => Self::input(error),
-            DeviceError::Interrupted => Self::Interrupted("interrupted; the same command goes on from here".to_owned()),
+            DeviceError::Interrupted => Self::Interrupted("interrupted; the same command continues".to_owned()),
             _ => Self::work(error),
         }
     }
 }
 
 impl DeviceError {
-    /// Whether another try may succeed: the network failed, and not the device. While a line is down, something else on
-    /// the way may answer in the device's place; it speaks no TLS that is taken.
+    /// Whether another try may succeed: the network failed, and not the device. While a line is down, another machine
+    /// on the path may answer in the device's place; its TLS is refused.
     #[must_use]
     pub fn may_pass(&self) -> bool {
         match self {
@@ -83,25 +83,25 @@ impl DeviceError {
 /// Some entries of a device's journal.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LogPage {
-    /// As the journal holds them, oldest first.
+    /// In the journal's bytes, oldest first.
     pub entries: Vec<Vec<u8>>,
     /// Sequence number of the first.
     pub first: u64,
-    /// The chain's hash before it.
+    /// The chain's hash before the first entry.
     pub before: Hash,
-    /// Sequence number of the newest entry there is.
+    /// Sequence number of the newest entry.
     pub head: u64,
-    /// The chain's hash there.
+    /// The chain's hash at the newest entry.
     pub head_hash: Hash,
 }
 
-/// A connection.
+/// A connection to a device.
 pub struct Client {
     channel: Channel,
     address: String,
 }
 
-/// Whether so much time has passed since this was called, or Ctrl-C was pressed.
+/// Becomes true after this much time, or when Ctrl-C was pressed.
 #[allow(clippy::disallowed_methods, reason = "a network is waited for in real time")]
 fn overdue_after(patience: Duration) -> impl Fn() -> bool {
     let since = Instant::now();
@@ -109,7 +109,7 @@ fn overdue_after(patience: Duration) -> impl Fn() -> bool {
 }
 
 impl Client {
-    /// Connects to a device: to the one with this certificate, or, while pairing, to whichever answers.
+    /// Connects to a device: to the one with this certificate or, while pairing, to any device that answers.
     ///
     /// # Errors
     /// [`DeviceError`].
@@ -135,7 +135,7 @@ impl Client {
         Ok(client)
     }
 
-    /// Connects to a device that is known.
+    /// Connects to a paired device.
     ///
     /// # Errors
     /// [`DeviceError`].
@@ -149,7 +149,7 @@ impl Client {
         self.channel.peer_certificate().to_vec()
     }
 
-    /// Sends a request, and waits for its answer.
+    /// Sends a request and waits for its answer.
     ///
     /// # Errors
     /// [`DeviceError`].
@@ -157,7 +157,8 @@ impl Client {
         self.ask_patiently(request, || {})
     }
 
-    /// Likewise, for what may take long: `working` is called whenever the device says that it is still at it.
+    /// Like [`Client::ask`], for requests that may take long: `working` is called whenever the device says that it
+    /// works.
     ///
     /// # Errors
     /// [`DeviceError`].
@@ -177,7 +178,7 @@ impl Client {
         }
     }
 
-    /// What runs there.
+    /// The device's status.
     ///
     /// # Errors
     /// [`DeviceError`].
@@ -188,7 +189,7 @@ impl Client {
         }
     }
 
-    /// Everybody who may enter there.
+    /// Everybody who is enrolled there.
     ///
     /// # Errors
     /// [`DeviceError`].

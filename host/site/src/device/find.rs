@@ -12,15 +12,15 @@ use serde::Serialize;
 /// A device that announces itself.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Found {
-    /// What it calls itself.
+    /// The name that it announces.
     pub name: String,
     /// IP address and port that the device announces.
     pub address: String,
-    /// The fingerprint that it claims; pairing finds out whether it is true.
+    /// The fingerprint that it claims; pairing checks it.
     pub fingerprint: String,
 }
 
-/// Listens for so long.
+/// Listens for this long.
 ///
 /// # Errors
 /// [`Failure::Work`] where the network has no multicast.
@@ -35,7 +35,7 @@ pub fn find(patience: Duration) -> Result<Vec<Found>, Failure> {
         if let ServiceEvent::ServiceResolved(service) = event {
             let word = |key: &str| service.get_property_val_str(key).unwrap_or_default().to_owned();
             let addresses = service.get_addresses().iter().map(ToString::to_string);
-            // What others can reach first, and IPv4 before IPv6: shorter to read and to type.
+            // Addresses that others can reach come first, and IPv4 before IPv6, which is longer to type.
             let local = |address: &str| address.starts_with("127.") || address == "::1";
             let address = addresses.min_by_key(|address| (local(address), address.contains(':'), address.clone()));
             let Some(address) = address else { continue };
@@ -49,7 +49,7 @@ pub fn find(patience: Duration) -> Result<Vec<Found>, Failure> {
             found.insert(fingerprint, device);
         }
     }
-    // Nothing waits for its goodbye.
+    // Nothing waits for the daemon's goodbye.
     let _ = daemon.shutdown();
     Ok(found.into_values().collect())
 }

@@ -1,4 +1,4 @@
-//! A device's journal over the network → lines, after its chain was checked against what was seen before.
+//! A device's journal over the network → lines, after its chain was checked against the end that was seen before.
 
 use std::str::FromStr;
 
@@ -11,7 +11,7 @@ use crate::device::Client;
 use crate::devices::KnownDevice;
 use crate::{Site, now};
 
-/// How long ago: a number with `s`, `m`, `h` or `d`.
+/// A length of time: a number with `s`, `m`, `h` or `d`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Age(pub u64);
 
@@ -19,7 +19,7 @@ impl FromStr for Age {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let wrong = || format!("{text:?} is no length of time, wanted a number with s, m, h or d, as in 12h");
+        let wrong = || format!("{text:?} is not a length of time, wanted a number with s, m, h or d, as in 12h");
         let unit = text.chars().next_back().ok_or_else(wrong)?;
         let factor = match unit {
             's' => 1,
@@ -33,24 +33,24 @@ impl FromStr for Age {
     }
 }
 
-/// What a device's journal holds.
+/// Entries of a device's journal.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Journal {
     /// The entries that were asked for, oldest first.
     pub rows: Vec<Row>,
     /// Sequence number of the newest entry.
     pub head: u64,
-    /// The chain's hash there.
+    /// The chain's hash at the newest entry.
     pub head_hash: Hash,
-    /// Whether what was seen before is no longer there: the journal is bounded.
+    /// Whether the end that was seen before is no longer there: the journal is bounded.
     pub seen_before_dropped: bool,
 }
 
-/// Fetches the journal, checks its chain, and remembers its end. `on_row` sees each entry that was asked for as it
-/// comes.
+/// Fetches the journal, checks its chain, and stores its end. `on_row` gets each entry that was asked for as it
+/// arrives.
 ///
 /// # Errors
-/// [`Failure`]: the device, or a chain that is broken.
+/// [`Failure`] when the device fails or the chain is broken.
 pub fn export(
     site: &Site,
     device: &KnownDevice,
@@ -66,7 +66,7 @@ pub fn export(
     let first_wanted = since.map_or(0, |Age(age)| now().saturating_sub(age));
     let head = loop {
         let page = client.log_page(after)?;
-        // A page that does not go on where the one before ended would be asked for without end.
+        // A page that does not continue the one before would be asked for without end.
         if page.first <= after || hash.is_some_and(|hash| hash != page.before) {
             return Err(broken(page.first));
         }
@@ -77,7 +77,7 @@ pub fn export(
                 seen_before = hex::encode(hash) == device.journal_head;
                 if !seen_before {
                     return Err(Failure::work(format!(
-                        "{}: entry {sequence} is another than when it was seen before: the journal was made anew",
+                        "{}: entry {sequence} has changed since it was last read: the journal was started anew",
                         device.name
                     )));
                 }
@@ -106,7 +106,7 @@ pub fn export(
     };
     if head.0 < device.journal {
         return Err(Failure::work(format!(
-            "{}: the journal ends at {}, and was seen up to {}: something was taken out",
+            "{}: the journal ends at {}, but was read up to {} before: entries were removed",
             device.name, head.0, device.journal
         )));
     }

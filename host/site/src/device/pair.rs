@@ -1,4 +1,4 @@
-//! An address and the code on a device's display → a device that is known, and that knows this workstation.
+//! An address and the code on a device's display → a device and a workstation that know each other.
 
 use lintel_link::Fingerprint;
 use lintel_link::pairing::{Code, Half, Pair};
@@ -9,13 +9,13 @@ use super::client::{Client, DeviceError};
 use crate::devices::KnownDevice;
 use crate::{Site, now};
 
-/// A device takes no more roots while it is paired.
+/// The most roots that a device accepts while it is paired.
 const MOST_ROOTS: usize = 32;
 
 /// Pairs with the device at an address. `ask_code` is called once the device has answered.
 ///
 /// # Errors
-/// [`Failure`]; nothing is remembered then.
+/// [`Failure`]; nothing is stored then.
 pub fn pair(
     site: &Site,
     address: &str,
@@ -34,9 +34,9 @@ pub fn pair(
         return Err(DeviceError::OtherAnswer.into());
     };
     let agreed = half.finish(&message).map_err(Failure::work)?;
-    // Before anything is said that only the right device should hear.
+    // Before anything is sent that only the right device may get.
     agreed.check_device(&confirmation).map_err(|e| Failure::work(format!("{e}; nothing was paired")))?;
-    // The device may not have seen the newest rotations; as many as it takes of them.
+    // The device may lack the newest rotations; it gets as many as it accepts.
     for (_, bytes) in roots.split_off(roots.len().saturating_sub(MOST_ROOTS)) {
         let Answer::Kept = client.ask(&Request::Root { bytes })? else { return Err(DeviceError::OtherAnswer.into()) };
     }

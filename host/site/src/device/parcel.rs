@@ -12,10 +12,10 @@ use lintel_work::failure::Failure;
 use super::crops::reference_crops;
 use crate::{Site, now};
 
-/// By how much a device's similarity and margin may differ: half-precision providers do.
+/// By how much a device's similarity and margin may differ, as they do with half-precision providers.
 pub const TOLERANCE: f32 = 0.02;
 
-/// What is to be pushed.
+/// The input of a push.
 #[derive(Debug, Clone)]
 pub enum Content {
     /// A whole bundle.
@@ -24,15 +24,15 @@ pub enum Content {
     Table {
         /// The identity table that is pushed.
         table: Table,
-        /// The encoder, if it came along.
+        /// The encoder, if the input has it.
         encoder: Option<Vec<u8>>,
     },
 }
 
-/// What is sent to one device.
+/// The files for one device.
 #[derive(Debug, Clone)]
 pub struct Parcel {
-    /// Name and content; without the models that the device keeps.
+    /// Name and content; without models that the device keeps.
     pub files: Vec<(&'static str, Vec<u8>)>,
     /// Lists the files of the bundle with sizes and hashes.
     pub manifest: Manifest,
@@ -43,7 +43,7 @@ pub struct Parcel {
 }
 
 impl Content {
-    /// Reads what the user gave: a folder that `lintel export` or `lintel train` made, or a `table.lintel`.
+    /// Reads the user's input: a folder that `lintel export` or `lintel train` made, or a `table.lintel`.
     ///
     /// # Errors
     /// [`Failure::Input`].
@@ -64,7 +64,7 @@ impl Content {
         Ok(Self::Table { table, encoder })
     }
 
-    /// The identity table, alone or out of the bundle.
+    /// The identity table of the input.
     #[must_use]
     pub fn table(&self) -> &Table {
         match self {
@@ -74,10 +74,10 @@ impl Content {
 }
 
 impl Parcel {
-    /// What a device that runs `running` is to get. The table's revision becomes one that the device has not seen.
+    /// The parcel for a device that runs `running`. The table's revision becomes one that is new to the device.
     ///
     /// # Errors
-    /// [`Failure`]: a table for another encoder, or an encoder that is nowhere at hand.
+    /// [`Failure`] for a table of another encoder, or if the encoder is not found.
     pub fn make(content: &Content, running: &Manifest, site: &Site, runtime: &Options) -> Result<Self, Failure> {
         let table = newer(content.table(), running)?;
         let bytes = lintel_formats::table::to_bytes(&table);
@@ -92,17 +92,18 @@ impl Parcel {
                     )));
                 }
                 let fits = |bytes: &Vec<u8>| FileEntry::of("", bytes).sha256 == running.encoder.0;
-                let encoder = encoder.clone().filter(fits).or_else(|| site.kept(&running.encoder.0)).ok_or_else(|| {
-                    Failure::input(
-                        "the encoder is needed to prove the table by, and is not at hand: push the folder of `lintel \
+                let encoder =
+                    encoder.clone().filter(fits).or_else(|| site.kept(&running.encoder.0)).ok_or_else(|| {
+                        Failure::input(
+                            "the encoder is needed to prove the table, and is not found: push the folder of `lintel \
                          train`, or the whole bundle once",
-                    )
-                })?;
+                        )
+                    })?;
                 (running.clone(), Contents::new([(Role::Encoder, encoder)]))
             }
         };
         let manifest = manifest.with(Role::Table, &bytes);
-        // The very bundle that runs there stays it, to the byte, and its slot too.
+        // The bundle that already runs there is not changed by a byte, so that it keeps its slot.
         let manifest = if manifest.files == running.files && table.revision() == running.revision {
             running.clone()
         } else {
@@ -126,7 +127,7 @@ impl Parcel {
     }
 }
 
-/// The table with a revision above the device's, unless it is the very table that runs there.
+/// The table with a revision above the device's, unless that table runs there already.
 fn newer(table: &Table, running: &Manifest) -> Result<Table, Failure> {
     let bytes = lintel_formats::table::to_bytes(table);
     let same = running.file(Role::Table) == Some(&FileEntry::of(Role::Table.file_name(), &bytes));
@@ -138,7 +139,7 @@ fn newer(table: &Table, running: &Manifest) -> Result<Table, Failure> {
     Table::new(parts).map_err(Failure::work)
 }
 
-/// The shipped crops, and what becomes of them with this encoder and table.
+/// The shipped crops, and the decisions of this encoder and table on them.
 fn reference(encoder: &[u8], table: &Table, runtime: &Options) -> Result<Vec<u8>, Failure> {
     let mut encoder = Encoder::open(encoder, runtime).map_err(Failure::work)?;
     let made =

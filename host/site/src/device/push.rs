@@ -1,4 +1,4 @@
-//! A parcel → a device that runs it, whatever the network does meanwhile.
+//! A parcel → a device that runs it, in spite of a failing network.
 
 use std::thread;
 use std::time::Duration;
@@ -20,18 +20,18 @@ use crate::{Site, SiteError};
 /// Waits between two tries, in seconds; the last one is repeated.
 const BACKOFF: [u64; 5] = [1, 2, 4, 8, 15];
 
-/// What a push tells while it goes on.
+/// Progress of a push.
 pub trait Watcher: Sync {
-    /// So many bytes of so many are at the device.
+    /// Bytes that the device has, and all bytes.
     fn sent(&self, bytes: u64, of: u64);
-    /// Words about what happens now.
+    /// The current step, in words.
     fn says(&self, words: &str);
 }
 
-/// What a device signed, in words.
+/// A receipt that a device signed, in words.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ReceiptReport {
-    /// The device's name here.
+    /// The device's name in the site.
     pub device: String,
     /// The fingerprint of its certificate.
     pub fingerprint: String,
@@ -45,18 +45,18 @@ pub struct ReceiptReport {
     pub removed: Vec<u32>,
     /// The end of the device's journal: sequence number and hash.
     pub journal: (u64, String),
-    /// When, by the device's clock, in seconds since 1970.
+    /// Time of signing by the device's clock, in seconds since 1970.
     pub at: u64,
-    /// The statement and its Ed25519 signature, in hex, to be checked again by anybody.
+    /// The signed statement, in hex, so that anybody can check it again.
     pub statement: String,
-    /// Likewise.
+    /// Its Ed25519 signature, in hex.
     pub signature: String,
 }
 
-/// Pushes a parcel, by which these people are removed; goes on after a cut, `retries` times without any progress.
+/// Pushes a parcel that removes these people; resumes after a cut, up to `retries` times without progress.
 ///
 /// # Errors
-/// [`Failure`]; the device runs what it ran before, or, where the answer was lost, maybe the new one already.
+/// [`Failure`]; the device runs the old bundle or, if only the answer was lost, the new one.
 pub fn push(
     site: &Site,
     device: &KnownDevice,
@@ -111,7 +111,7 @@ fn attempt(
 ) -> Result<Receipt, Attempt> {
     let mut client = Client::to(site, device)?;
     let status = client.status()?;
-    // Signed once for all tries: what the device keeps of the files belongs to these signatures.
+    // Signed once for all tries: the files that the device keeps belong to these signatures.
     let signed = match metadata.take() {
         Some(signed) => signed,
         None => sign(site, device, parcel, &status)?,
@@ -131,7 +131,7 @@ fn attempt(
             watcher.sent(sent, all);
         })?;
     }
-    watcher.says("the device proves it");
+    watcher.says("the device proves the bundle");
     match client.ask_patiently(&Request::Install, || {})? {
         Answer::Installed(receipt) => Ok(receipt),
         _ => Err(DeviceError::OtherAnswer.into()),
@@ -146,7 +146,7 @@ fn sign(site: &Site, device: &KnownDevice, parcel: &Parcel, status: &Status) -> 
 fn send(client: &mut Client, file: &Wanted, parcel: &Parcel, progress: &mut dyn FnMut(u64)) -> Result<(), DeviceError> {
     let content = parcel
         .content(&file.file)
-        .ok_or_else(|| DeviceError::Untrue(format!("the device asks for {}, which is not at hand", file.name)))?;
+        .ok_or_else(|| DeviceError::Untrue(format!("the device asks for {}, which is not in the push", file.name)))?;
     let mut at = usize::try_from(file.have).unwrap_or(usize::MAX).min(content.len());
     while at < content.len() {
         if interrupt::requested() {
@@ -164,7 +164,7 @@ fn send(client: &mut Client, file: &Wanted, parcel: &Parcel, progress: &mut dyn 
     Ok(())
 }
 
-/// Checks a receipt against the parcel, and keeps everything that later pushes need.
+/// Checks a receipt against the parcel, and stores what later pushes need.
 fn remembered(
     site: &Site,
     device: &KnownDevice,
@@ -194,7 +194,7 @@ fn remembered(
     Ok(report)
 }
 
-/// Checks that a device signed a receipt and says what it should; keeps it.
+/// Checks that a device signed a receipt with the expected content, and stores it.
 ///
 /// # Errors
 /// [`Failure`].
@@ -221,15 +221,15 @@ pub fn opened(
         signature: hex::encode(&receipt.signature),
     };
     site.keep_receipt(&device.name, report.revision, &report)?;
-    // The journal's end is remembered by who reads the journal: only then its chain was checked up to there.
+    // Only reading the journal stores its end, because only reading checks the chain up to there.
     site.remember(&KnownDevice { table: report.table.clone(), ..site.device(&device.name)? })?;
     Ok(report)
 }
 
-/// The manifest that a device says it runs.
+/// The manifest of the bundle that a device says it runs.
 ///
 /// # Errors
-/// [`Failure`] where it is none.
+/// [`Failure`] if it is malformed.
 pub fn running(status: &Status) -> Result<Manifest, Failure> {
     Manifest::from_bytes(&status.manifest).map_err(|e| Failure::work(format!("the device's manifest: {e}")))
 }

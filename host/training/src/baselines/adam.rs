@@ -1,4 +1,4 @@
-//! AdamW on one matrix (Kingma & Ba 2015; Loshchilov & Hutter 2019), for gradients that are written out by hand.
+//! AdamW on one matrix (Kingma & Ba 2015; Loshchilov & Hutter 2019), for gradients that are computed by hand.
 
 use burn::tensor::Tensor;
 
@@ -15,7 +15,7 @@ pub(super) struct Adam {
 }
 
 impl Adam {
-    /// For a matrix of this one's shape; `decay` is AdamW's, decoupled.
+    /// Zero moments for a matrix of this shape; `decay` is AdamW's, decoupled.
     pub(super) fn new(of: &Tensor<2>, epsilon: f64, decay: f64) -> Self {
         Self { mean: of.zeros_like(), square: of.zeros_like(), steps: 0, epsilon, decay }
     }

@@ -1,4 +1,4 @@
-//! Nearest class mean: a person is the direction of the sum of that person's photos (Mensink et al. 2013).
+//! Nearest class mean: a person's row is the direction of the sum of the person's photos (Mensink et al. 2013).
 
 use super::{Data, Scorer, by_rows};
 

@@ -1,17 +1,17 @@
 //! Linear probe: multinomial logistic regression on the frozen features, the few-shot baseline of CLIP (Radford et al.
 //! 2021, §3).
 //!
-//! Unit features have so little spread that the strength of the L2 penalty decides much. It is chosen from
-//! [`PENALTIES`] by accuracy on photos kept back, of equals by likelihood; then all training photos are learned from.
+//! Unit features vary so little that the strength of the L2 penalty matters. It is chosen from [`PENALTIES`] by
+//! accuracy on photos kept back, then by likelihood; then the classifier is trained on all training photos.
 
 use burn::tensor::{Device, Tensor, TensorData, activation::softmax};
 
 use super::adam::Adam;
 use super::{Data, Photo, Scorer, best_fit, fit, stacked};
 
-/// Strengths of the L2 penalty that are tried, the strongest first.
+/// Candidate strengths of the L2 penalty, the strongest first.
 pub const PENALTIES: [f64; 5] = [1e-2, 1e-3, 1e-4, 1e-5, 1e-6];
-/// Steps of full-batch Adam; the loss is convex, and flat long before.
+/// Steps of full-batch Adam; the loss is convex and converges much earlier.
 const STEPS: usize = 300;
 /// Learning rate at the start; it falls to 0 along half a cosine.
 const RATE: f64 = 0.3;
@@ -25,7 +25,7 @@ pub struct Probe {
 }
 
 impl Probe {
-    /// Learns from the training photos.
+    /// Trains on the training photos.
     #[must_use]
     pub fn learnt(data: &Data) -> Self {
         let (learn, choose) = data.to_choose_by();
@@ -45,11 +45,11 @@ impl Probe {
         let device = Device::flex();
         let (values, labels) = stacked(photos);
         let count = photos.len();
-        // One column of ones more: the offsets.
+        // One more column, of ones: the offsets.
         let wide: Vec<f32> = values.chunks_exact(dim).flat_map(|row| row.iter().copied().chain([1.0])).collect();
         let x: Tensor<2> = Tensor::from_data(TensorData::new(wide, [count, dim + 1]), &device);
         let target = one_hot(&labels, people, &device);
-        // Offsets are not pulled to 0.
+        // Offsets have no penalty.
         let pulled = (0..people).flat_map(|_| (0..=dim).map(|column| f32::from(u8::from(column < dim)))).collect();
         let pulled: Tensor<2> = Tensor::from_data(TensorData::new::<f32, _>(pulled, [people, dim + 1]), &device);
         let mut weights: Tensor<2> = pulled.zeros_like();
@@ -78,7 +78,7 @@ impl Probe {
         self.weights.chunks_exact(self.dim).zip(&self.offsets).map(logit).collect()
     }
 
-    /// As a way of telling people apart.
+    /// This classifier as a [`Classifier`].
     #[must_use]
     pub fn into_scorer(self) -> Scorer<'static> {
         Box::new(move |feature| self.scores(feature))

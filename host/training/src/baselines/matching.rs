@@ -1,8 +1,8 @@
-//! Matching: a face is a person's when it is like one of that person's reference photos, as face encoders are published
-//! to be used.
+//! Matching: a face is a person's when it is similar to one of the person's reference photos, the published use of face
+//! encoders.
 //!
-//! The threshold is where, among the reference photos themselves, as many are rejected as their own person's as are
-//! accepted as somebody else's (equal error rate), so that it needs no stranger.
+//! The threshold is that of equal error among the reference photos themselves: it rejects as many comparisons with the
+//! own person as it accepts with others. It needs no stranger.
 
 use super::{Data, Scorer, top};
 
@@ -19,7 +19,7 @@ pub fn scorer(data: &Data) -> Scorer<'_> {
     })
 }
 
-/// The threshold of equal error over the reference photos, each left out in turn; `None` where nobody has two.
+/// The threshold of equal error over the reference photos, each left out in turn; `None` if nobody has two.
 #[must_use]
 pub fn equal_error_threshold(data: &Data) -> Option<f32> {
     let (mut own, mut others) = (Vec::new(), Vec::new());
@@ -47,7 +47,7 @@ pub fn equal_error_threshold(data: &Data) -> Option<f32> {
     own.iter().chain(&others).copied().min_by(|a, b| error(*a).total_cmp(&error(*b)).then(a.total_cmp(b)))
 }
 
-/// Whom the threshold names.
+/// The person whom the threshold names.
 #[must_use]
 pub fn named(scores: &[f32], threshold: f32) -> Option<usize> {
     let (best, thresholds) = top(scores);

@@ -8,7 +8,7 @@ use super::*;
 const ID: EncoderId = EncoderId([9; 32]);
 const DIM: usize = 12;
 
-/// People around random directions; `spread` of 0 puts every photo on its person's.
+/// People around random directions; with a `spread` of 0 every photo is its person's direction.
 fn data(people: usize, photos: usize, spread: f32, seed: u64) -> Data {
     let mut rng = fastrand::Rng::with_seed(seed);
     let mut draw = move |around: Option<&[f32]>, spread: f32| -> Vec<f32> {
@@ -48,12 +48,12 @@ fn each_tells_people_apart_who_can_be_told_apart() {
     for (name, scorer) in all(&data) {
         let measured = measure(name, &scorer, &data, 0.05);
         assert_eq!(measured.rank_1.rate, Some(1.0), "{measured:?}");
-        // A probe's logits say whom a face is rather like, not that it is like anybody: strangers get high ones too.
+        // A probe's logits compare people with each other: strangers get high ones too.
         let most = if name == "probe" { 0.9 } else { 0.3 };
         assert!(measured.fnir.rate.is_some_and(|rate| rate <= most), "{measured:?}");
         assert!(measured.fpir.rate.is_some_and(|rate| rate <= 0.1), "{measured:?}");
     }
-    // Prompts that know nothing of faces are no better than chance.
+    // Prompts of an encoder that has not seen faces are no better than chance.
     let zero_shot = measure("zero-shot", &by_rows(prompts(&data, 5), DIM), &data, 0.05);
     assert!(zero_shot.rank_1.rate.is_some_and(|rate| rate < 0.6), "{zero_shot:?}");
 }

@@ -1,9 +1,9 @@
 //! Tip-Adapter-F (Zhang et al. 2022): prompts, and a cache of training features whose keys are trained.
 //!
 //! Logits are 100 · f·Wᵀ + α · exp(−β (1 − f·Kᵀ)) · L: prompts W `[N, D]`, keys K `[M, D]` that begin as the training
-//! features, their labels L `[M, N]` one-hot. The keys are trained for [`EPOCHS`] passes of AdamW at α = 1, β = 5.5,
-//! then α and β are chosen. Choosing is by accuracy, of equals by likelihood, on photos kept back, on which no key was
-//! trained; then the keys are trained on all.
+//! features, their labels L `[M, N]` one-hot. The keys are trained for [`EPOCHS`] passes of AdamW at α = 1, β = 5.5.
+//! Then α and β are chosen by accuracy, then by likelihood, on photos kept back, on which no key was trained. Then the
+//! keys are trained on all photos.
 
 use burn::tensor::{Device, Tensor, TensorData, activation::softmax};
 
@@ -44,7 +44,7 @@ pub struct Adapter {
 }
 
 impl Adapter {
-    /// Learns from the training photos; `prompts` are unit rows `[N, dim]` of the text encoder before any fine-tuning.
+    /// Trains on the training photos; `prompts` are unit rows `[N, dim]` of the text encoder before any fine-tuning.
     #[must_use]
     pub fn learnt(data: &Data, prompts: &[f32]) -> Self {
         let (learn, choose) = data.to_choose_by();
@@ -113,14 +113,14 @@ impl Adapter {
         logits
     }
 
-    /// As a way of telling people apart.
+    /// This classifier as a [`Classifier`].
     #[must_use]
     pub fn into_scorer(self) -> Scorer<'static> {
         Box::new(move |feature| self.scores(feature))
     }
 }
 
-/// The pairs that are tried: α by powers of two, since logits are as large as prompts make them; β as published.
+/// Candidate pairs: α by powers of two, because the size of logits depends on the prompts; β as published.
 fn grid() -> impl Iterator<Item = Strengths> {
     let alphas = (-2_i32..=8).map(|power| 2.0_f32.powi(power));
     alphas.flat_map(|alpha| (1_u8..=14).map(move |half| Strengths { alpha, beta: f32::from(half) * 0.5 }))

@@ -8,7 +8,7 @@ pub fn to_bytes<'a>(embeddings: impl Iterator<Item = &'a Embedding>) -> Vec<u8> 
     embeddings.flat_map(Embedding::vector).flat_map(|value| value.to_le_bytes()).collect()
 }
 
-/// `count` rows of `dim` values; `None` where the bytes are not as many, or a row is no unit vector.
+/// `count` rows of `dim` values; `None` if the number of bytes differs, or a row is not a unit vector.
 #[must_use]
 pub fn from_bytes(bytes: &[u8], count: usize, dim: usize, encoder: EncoderId) -> Option<Vec<Embedding>> {
     let wide = dim.checked_mul(4)?;

@@ -87,11 +87,7 @@ fn keys_are_made_shown_and_rotated() {
     assert_eq!((shown["root"].as_u64(), shown["here"].as_array().map(Vec::len)), (Some(1), Some(3)));
     terminal.fails(&["keys", "rotate", "targets"], 2, "--root-key FILE");
     let one = kept[0].to_str().expect("text");
-    terminal.fails(
-        &["keys", "rotate", "targets", "--root-key", one],
-        2,
-        "1 of the root's keys are at hand, 2 must sign",
-    );
+    terminal.fails(&["keys", "rotate", "targets", "--root-key", one], 2, "1 of the root's keys are here, 2 must sign");
     terminal.fails(&["keys", "rotate", "targets", "--root-key", "/nowhere.key"], 2, "/nowhere.key");
     let two = kept[1].to_str().expect("text");
     let rotated = terminal.works(&["keys", "rotate", "targets", "--root-key", one, "--root-key", two]);
