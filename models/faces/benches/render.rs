@@ -1,4 +1,4 @@
-//! How long pictures take, one thread.
+//! Time to render pictures, on one thread.
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use lintel_faces::{Approach, crowd, photo};

@@ -1,4 +1,4 @@
-//! `dump KIND FIRST COUNT WIDTH HEIGHT DIR`: PNGs and a `truth.csv` for judges that live outside this crate.
+//! `dump KIND FIRST COUNT WIDTH HEIGHT DIR`: writes PNGs and a `truth.csv` for checks outside this crate.
 
 use std::fmt::Write;
 

@@ -5,19 +5,19 @@ use glam::Vec3A as Vec3;
 use crate::canvas::Canvas;
 use crate::rng::{Rng, linear, noise2};
 
-/// What stands behind the people. The same seed paints the same room.
+/// A background. The same seed paints the same room.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Background {
-    /// Which room.
+    /// The seed of the room.
     pub seed: u64,
-    /// How many things stand in the room, including ones that look a little like faces; 0..=30.
+    /// Number of things in the room, including some that look a little like faces; 0..=30.
     pub clutter: usize,
-    /// How much coarser than the picture it is painted, which blurs it; 1..=6.
+    /// The ratio by which the room is painted coarser than the picture, which blurs it; 1..=6.
     pub blur: f32,
 }
 
 impl Background {
-    /// Any room.
+    /// A random room.
     #[must_use]
     pub fn any(seed: u64) -> Self {
         let rng = &mut Rng::new(seed, 0xbac0);
@@ -199,7 +199,7 @@ fn frame(c: &mut Canvas, rng: &mut Rng) {
     }
 }
 
-/// One thing of any kind, some of them with a face's colour or outline but never with its features.
+/// One random thing; some have a face's colour or outline, but none has a face's features.
 fn thing(c: &mut Canvas, rng: &mut Rng) {
     let (w, h) = (c.width as f32, c.height as f32);
     let at = [rng.range(0.0, 1.0) * w, rng.range(0.0, 1.0) * h];
@@ -219,7 +219,7 @@ fn thing(c: &mut Canvas, rng: &mut Rng) {
         1 => clock(c, rng, at, r),
         2 => plant(c, rng, at, r),
         3 | 4 => {
-            // A shaded ball or egg the colour of skin.
+            // A shaded ball or egg in the colour of skin.
             let colour = if rng.chance(0.7) { skin_like(rng) } else { dull(rng) };
             let (rx, ry) = (r * rng.range(0.7, 1.2), r * rng.range(0.9, 1.5));
             let from = rng.range(-0.6, 0.6);
@@ -246,7 +246,7 @@ fn thing(c: &mut Canvas, rng: &mut Rng) {
             });
         }
         7 => {
-            // A coat hook, a jar, two round things side by side: near to eyes, but no face.
+            // A coat hook, a jar, two round things side by side: similar to eyes, but no face.
             let colour = dull(rng) * 0.4;
             let apart = r * rng.range(0.5, 1.4);
             for side in [-1.0, 1.0] {

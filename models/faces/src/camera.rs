@@ -1,4 +1,4 @@
-//! Linear light → what a camera's sensor and encoder leave of it, sRGB bytes.
+//! Linear light → sRGB bytes, with a camera's blur, noise and compression.
 
 use std::sync::LazyLock;
 
@@ -8,22 +8,22 @@ use crate::canvas::Canvas;
 use crate::picture::Picture;
 use crate::rng::Rng;
 
-/// What the camera does to the light. `Camera::default()` is a perfect one.
+/// The camera's properties. `Camera::default()` is a perfect one.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Camera {
-    /// Deviation of the sensor's noise in sRGB steps of a mid grey; 0..=20.
+    /// Standard deviation of the sensor's noise in sRGB steps of a mid grey; 0..=20.
     pub noise: f32,
-    /// px, and radians from the image's x axis.
+    /// Motion blur: px, and radians from the image's x axis.
     pub motion_blur: (f32, f32),
-    /// Radius, px.
+    /// Radius of the defocus blur, px.
     pub defocus: f32,
-    /// 1..=100; None leaves the picture uncompressed.
+    /// JPEG quality, 1..=100; None leaves the picture uncompressed.
     pub jpeg_quality: Option<u8>,
-    /// Stops.
+    /// Exposure, stops.
     pub exposure: f32,
     /// Gains of red, green, blue.
     pub white_balance: [f32; 3],
-    /// Of the noise.
+    /// Seed of the noise.
     pub seed: u64,
 }
 
@@ -42,7 +42,7 @@ impl Default for Camera {
 }
 
 impl Camera {
-    /// A webcam's or telephone's usual faults; `faults` in [0, 1] says how bad they may get.
+    /// Typical faults of a webcam or telephone; `faults` in [0, 1] bounds their size.
     #[must_use]
     pub fn everyday(seed: u64, faults: f32) -> Self {
         let rng = &mut Rng::new(seed, 0xca3e);
@@ -62,7 +62,7 @@ impl Camera {
         }
     }
 
-    /// The picture that this camera takes, without truth.
+    /// The picture that this camera takes, without ground truth.
     #[must_use]
     pub(crate) fn develop(&self, mut light: Canvas) -> Picture {
         light.blur(self.defocus);

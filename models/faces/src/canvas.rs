@@ -1,4 +1,4 @@
-//! A picture in linear light, and the brushes that backgrounds are painted with.
+//! A picture in linear light, and the brushes that paint backgrounds.
 
 use glam::Vec3A as Vec3;
 
@@ -18,7 +18,7 @@ impl Canvas {
         Self { width, height, px: vec![Vec3::ZERO; width * height] }
     }
 
-    /// Blends `colour(x, y)` over the pixels of a box, where `cover(x, y)` in [0, 1] says how much.
+    /// Blends `colour(x, y)` over the pixels of a box; `cover(x, y)` in [0, 1] is its opacity.
     pub fn paint(
         &mut self,
         [x1, y1, x2, y2]: [f32; 4],
@@ -89,7 +89,7 @@ impl Canvas {
         }
     }
 
-    /// Stretches to another size, bilinear: enlarging is also the blur of a distant background.
+    /// Stretches to another size, bilinear; enlarging blurs a distant background.
     #[must_use]
     pub fn stretched(&self, width: usize, height: usize) -> Self {
         if (width, height) == (self.width, self.height) {
@@ -115,7 +115,7 @@ impl Canvas {
         out
     }
 
-    /// Box blur of radius `r` px, twice: near a lens's disc.
+    /// Box blur of radius `r` px, twice: close to a lens's disc.
     pub fn blur(&mut self, r: f32) {
         if r < 0.3 {
             return;

@@ -14,7 +14,7 @@ pub struct Outfit {
     scale: f32,
     vee: f32,
     collar_y: f32,
-    /// How far the cloth stands off the body, cm.
+    /// Distance of the cloth from the body, cm.
     pub puff: f32,
     pub seed: u32,
 }

@@ -6,16 +6,16 @@ use crate::person::Person;
 use crate::rng::{noise2, smooth};
 use crate::scene::{Expression, Gaze};
 
-/// What the eye does to the skin's colour.
+/// The eye's effect at a point of the face.
 pub enum Look {
-    /// No part of the eye: skin, multiplied by this.
+    /// Not part of the eye: skin, multiplied by this.
     Skin(Vec3),
-    /// The eyeball: colour, and light that it mirrors.
+    /// The eyeball: colour, and reflected light.
     Ball(Vec3, f32, f32),
 }
 
-/// `x`, `y`: the face's front in cm with the expression; `soft`: half a pixel in cm; `light`: the key light's direction
-/// in head space.
+/// `x`, `y`: the face's front in cm, with the expression; `soft`: half a pixel in cm; `light`: the key light's
+/// direction in head space.
 #[must_use]
 pub fn look(p: &Person, e: &Expression, gaze: Gaze, x: f32, y: f32, soft: f32, light: Vec3) -> Look {
     let eye = &p.eyes;

@@ -1,4 +1,4 @@
-//! One placed person → their pixels over the canvas, and the truth about their face.
+//! One placed person → their pixels on the canvas, and the ground truth of their face.
 
 use glam::{Mat3A as Mat3, Vec2, Vec3A as Vec3};
 
@@ -15,7 +15,7 @@ use crate::shade::Shader;
 use crate::skin::{self, Moment};
 use crate::{glasses, hair, head};
 
-/// Which face owns each pixel, for what is visible of it.
+/// Which face each pixel belongs to, for the visible share.
 pub struct Owners {
     /// [height, width]: index of the face + 1, 0 for none.
     pub of: Vec<u16>,
@@ -58,7 +58,7 @@ fn rotation(pose: Pose) -> Mat3 {
         * Mat3::from_rotation_x(-pose.pitch.to_radians())
 }
 
-/// Draws `place` over `canvas` as face `index` and says what is true of it; `visible` is filled in by [`settle`].
+/// Draws `place` over `canvas` as face `index` and returns its ground truth; [`settle`] fills in `visible`.
 pub fn draw(canvas: &mut Canvas, owners: &mut Owners, index: usize, place: &Placement, light: &Light) -> Truth {
     let p = &place.person;
     let view = View::of(place);
@@ -118,7 +118,7 @@ pub fn draw(canvas: &mut Canvas, owners: &mut Owners, index: usize, place: &Plac
     truth
 }
 
-/// Fills in `visible`: the share of each face's box that still shows it, against a face that nothing hides.
+/// Fills in `visible`: the share of each face's box that still shows it, relative to an unhidden face.
 pub fn settle(truth: &mut [Truth], owners: &Owners, width: usize, height: usize) {
     for (i, t) in truth.iter_mut().enumerate() {
         let [x1, y1, x2, y2] = t.bbox;
@@ -151,7 +151,7 @@ fn bearded(mesh: &mut Mesh, place: &Placement) {
     }
 }
 
-/// Moves the mesh from head to camera space. The body turns less than the head, and the neck bends between them.
+/// Transforms the mesh from head to camera space. The body turns less than the head, and the neck bends between them.
 fn pose(mesh: &mut Mesh, body_start: usize, view: &View, pose: Pose) {
     let neck = Vec3::new(0.0, -12.5, -2.0);
     let root = view.turn * neck + view.shift;
@@ -175,8 +175,8 @@ fn truth(place: &Placement, view: &View, head: &[Vertex], wears_glasses: bool) -
     let s = &p.shape;
     let e = &place.expression;
     let on = |x: f32, y: f32| head::express(p, e, head::front(p, x, y));
-    // Where annotators put the points: lips end a little inside of where they meet, nose and mouth lie a little above
-    // the middle of their shapes. Both published SCRFD models agree on the directions.
+    // The places that annotators use: lips end a little inside their corners, nose and mouth lie a little above the
+    // middle of their shapes. Both published SCRFD models agree on the directions.
     let corner = s.mouth_width - 0.22;
     let eye = s.eye_x - 0.06;
     let marks = [

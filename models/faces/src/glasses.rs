@@ -1,4 +1,4 @@
-//! A person's glasses → rims, bridge and arms as thin tubes, and where their lenses are (head space, cm).
+//! A person's glasses → rims, bridge and arms as thin tubes, and the places of the lenses (head space, cm).
 
 use glam::Vec3A as Vec3;
 
@@ -6,7 +6,7 @@ use crate::head;
 use crate::mesh::{Mesh, Part};
 use crate::person::{Glasses, Person};
 
-/// Where the glasses sit: the outline of one lens, `turn` in radians, as seen at the image's right for `side` = 1.
+/// The place of the glasses: the outline of one lens, `turn` in radians, as seen at the image's right for `side` = 1.
 fn outline(p: &Person, g: &Glasses, side: f32, turn: f32) -> Vec3 {
     let (s, c) = turn.sin_cos();
     let e = 2.0 / g.square;

@@ -7,8 +7,8 @@ use crate::mesh::{Mesh, Part};
 use crate::person::{Hair, Person, Style};
 use crate::rng::{bump, lerp, noise, noise2, smooth, spline};
 
-/// How far inside the hair the direction `azimuth` (radians from the nose, signed) is at height `y`: cm, negative on
-/// bare skin.
+/// The distance from the hair's edge, in the direction `azimuth` (radians from the nose, signed) at height `y`: cm,
+/// negative on bare skin.
 #[must_use]
 pub fn inside(h: &Hair, azimuth: f32, y: f32) -> f32 {
     if h.style == Style::Bald {
@@ -51,7 +51,7 @@ fn hangs(style: Style) -> bool {
 fn thickness(p: &Person, azimuth: f32, y: f32, at: Vec3, fall: u32) -> f32 {
     let h = &p.hair;
     let depth = inside(h, azimuth, y);
-    // Deep enough under the skin that no eye socket uncovers it.
+    // So deep under the skin that no eye socket uncovers it.
     let sunk = lerp(0.9, 3.5, smooth(-0.2, -1.6, depth));
     if depth < -1.0 {
         return -sunk;
@@ -80,7 +80,7 @@ fn thickness(p: &Person, azimuth: f32, y: f32, at: Vec3, fall: u32) -> f32 {
     (t.max(floor) * rise) - sunk * smooth(0.2, -0.7, depth)
 }
 
-/// Adds the hair. `outfit` moves its waves a little.
+/// Adds the hair. `outfit` varies its waves a little.
 pub fn build(mesh: &mut Mesh, p: &Person, outfit: u64, hat: bool, fine: bool) {
     let h = &p.hair;
     let s = &p.shape;
@@ -118,7 +118,7 @@ pub fn build(mesh: &mut Mesh, p: &Person, outfit: u64, hat: bool, fine: bool) {
         // The same section as the skull's, by angle.
         let e = if cos > 0.0 { s.boxy } else { 2.0 };
         let r0 = ((sin / sec.width).abs().powf(e) + (cos / depth).abs().powf(e)).powf(-1.0 / e);
-        // In front there is the face, and below it the neck: stay out of sight behind it.
+        // In front there is the face, and below it the neck: the hair stays hidden behind them.
         let ahead = if long { smooth(h.edge + 0.12, h.edge - 0.25, a.abs()) * smooth(-2.0, -5.0, y) } else { 0.0 };
         // A nape is narrower than the jaw.
         let nape = if long { 1.0 } else { lerp(1.0, 0.8, smooth(-1.0, -5.0, y)) };
@@ -137,7 +137,7 @@ pub fn build(mesh: &mut Mesh, p: &Person, outfit: u64, hat: bool, fine: bool) {
         hidden.push(t < -0.8 || ahead > 0.95);
         (skull, v)
     });
-    // Half of the shell lies under the face, where drawing it would be a waste.
+    // Half of the shell lies under the face and is not drawn.
     let mut at = 0;
     mesh.triangles.retain(|(ids, _)| {
         at += 1;
@@ -159,7 +159,7 @@ fn ball(mesh: &mut Mesh, middle: Vec3, radius: f32, seed: u32) {
     });
 }
 
-/// Added to the resting height of a hat, which tells it from the body.
+/// Added to the resting height of a hat, which marks it as a hat and not body.
 pub const HAT_LIFT: f32 = 200.0;
 
 /// A knitted hat.
@@ -183,7 +183,7 @@ fn beanie(mesh: &mut Mesh, p: &Person, fine: bool) {
     });
 }
 
-/// Colour of a hair strand at a point of the skull, and how it shines.
+/// Colour of a hair strand at a point of the skull, and its shine.
 #[must_use]
 pub fn strands(h: &Hair, rest: Vec3, shape: Vec3, seed: u32) -> Vec3 {
     let streak = if h.curl > 0.6 {

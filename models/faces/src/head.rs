@@ -15,7 +15,7 @@ pub struct Section {
     pub back: f32,
 }
 
-/// Where the cap of the skull begins.
+/// Height at which the cap of the skull begins.
 pub const CAP_Y: f32 = 4.0;
 
 /// The skull's section at height `y`, without the caps at its ends.
@@ -54,7 +54,7 @@ pub fn section(s: &Shape, y: f32) -> Section {
     }
 }
 
-/// One row of the head's grid: height, how much the section has closed, and by how much the row sinks under the jaw.
+/// One row of the head's grid: height, how far the section has closed, and how far the row sinks under the jaw.
 struct Row {
     y: f32,
     scale: f32,
@@ -106,7 +106,7 @@ fn hill(x: f32, y: f32, cx: f32, cy: f32, rx: f32, ry: f32) -> f32 {
     bump(u * u + v * v)
 }
 
-/// How far the features stand out of the skull at (x, y) of the front, cm along z.
+/// How far the features protrude from the skull at (x, y) of the front, cm along z.
 #[must_use]
 pub fn relief(p: &Person, x: f32, y: f32) -> f32 {
     let s = &p.shape;
@@ -171,7 +171,7 @@ pub fn front(p: &Person, x: f32, y: f32) -> Vec3 {
     Vec3::new(x, y, z + relief(p, x, y))
 }
 
-/// Moves a point of the resting face to where the expression takes it.
+/// The place of a point of the resting face under the expression.
 #[must_use]
 pub fn express(p: &Person, e: &Expression, mut v: Vec3) -> Vec3 {
     let s = &p.shape;
@@ -191,10 +191,10 @@ pub fn express(p: &Person, e: &Expression, mut v: Vec3) -> Vec3 {
     v
 }
 
-/// How far a wide open mouth lowers the chin, cm.
+/// How far a wide-open mouth lowers the chin, cm.
 pub const JAW_DROP: f32 = 1.9;
 
-/// Adds head and ears. `fine` for faces that are more than some 60 px wide.
+/// Adds head and ears. `fine` is for faces more than some 60 px wide.
 pub fn build(mesh: &mut Mesh, p: &Person, e: &Expression, fine: bool) {
     let s = &p.shape;
     let rows = rows(s, fine);

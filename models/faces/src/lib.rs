@@ -1,7 +1,7 @@
-//! A seed → pictures of people who do not exist, with the truth about every face.
+//! A seed → pictures of rendered people, with the ground truth of every face.
 //!
 //! Everything is a pure function of its seeds: the same call gives the same bytes. Rendering is single-threaded;
-//! callers who want more run several pictures at once.
+//! callers render several pictures in parallel.
 //!
 //! Conventions: pixels grow to the right and down, (0, 0) is the corner of the first pixel; head space is in cm, x to
 //! the image's right, y up, z out of the face; see [`Pose`] for the signs of angles.

@@ -8,11 +8,11 @@ use crate::rng::Rng;
 /// light; colours are linear, about 1 for a well lit face in sum.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Light {
-    /// Where the key light comes from; unit length.
+    /// Direction to the key light; unit length.
     pub key_from: [f32; 3],
     /// The strongest lamp or window.
     pub key: [f32; 3],
-    /// Where the second light comes from.
+    /// Direction to the second light.
     pub fill_from: [f32; 3],
     /// The second light.
     pub fill: [f32; 3],
@@ -25,7 +25,7 @@ pub struct Light {
 }
 
 impl Light {
-    /// Ceiling lamps, windows, screens; `hardness` in [0, 1] sets how one-sided they may be.
+    /// Ceiling lamps, windows, screens; `hardness` in [0, 1] bounds how one-sided they are.
     #[must_use]
     pub fn indoor(seed: u64, hardness: f32) -> Self {
         let rng = &mut Rng::new(seed, 0x11687);

@@ -2,7 +2,7 @@
 
 use glam::{Vec2, Vec3A as Vec3};
 
-/// What a triangle is made of, which says how its pixels are coloured.
+/// The material of a triangle, which decides how its pixels are coloured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Part {
     Skin,
@@ -18,7 +18,7 @@ pub struct Vertex {
     /// Camera space: x to the right, y up, z towards the camera, which is at the origin.
     pub at: Vec3,
     pub normal: Vec3,
-    /// Head space, before the expression: skin marks stay with it.
+    /// Head space, before the expression; skin marks move with it.
     pub rest: Vec3,
     /// Head space, with the expression.
     pub shape: Vec3,

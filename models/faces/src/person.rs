@@ -1,20 +1,20 @@
-//! A seed → everything that stays the same about a person.
+//! A seed → everything that does not change about a person.
 //!
 //! Lengths are centimetres in head space: x to the image's right, y up, z out of the face; the origin lies between the
 //! eyes on the head's axis, the front of the face at about z = 9.
 
 use glam::Vec3A as Vec3;
 
-/// One procedural person. The same seed gives the same person, for ever.
+/// One rendered person. The same seed always gives the same person.
 #[derive(Clone, Debug)]
 pub struct Person {
-    /// Whom it stands for.
+    /// The seed.
     pub seed: u64,
     /// 0 looks feminine, 1 looks masculine.
     pub masculine: f32,
     /// Years, 18..=80.
     pub age: f32,
-    /// Bone and flesh.
+    /// Bones and flesh.
     pub shape: Shape,
     /// Colour and marks of the skin.
     pub skin: Skin,
@@ -30,14 +30,14 @@ pub struct Person {
     pub glasses: Option<Glasses>,
 }
 
-/// Bone and flesh, cm.
+/// Bones and flesh, cm.
 #[derive(Clone, Debug)]
 pub struct Shape {
     /// Half width at the cheekbones.
     pub width: f32,
-    /// Of `width`.
+    /// Ratio to `width`.
     pub temple: f32,
-    /// Of `width`.
+    /// Ratio to `width`.
     pub jaw: f32,
     /// Height of the jaw's angle.
     pub jaw_y: f32,
@@ -45,7 +45,7 @@ pub struct Shape {
     pub chin_width: f32,
     /// Lowest point of the chin.
     pub chin_y: f32,
-    /// How far the chin stands out.
+    /// How far the chin protrudes.
     pub chin_out: f32,
     /// Depth of the cleft; 0 for none.
     pub chin_cleft: f32,
@@ -55,7 +55,7 @@ pub struct Shape {
     pub boxy: f32,
     /// Depth of the forehead in front of the head's axis.
     pub forehead_z: f32,
-    /// How far the ridge stands out.
+    /// How far the ridge protrudes.
     pub brow_ridge: f32,
     /// Half the distance between the eyes.
     pub eye_x: f32,
@@ -63,19 +63,19 @@ pub struct Shape {
     pub eye_depth: f32,
     /// The tip of the nose.
     pub nose_y: f32,
-    /// How far the tip stands out.
+    /// How far the tip protrudes.
     pub nose_out: f32,
-    /// How far the bridge stands out between the eyes.
+    /// How far the bridge protrudes between the eyes.
     pub nose_root: f32,
     /// Half width at the wings.
     pub nose_width: f32,
     /// Half width of the bridge.
     pub bridge_width: f32,
-    /// How round the tip is.
+    /// Roundness of the tip.
     pub nose_ball: f32,
     /// Hump (positive) or saddle of the bridge.
     pub nose_hump: f32,
-    /// How far the tip turns up.
+    /// Upward turn of the tip.
     pub nose_up: f32,
     /// Height of the closed lips' line.
     pub mouth_y: f32,
@@ -85,17 +85,17 @@ pub struct Shape {
     pub lip_upper: f32,
     /// Height of the lower lip.
     pub lip_lower: f32,
-    /// Depth of the notch in the upper lip, of its height.
+    /// Depth of the notch in the upper lip, relative to its height.
     pub cupid: f32,
-    /// How far the mouth's region stands out.
+    /// How far the mouth's region protrudes.
     pub muzzle: f32,
-    /// How far the cheekbones stand out.
+    /// How far the cheekbones protrude.
     pub cheekbone: f32,
     /// Hollow (negative) or full cheeks.
     pub cheek_fat: f32,
     /// 1 is 6 cm high.
     pub ear_size: f32,
-    /// How far the ears stand off.
+    /// How far the ears protrude.
     pub ear_out: f32,
     /// Half width of the neck.
     pub neck: f32,
@@ -110,19 +110,19 @@ pub struct Skin {
     pub albedo: Vec3,
     /// Colour of the lips, painted or not.
     pub lips: Vec3,
-    /// How red cheeks and nose are, [0, 1].
+    /// Redness of cheeks and nose, [0, 1].
     pub rosy: f32,
-    /// How uneven the colour is, of itself.
+    /// Unevenness of the colour.
     pub mottle: f32,
-    /// How oily, [0, 1].
+    /// Oiliness, [0, 1].
     pub gloss: f32,
     /// Darkness around the eyes, [0, 1].
     pub eye_shadow: f32,
-    /// [0, 1].
+    /// Freckles, [0, 1].
     pub freckles: f32,
-    /// [0, 1.1].
+    /// Wrinkles, [0, 1.1].
     pub wrinkles: f32,
-    /// x, y, radius in cm; darkness in [0, 1].
+    /// Moles: x, y, radius in cm; darkness in [0, 1].
     pub moles: Vec<[f32; 4]>,
 }
 
@@ -149,7 +149,7 @@ pub struct Eyes {
     pub lashes: f32,
     /// Bags under the eyes, [0, 1.2].
     pub bags: f32,
-    /// In a word.
+    /// The colour of the iris in one word.
     pub colour: &'static str,
 }
 
@@ -229,7 +229,7 @@ pub struct Hair {
 /// Facial hair.
 #[derive(Clone, Debug)]
 pub struct Beard {
-    /// In words; None for a shaved face.
+    /// The kind of beard in words; None for a shaved face.
     pub word: Option<&'static str>,
     /// Linear light.
     pub colour: Vec3,
@@ -241,7 +241,7 @@ pub struct Beard {
     pub cheeks: f32,
     /// Density of stubble wherever a beard could grow, [0, 1].
     pub stubble: f32,
-    /// How thick it stands off the skin, cm.
+    /// Thickness of the beard over the skin, cm.
     pub length: f32,
 }
 
@@ -260,11 +260,11 @@ pub struct Glasses {
     pub half_height: f32,
     /// Exponent of the outline: 2 round, 5 square.
     pub square: f32,
-    /// Aviators hang outwards.
+    /// How far the lenses hang outwards, as in aviator glasses.
     pub droop: f32,
-    /// No rim below.
+    /// Whether the rim is missing below.
     pub half_rim: bool,
-    /// Light that a lens takes away, [0, 1].
+    /// Share of light that a lens absorbs, [0, 1].
     pub tint: f32,
 }
 
@@ -290,7 +290,7 @@ pub struct Traits {
 }
 
 impl Person {
-    /// What one would say of this person in a caption.
+    /// A description of this person for a caption.
     #[must_use]
     pub fn traits(&self) -> Traits {
         let m = self.skin.melanin;
@@ -323,7 +323,7 @@ impl Person {
 }
 
 impl Style {
-    /// As in "a woman with long hair".
+    /// A phrase such as "a woman with long hair".
     #[must_use]
     pub fn word(self) -> &'static str {
         match self {

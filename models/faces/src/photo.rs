@@ -1,4 +1,4 @@
-//! A person and a number → a photo to enrol with; a seed → a frame with any number of faces.
+//! A person and a number → a photo for enrolment; a seed → a frame with any number of faces.
 
 use crate::background::Background;
 use crate::camera::Camera;
@@ -10,20 +10,20 @@ use crate::render::render;
 use crate::rng::{Rng, mix};
 use crate::scene::{Expression, Gaze, Occluder, Placement, Scene};
 
-/// A decent photo of `person`: one face, |yaw| ≤ 25°, at least 90 px wide where `size` (width, height in px) allows,
-/// sharp. `photo` numbers that person's photos.
+/// A usable photo of `person`: one face, |yaw| ≤ 25°, at least 90 px wide where `size` (width, height in px) allows,
+/// sharp. `photo` numbers the person's photos.
 #[must_use]
 pub fn photo(person: u64, photo: u64, size: [u32; 2]) -> Picture {
     render(&photo_scene(person, photo, size))
 }
 
-/// What [`photo()`] renders, for callers who change it first.
+/// The scene that [`photo()`] renders, for callers who change it first.
 #[must_use]
 pub fn photo_scene(person: u64, photo: u64, size: [u32; 2]) -> Scene {
     let seed = mix(mix(person, 0x9407), photo);
     let rng = &mut Rng::new(seed, 1);
     let short = size[0].min(size[1]) as f32;
-    // Detectors find faces badly that fill more than half of the frame.
+    // Detectors find faces that fill more than half of the frame badly.
     let least = (short * 0.26).max(90.0_f32.min(short * 0.45));
     let width_px = rng.range(least, (short * 0.44).max(least));
     let pose = Pose {
@@ -36,7 +36,7 @@ pub fn photo_scene(person: u64, photo: u64, size: [u32; 2]) -> Scene {
     let mut face = placement(rng, Person::from_seed(person), pose, centre_px, width_px);
     face.distance_cm = rng.range(50.0, 160.0);
     if face.expression.blink > 0.5 && rng.chance(0.75) {
-        // Most people throw a photo with closed eyes away.
+        // Most people do not keep a photo with closed eyes.
         face.expression.blink = 0.1;
     }
     Scene {
@@ -54,7 +54,7 @@ fn sharp(camera: Camera) -> Camera {
     Camera { motion_blur: (0.0, 0.0), defocus: camera.defocus.min(0.4), ..camera }
 }
 
-/// A placed person with everything that changes from picture to picture drawn at random.
+/// A placed person, with everything that varies from picture to picture drawn at random.
 pub(crate) fn placement(
     rng: &mut Rng,
     person: Person,
@@ -89,14 +89,14 @@ pub(crate) fn placement(
     }
 }
 
-/// A frame with 0..=`max_faces` faces of any pose, each at least `min_face_px` wide, for training and judging a
-/// detector. Some are partly outside or hidden; [`crate::Truth::visible`] says by how much.
+/// A frame with 0..=`max_faces` faces of any pose, each at least `min_face_px` wide, for training and testing a
+/// detector. Some are partly outside or hidden; [`crate::Truth::visible`] says how far.
 #[must_use]
 pub fn crowd(seed: u64, size: [u32; 2], max_faces: usize, min_face_px: f32) -> Picture {
     render(&crowd_scene(seed, size, max_faces, min_face_px))
 }
 
-/// What [`crowd`] renders, for callers who change it first.
+/// The scene that [`crowd`] renders, for callers who change it first.
 #[must_use]
 pub fn crowd_scene(seed: u64, size: [u32; 2], max_faces: usize, min_face_px: f32) -> Scene {
     let rng = &mut Rng::new(seed, 0xc40d);
@@ -111,7 +111,7 @@ pub fn crowd_scene(seed: u64, size: [u32; 2], max_faces: usize, min_face_px: f32
     let largest = w.min(h) * if n < 2 { 0.6 } else { 0.9 / (n as f32).sqrt() };
     let mut faces: Vec<Placement> = Vec::new();
     for _ in 0..n {
-        // Small faces are the common ones: even in the logarithm.
+        // Small faces are the common ones: sizes are uniform in the logarithm.
         let px = min_face_px * (largest / min_face_px).max(1.0).powf(rng.unit());
         let pose = Pose {
             yaw: (rng.bell() * 20.0).clamp(-45.0, 45.0),
@@ -119,7 +119,7 @@ pub fn crowd_scene(seed: u64, size: [u32; 2], max_faces: usize, min_face_px: f32
             roll: (rng.bell() * 8.0).clamp(-20.0, 20.0),
         };
         let overhang = if rng.chance(0.12) { -0.3 * px } else { 0.75 * px };
-        // A few tries to find a place of its own; people stand in front of one another only now and then.
+        // A few tries to find a free place; people seldom stand in front of one another.
         let crowding = rng.chance(0.15);
         let free = |at: [f32; 2]| {
             faces.iter().all(|f| {

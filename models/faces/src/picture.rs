@@ -1,21 +1,21 @@
-//! A finished picture, and what is true of it.
+//! A finished picture, and its ground truth.
 
 use crate::pose::Pose;
 
-/// What is true of one face of a picture, in the order of [`Scene::faces`](crate::Scene::faces).
+/// Ground truth of one face of a picture, in the order of [`Scene::faces`](crate::Scene::faces).
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Truth {
     /// The person's seed.
     pub person: u64,
-    /// x1, y1, x2, y2 px: forehead to chin, cheek to cheek, as WIDER FACE draws it; may reach out of the picture.
+    /// x1, y1, x2, y2 px: forehead to chin, cheek to cheek, as WIDER FACE draws it; may extend beyond the picture.
     pub bbox: [f32; 4],
     /// px: the eye at the image's left, the other eye, nose tip, left mouth corner, right mouth corner.
     pub landmarks: [[f32; 2]; 5],
-    /// As it was placed.
+    /// The pose as placed.
     pub pose: Pose,
-    /// How much of the face is in the picture and not hidden, [0, 1].
+    /// Share of the face that is in the picture and not hidden, [0, 1].
     pub visible: f32,
-    /// Whether glasses are on this face.
+    /// Whether the face has glasses on.
     pub wears_glasses: bool,
 }
 

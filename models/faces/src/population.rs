@@ -1,4 +1,4 @@
-//! A seed → the numbers of a person: how people are spread.
+//! A seed → the properties of a person, drawn from the population's distributions.
 
 use glam::Vec3A as Vec3;
 
@@ -30,7 +30,7 @@ const HAIR: [(&str, [u8; 3]); 10] = [
 ];
 
 impl Person {
-    /// The person that `seed` stands for.
+    /// The person of `seed`.
     #[must_use]
     pub fn from_seed(seed: u64) -> Self {
         let rng = &mut Rng::new(seed, 0x9e0f);
@@ -48,7 +48,7 @@ impl Person {
     }
 }
 
-/// Bell-shaped, but wide: people should differ.
+/// Bell-shaped and wide, so that people differ.
 fn spread(rng: &mut Rng, lo: f32, hi: f32, lean: f32) -> f32 {
     let t = 0.5 * rng.unit() + 0.5 * (0.5 + 0.3 * rng.bell()).clamp(0.0, 1.0);
     lerp(lo, hi, (t + lean).clamp(0.0, 1.0))

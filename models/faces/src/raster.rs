@@ -1,10 +1,10 @@
-//! Triangles → which of them each quarter pixel sees, and where on it.
+//! Triangles → for each quarter pixel the visible triangle and the point on it.
 
 use glam::{Vec2, Vec3A as Vec3};
 
 use crate::mesh::{Mesh, Vertex};
 
-/// Nothing seen.
+/// No triangle is visible.
 pub const NONE: u32 = u32::MAX;
 
 /// The window of the picture that a person may cover, at 2 × 2 samples a pixel.
@@ -118,8 +118,8 @@ impl Window {
     }
 }
 
-/// Where along a row of `n` samples three edges (value at the start, step) may all be positive: start..end, a sample
-/// wider on both sides than it must be.
+/// The range start..end of a row of `n` samples in which three edges (value at the start, step) may all be positive,
+/// wider than necessary by one sample on both sides.
 fn span(edges: [(f32, f32); 3], n: usize) -> (usize, usize) {
     let (mut low, mut high) = (0.0_f32, n as f32);
     for (value, step) in edges {
@@ -141,7 +141,7 @@ impl Drop for Window {
 }
 
 thread_local! {
-    /// The last window's memory: fresh pages for each face would cost more than drawing it.
+    /// The last window's memory, kept because fresh pages for each face would cost more than drawing it.
     static SPARE: std::cell::Cell<(Vec<u32>, Vec<f32>)> = const { std::cell::Cell::new((Vec::new(), Vec::new())) };
 }
 
@@ -152,7 +152,7 @@ pub fn interpolate(mesh: &Mesh, triangle: u32, p: Vec2) -> Vertex {
     let area = (b.screen - a.screen).perp_dot(c.screen - a.screen);
     let wa = (c.screen - b.screen).perp_dot(p - b.screen) / area;
     let wb = (a.screen - c.screen).perp_dot(p - c.screen) / area;
-    // A silhouette's triangle may be seen by a sample beside the pixel's middle: stay on it.
+    // A silhouette's triangle may be seen by a sample beside the pixel's middle: the point stays on it.
     let (wa, wb) = (wa.clamp(0.0, 1.0), wb.clamp(0.0, 1.0));
     let wc = (1.0 - wa - wb).max(0.0);
     let (wa, wb, wc) = (wa / a.depth, wb / b.depth, wc / c.depth);
@@ -169,7 +169,7 @@ pub fn interpolate(mesh: &Mesh, triangle: u32, p: Vec2) -> Vertex {
     }
 }
 
-/// What the key light reaches: depths seen from the light.
+/// The surfaces that the key light reaches: depths seen from the light.
 #[derive(Debug)]
 pub struct Shadow {
     right: Vec3,
@@ -183,7 +183,7 @@ pub struct Shadow {
 const SIDE: usize = 112;
 
 impl Shadow {
-    /// `keep` picks the vertices (camera space) that may cast a shadow.
+    /// `keep` selects the vertices (camera space) that cast a shadow.
     #[must_use]
     pub fn cast(mesh: &Mesh, light: Vec3, keep: impl Fn(&Vertex) -> bool) -> Self {
         let towards = light.normalize();
@@ -235,7 +235,7 @@ impl Shadow {
         Self { right, up, towards, origin: low, scale, near }
     }
 
-    /// How much of the light reaches `at` (camera space), [0, 1], with a soft edge.
+    /// The share of the light that reaches `at` (camera space), [0, 1], with a soft edge.
     #[must_use]
     pub fn light(&self, at: Vec3) -> f32 {
         let p = (Vec2::new(at.dot(self.right), at.dot(self.up)) - self.origin) * self.scale + 0.5;

@@ -1,4 +1,4 @@
-//! People, a seed → the frames of someone who walks up to the door and stands before it.
+//! People and a seed → the frames of a visit to the door.
 
 use crate::background::Background;
 use crate::camera::Camera;
@@ -12,7 +12,7 @@ use crate::render::render_over;
 use crate::rng::{Rng, mix, smooth};
 use crate::scene::{Placement, Scene};
 
-/// A recording at the door: empty, someone walks up within a second, stands, looks about and blinks.
+/// A recording at the door: it is empty, somebody walks up within a second, stands, looks around and blinks.
 #[derive(Clone, Debug)]
 pub struct Approach {
     scene: Scene,
@@ -38,7 +38,7 @@ struct Walker {
 }
 
 impl Approach {
-    /// `people` (seeds) walk up, from the first on; `size` is (width, height) in px; `fps` frames a second.
+    /// `people` (seeds) walk up, the first one first; `size` is (width, height) in px; `fps` frames a second.
     #[must_use]
     pub fn new(people: &[u64], seed: u64, size: [u32; 2], fps: f32, seconds: f32) -> Self {
         let rng = &mut Rng::new(seed, 0xa44);
@@ -111,7 +111,7 @@ impl Approach {
             speed = speed.max(((dx * dx + dy * dy).sqrt() + place.face_width_px - before.face_width_px) / 0.02);
             scene.faces.push(place);
         }
-        // An exposure of a fiftieth of a second, and a lens that hunts while things move.
+        // An exposure of a fiftieth of a second, and a lens that searches its focus while things move.
         let drag = (speed * 0.02).min(8.0);
         if drag > 0.7 {
             scene.camera.motion_blur = (drag, 0.2);
@@ -124,7 +124,7 @@ impl Approach {
 impl Walker {
     fn at(&self, t: f32) -> Placement {
         let near = smooth(self.from, self.from + self.walk, t);
-        // Walking is even in distance, so that size grows as its reciprocal.
+        // Walking has constant speed, so the size grows as the reciprocal of the distance.
         let size = 1.0 / (1.0 / self.far + (1.0 - 1.0 / self.far) * near);
         let walking = 1.0 - near;
         let wave = |k: usize, rate: f32| (t * rate + self.phase[k]).sin();

@@ -1,4 +1,4 @@
-//! A scene → a picture with its truth.
+//! A scene → a picture with its ground truth.
 
 use glam::Vec3A as Vec3;
 
@@ -19,7 +19,7 @@ pub fn render(scene: &Scene) -> Picture {
 pub(crate) fn render_over(scene: &Scene, mut canvas: Canvas) -> Picture {
     let (width, height) = (canvas.width, canvas.height);
     let mut owners = Owners { of: vec![0; width * height] };
-    // Who is larger is nearer, and hides the others.
+    // A larger face is nearer, and hides the others.
     let mut order: Vec<usize> = (0..scene.faces.len()).collect();
     order.sort_by(|a, b| scene.faces[*a].face_width_px.total_cmp(&scene.faces[*b].face_width_px));
     let mut truth: Vec<_> = order

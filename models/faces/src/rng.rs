@@ -2,12 +2,12 @@
 
 use glam::Vec3A as Vec3;
 
-/// splitmix64 (Steele, Lea, Flood 2014): small, and every seed is a good one.
+/// splitmix64 (Steele, Lea, Flood 2014): small, and any seed will do.
 #[derive(Clone, Debug)]
 pub struct Rng(u64);
 
 impl Rng {
-    /// The stream of `seed`, told apart from other uses of the same seed by `purpose`.
+    /// The stream of `seed` for one `purpose`; other purposes of the same seed get other streams.
     #[must_use]
     pub fn new(seed: u64, purpose: u64) -> Self {
         Self(mix(seed, purpose))
@@ -29,7 +29,7 @@ impl Rng {
         lo + (hi - lo) * self.unit()
     }
 
-    /// Bell-shaped, mean 0, deviation 1, within ±3.47.
+    /// Bell-shaped, mean 0, standard deviation 1, within ±3.47.
     pub fn bell(&mut self) -> f32 {
         let sum: f32 = (0..4).map(|_| self.unit()).sum();
         (sum - 2.0) * 1.732
@@ -131,7 +131,7 @@ pub fn smooth(a: f32, b: f32, x: f32) -> f32 {
     t * t * (3.0 - 2.0 * t)
 }
 
-/// A bump of height 1 at u² = 0 that is gone, with its slope, at u² = 1.
+/// A bump of height 1 at u² = 0 that is 0, with slope 0, at u² = 1.
 #[must_use]
 pub fn bump(u2: f32) -> f32 {
     let t = (1.0 - u2).max(0.0);

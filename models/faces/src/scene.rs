@@ -1,4 +1,4 @@
-//! What a picture is to show: people, light, background, camera.
+//! The content of a picture: people, light, background, camera.
 
 use crate::background::Background;
 use crate::camera::Camera;
@@ -6,7 +6,7 @@ use crate::light::Light;
 use crate::person::Person;
 use crate::pose::Pose;
 
-/// What the face does, on top of its shape.
+/// The expression of a face.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Expression {
     /// 0 closed, 1 wide open.
@@ -19,7 +19,7 @@ pub struct Expression {
     pub blink: f32,
 }
 
-/// Where the eyes look, relative to the head: x to the image's right, y up, each in [-1, 1].
+/// Direction of the eyes, relative to the head: x to the image's right, y up, each in [-1, 1].
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Gaze {
     /// To the image's right.
@@ -33,11 +33,11 @@ pub struct Gaze {
 pub struct Placement {
     /// The person to be drawn.
     pub person: Person,
-    /// Of the head.
+    /// The head's pose.
     pub pose: Pose,
-    /// Of the moment.
+    /// The expression.
     pub expression: Expression,
-    /// Where the eyes look.
+    /// The gaze.
     pub gaze: Gaze,
     /// The middle of the face: halfway from hairline to chin.
     pub centre_px: [f32; 2],
@@ -45,11 +45,11 @@ pub struct Placement {
     pub face_width_px: f32,
     /// From the camera to the face, which sets the perspective; 35..=400.
     pub distance_cm: f32,
-    /// Ignored for people without glasses.
+    /// Whether glasses are on; ignored for people without glasses.
     pub wears_glasses: bool,
-    /// A knitted hat.
+    /// Whether a knitted hat is on.
     pub hat: bool,
-    /// Clothes and the small ways in which hair falls differently.
+    /// Seed of the clothes and of small variations of the hair.
     pub outfit: u64,
 }
 
@@ -64,21 +64,21 @@ pub struct Occluder {
     pub colour: [u8; 3],
 }
 
-/// All that a picture is made from.
+/// Everything that a picture is rendered from.
 #[derive(Clone, Debug)]
 pub struct Scene {
     /// px, 1..=65 535.
     pub width: u32,
     /// px, 1..=65 535.
     pub height: u32,
-    /// Larger faces hide smaller ones.
+    /// The people; larger faces hide smaller ones.
     pub faces: Vec<Placement>,
-    /// Before all of them.
+    /// Things in front of the people.
     pub occluders: Vec<Occluder>,
-    /// On the people.
+    /// The light on the people.
     pub light: Light,
-    /// Behind the people.
+    /// The background.
     pub background: Background,
-    /// What takes the picture.
+    /// The camera.
     pub camera: Camera,
 }

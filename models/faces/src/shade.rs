@@ -10,7 +10,7 @@ use crate::raster::{self, NONE, Shadow};
 use crate::rng::{lerp, noise, smooth};
 use crate::skin::{self, Moment, Paint};
 
-/// All that the colour of a person's pixels depends on.
+/// Everything that the colour of a person's pixels depends on.
 pub struct Shader<'a> {
     pub moment: Moment<'a>,
     pub outfit: &'a Outfit,
@@ -21,7 +21,7 @@ pub struct Shader<'a> {
 }
 
 impl Shader<'_> {
-    /// Colour (times cover), cover, and whether most of it is the face.
+    /// Colour (times opacity), opacity, and whether most of it is the face.
     #[must_use]
     pub fn pixel(&self, mesh: &Mesh, seen: [u32; 4], at: Vec2) -> (Vec3, f32, bool) {
         let part = |t: u32| (t != NONE).then(|| mesh.triangles[t as usize].1);
@@ -79,7 +79,7 @@ impl Shader<'_> {
         let facing = n.dot(key_from);
         let shadow = if facing > -0.32 * paint.soft { self.shadow.light(v.at) } else { 0.0 };
         let wrap = |w: f32, from: f32| ((from + w) / (1.0 + w)).max(0.0);
-        // Light that has been under the skin comes out redder, past the edge of the shadow.
+        // Light that has been under the skin comes out redder, beyond the edge of the shadow.
         let s = paint.soft;
         let diffuse = Vec3::new(wrap(0.32 * s, facing), wrap(0.14 * s, facing), wrap(0.1 * s, facing));
         let bleed = Vec3::new(lerp(shadow, shadow.sqrt(), 0.6 * s), shadow, shadow);

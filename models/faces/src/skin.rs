@@ -9,20 +9,20 @@ use crate::person::{Person, Style};
 use crate::rng::{bump, lerp, noise, noise2, smooth};
 use crate::scene::{Expression, Gaze};
 
-/// How a point answers to light. Colours are linear.
+/// The reflection of light at a point. Colours are linear.
 #[derive(Clone, Copy, Debug)]
 pub struct Paint {
     pub albedo: Vec3,
-    /// How much of the ambient light reaches it, [0, 1].
+    /// The share of the ambient light that reaches it, [0, 1].
     pub open: f32,
     pub gloss: f32,
-    /// Light that it mirrors whatever its normal.
+    /// Light that it reflects at any normal.
     pub glint: f32,
     /// How deeply light enters: 1 skin, 0 cloth.
     pub soft: f32,
 }
 
-/// All that skin needs to know of the moment.
+/// Everything that the skin's colour depends on in one picture.
 #[derive(Clone, Copy, Debug)]
 pub struct Moment<'a> {
     pub person: &'a Person,
@@ -34,7 +34,7 @@ pub struct Moment<'a> {
     pub light: Vec3,
 }
 
-/// The head's skin at `rest` (cm, before the expression), which is now at `shape`.
+/// The head's skin at `rest` (cm, before the expression), which the expression has moved to `shape`.
 #[must_use]
 pub fn paint(m: &Moment, rest: Vec3, shape: Vec3) -> Paint {
     let p = m.person;

@@ -1,4 +1,4 @@
-//! What callers may rely on: the same bytes for the same seed, truth that lies where the face is.
+//! What callers may rely on: the same bytes for the same seed, and a ground truth that lies on the face.
 
 use lintel_faces::{Approach, Person, Picture, Truth, crowd, crowd_scene, photo, photo_scene, render};
 

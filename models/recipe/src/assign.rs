@@ -1,4 +1,4 @@
-//! Ground-truth boxes → which anchors answer for them: ATSS (Zhang et al. 2020).
+//! Ground-truth boxes → the anchors assigned to them: ATSS (Zhang et al. 2020).
 
 /// Strides of the three levels.
 pub const STRIDES: [usize; 3] = [8, 16, 32];
@@ -7,7 +7,7 @@ pub const SIDES: [[f32; 2]; 3] = [[16.0, 32.0], [64.0, 128.0], [256.0, 512.0]];
 /// Candidates per level and box.
 const CANDIDATES: usize = 9;
 
-/// One anchor: centre, side, and the stride in which its distances are measured.
+/// One anchor: centre, side, and the stride that is the unit of its distances.
 #[derive(Clone, Copy, Debug)]
 pub struct Anchor {
     /// Centre, pixels.
@@ -47,10 +47,10 @@ pub fn iou(a: &Corners, b: &Corners) -> f32 {
     both / (area(a) + area(b) - both).max(1e-6)
 }
 
-/// For each anchor the box it answers for, if any.
+/// For each anchor the box that it is assigned to, if any.
 ///
 /// Per box: the `CANDIDATES` anchors nearest to its centre on each level; of those, the ones whose overlap reaches the
-/// candidates' mean plus standard deviation and whose centre lies inside the box. An anchor wanted by two boxes takes
+/// candidates' mean plus standard deviation and whose centre lies inside the box. An anchor that suits two boxes takes
 /// the one that it overlaps more.
 pub fn assign(anchors: &[Anchor], boxes: &[Corners]) -> Vec<Option<usize>> {
     let mut owner: Vec<Option<(usize, f32)>> = vec![None; anchors.len()];
@@ -73,12 +73,12 @@ pub fn assign(anchors: &[Anchor], boxes: &[Corners]) -> Vec<Option<usize>> {
         let n = candidates.len().max(1) as f32;
         let mean = candidates.iter().map(|c| c.1).sum::<f32>() / n;
         let variance = candidates.iter().map(|c| (c.1 - mean).powi(2)).sum::<f32>() / (n - 1.0).max(1.0);
-        let bar = mean + variance.sqrt();
+        let threshold = mean + variance.sqrt();
         for (i, overlap) in candidates {
             let a = &anchors[i];
             let edge = (a.x - gt[0]).min(a.y - gt[1]).min(gt[2] - a.x).min(gt[3] - a.y);
             let better = owner[i].is_none_or(|(_, other)| overlap > other);
-            if overlap >= bar && edge > 0.01 && better {
+            if overlap >= threshold && edge > 0.01 && better {
                 owner[i] = Some((index, overlap));
             }
         }

@@ -1,4 +1,5 @@
-//! A cached crop (RGB8, 112×112) → the encoder's input (CLIP-normalised, R×R), varied as cameras and detectors vary.
+//! A cached crop (RGB8, 112×112) → the encoder's input (CLIP-normalised, R×R), with the variation of cameras and
+//! detectors.
 
 use lintel_core::align::TEMPLATE;
 
@@ -13,18 +14,18 @@ pub const MEAN: [f32; 3] = [0.481_454_66, 0.457_827_5, 0.408_210_73];
 /// CLIP's normalisation.
 pub const STD: [f32; 3] = [0.268_629_54, 0.261_302_6, 0.275_777_1];
 
-/// How much a crop is varied.
+/// The strength of the variation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Variation {
-    /// As cameras and detectors usually vary
+    /// The usual variation of cameras and detectors
     Everyday,
-    /// Much of what is seldom seen: far out of focus, in hard light or light from one side, reflections over the eyes,
-    /// cut where landmarks are far off
+    /// Much of what is rare: far out of focus, hard light or light from one side, reflections over the eyes, crops
+    /// whose landmarks are far off
     Hard,
 }
 
 impl Variation {
-    /// Passes of blur, at most.
+    /// The most passes of blur.
     fn passes(self) -> usize {
         match self {
             Self::Everyday => 2,
@@ -32,12 +33,12 @@ impl Variation {
         }
     }
 
-    /// By how much the detector errs more than usual: three times as far in one crop of five.
+    /// The factor on the detector's usual error: three times as large in one crop of five.
     fn astray(self, rng: &mut Rng) -> f32 {
         if self == Self::Hard && rng.chance(0.2) { 3.0 } else { 1.0 }
     }
 
-    /// By how much the light's changes are larger than usual.
+    /// The factor on the light's usual changes.
     fn light(self) -> f32 {
         match self {
             Self::Everyday => 1.0,
@@ -51,15 +52,15 @@ pub fn inner_side(input: usize) -> usize {
     224 / 224usize.div_ceil(input)
 }
 
-/// What the encoder sees of a crop at deployment: averaged to the inner side, normalised, padded with zeros. `out` is
+/// The encoder's input for a crop at deployment: averaged to the inner side, normalised, padded with zeros. `out` is
 /// [3, input, input].
 pub fn plain(crop: &[u8], input: usize, out: &mut [f32]) {
     let planes: Vec<f32> = crop.iter().map(|&v| f32::from(v) / 255.0).collect();
     shrink_into(&planes, input, out);
 }
 
-/// The same after a random change of place, light, sharpness, noise and a hidden patch; in hard variation
-/// reflections and light from one side too.
+/// The same after a random change of place, light, sharpness, noise and a hidden patch; hard variation adds reflections
+/// and light from one side.
 pub fn varied(crop: &[u8], input: usize, variation: Variation, rng: &mut Rng, out: &mut [f32]) {
     let mut picture = moved(crop, variation.astray(rng), rng);
     if variation == Variation::Hard && rng.chance(0.25) {
@@ -83,8 +84,7 @@ pub fn varied(crop: &[u8], input: usize, variation: Variation, rng: &mut Rng, ou
     shrink_into(&picture, input, out);
 }
 
-/// A detector's error: landmarks wander, so the crop shifts, turns and scales a little, `more` times as far as is
-/// usual.
+/// A detector's error: landmarks are off, so the crop shifts, turns and scales a little, `more` times the usual.
 fn moved(crop: &[u8], more: f32, rng: &mut Rng) -> Vec<f32> {
     let mut by = |deviation: f32| rng.normal() * (deviation * more);
     let angle = by(0.03);
@@ -113,13 +113,13 @@ fn moved(crop: &[u8], more: f32, rng: &mut Rng) -> Vec<f32> {
     out
 }
 
-/// Bright spots with soft edges where lenses are: those of glasses, or what light leaves in an eye.
+/// Bright spots with soft edges at the lenses: reflections in glasses or in the eyes.
 fn reflect(picture: &mut [f32], rng: &mut Rng) {
     for eye in &TEMPLATE[..2] {
         if !rng.chance(0.7) {
             continue;
         }
-        // The template is of the product's crop, twice as wide.
+        // The template is for the product's crop, which is twice as wide.
         let centre = [eye.x, eye.y].map(|at| at * 0.5 + rng.normal() * 4.0);
         let axes = [rng.range(3.0, 11.0), rng.range(2.0, 7.0)];
         let (sin, cos) = rng.range(0.0, std::f32::consts::PI).sin_cos();
@@ -133,7 +133,7 @@ fn reflect(picture: &mut [f32], rng: &mut Rng) {
     }
 }
 
-/// As if the face had been small or out of focus: a box blur, up to `passes` times.
+/// A small or unfocused face: a box blur, up to `passes` times.
 fn soften(picture: &mut [f32], passes: usize, rng: &mut Rng) {
     for _ in 0..1 + rng.below(passes) {
         let amount = rng.range(0.2, 1.0) / 3.0;
@@ -170,7 +170,7 @@ fn shade(picture: &mut [f32], rng: &mut Rng) {
     }
 }
 
-/// Another exposure, contrast and tint; `more` times as far from the crop's own as is usual.
+/// Another exposure, contrast and tint; `more` times the usual change.
 fn relight(picture: &mut [f32], more: f32, rng: &mut Rng) {
     let mut by = |deviation: f32| rng.normal() * (deviation * more);
     let gamma = by(0.15).exp();

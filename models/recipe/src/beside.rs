@@ -1,4 +1,4 @@
-//! A step of the recipe as a process of its own, beside the steps that go on meanwhile.
+//! A step of the recipe as a process of its own, which runs beside other steps.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -6,7 +6,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 
 use anyhow::{Context, Result, ensure};
 
-/// A step that runs; dropped before its end, it is stopped.
+/// A running step. If it is dropped before its end, it is stopped.
 pub struct Beside {
     name: &'static str,
     child: Child,
@@ -14,7 +14,7 @@ pub struct Beside {
 }
 
 impl Beside {
-    /// Starts `name` in `work`; what it says on the way lies in `NAME.said` there.
+    /// Starts `name` in `work`; its output goes to `NAME.said` there.
     pub fn start(name: &'static str, work: &Path, arguments: impl IntoIterator<Item = String>) -> Result<Self> {
         let said = work.join(name).with_extension("said");
         let mut command = Command::new(std::env::current_exe()?);
@@ -24,7 +24,7 @@ impl Beside {
         Ok(Self { name, child, said })
     }
 
-    /// It still runs, or has come to its end.
+    /// Whether it still runs or has ended.
     pub fn has_not_failed(&mut self) -> Result<()> {
         self.child.try_wait()?.map_or(Ok(()), |status| self.judge(status))
     }
@@ -36,14 +36,14 @@ impl Beside {
     }
 
     fn judge(&self, status: ExitStatus) -> Result<()> {
-        ensure!(status.success(), "{} stopped ({status}); {} says why", self.name, self.said.display());
+        ensure!(status.success(), "{} stopped ({status}); see {}", self.name, self.said.display());
         Ok(())
     }
 }
 
 impl Drop for Beside {
     fn drop(&mut self) {
-        // After its end both are errors that say so.
+        // After its end both are errors.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

@@ -1,4 +1,4 @@
-//! A pack's files and people never trained on → what the pack reaches, measured through the product's own code.
+//! A pack's files and people who were not trained on → the pack's accuracy, through the product's own code.
 
 use std::fs;
 use std::path::Path;
@@ -20,24 +20,24 @@ use crate::rng::Rng;
 use crate::schedule::bar;
 use crate::scrfd::{HEIGHT, WIDTH};
 
-/// First seed of the people that enrol and come to the door in `check`; disjoint from all others of the recipe.
+/// First seed of the people who are enrolled and visit in `check`; disjoint from all others of the recipe.
 const PEOPLE: u64 = 800_000;
-/// First seed of the strangers the bar is set with.
+/// First seed of the strangers who set the threshold.
 const COHORT: u64 = 700_000;
 const ENROLLED: usize = 10;
 const STRANGERS: usize = 4;
 const PHOTOS: u64 = 10;
-/// Frames of a recording that are looked at, of fifty.
+/// Frames of a recording that are evaluated, of fifty.
 const LOOKS: [usize; 9] = [18, 21, 24, 27, 30, 33, 36, 39, 42];
-/// Share of a stranger's frames that may pass the bar.
+/// Share of strangers' frames that may pass the threshold.
 const TARGET: f32 = 0.01;
-/// The score from which the product takes something for a face.
+/// The score from which the product accepts a face.
 const PRODUCT_BAR: f32 = 0.5;
-const OTHER_BARS: [f32; 8] = [0.35, 0.4, 0.425, 0.45, 0.475, 0.55, 0.6, 0.7];
-/// Narrowest face that must be found, pixels.
+const OTHER_THRESHOLDS: [f32; 8] = [0.35, 0.4, 0.425, 0.45, 0.475, 0.55, 0.6, 0.7];
+/// Width of the narrowest face that must be found, pixels.
 const NARROWEST: f32 = 40.0;
 
-/// How much to measure.
+/// The amount of measuring.
 #[derive(Clone, Debug, clap::Args)]
 pub struct CheckArgs {
     /// Frames with faces.
@@ -49,17 +49,17 @@ pub struct CheckArgs {
     /// Draws of 10 enrolled people and 4 strangers.
     #[arg(long, default_value_t = 20)]
     pub draws: usize,
-    /// First seed of the frames; another one judges by frames that nothing was chosen by.
+    /// First seed of the frames; another one gives frames by which nothing was chosen.
     #[arg(long, default_value_t = CHECK_SEED, value_parser = clap::value_parser!(u64).range(CHECK_SEED..1 << 60))]
     pub frame_seed: u64,
 }
 
-/// Measures the pack in `folder`; the report is what `recipe.log` holds.
+/// Measures the pack in `folder`; the report is the content of `recipe.log`.
 pub fn check(folder: &Path, args: &CheckArgs) -> Result<String> {
     let options = lintel_work::places::runtime();
     let file = |name: &str| fs::read(folder.join(name)).with_context(|| format!("reading {name}"));
     let onnx = file("detector.onnx")?;
-    let lowest = Limits { min_score: OTHER_BARS[0], ..Limits::default() };
+    let lowest = Limits { min_score: OTHER_THRESHOLDS[0], ..Limits::default() };
     let mut report = finding(&mut Detector::open_with(&onnx, &options, (640, 480), lowest)?, args)?;
     let detector = Detector::open(&onnx, &options)?;
     let clip = NamedTensors::from_safetensors(&file("clip.safetensors")?)?;
@@ -72,8 +72,7 @@ fn view(picture: &Picture) -> Result<Frame<'_>> {
     Ok(Frame::rgb8(&picture.rgb, picture.width, picture.height, Uptime::ZERO)?)
 }
 
-/// Faces found in crowds, landmark errors, false faces in empty rooms; at the product's bar, and what other bars would
-/// do.
+/// Faces found in crowds, landmark errors, and false faces in empty rooms, at the product's threshold and at others.
 fn finding(detector: &mut Detector, args: &CheckArgs) -> Result<String> {
     let (mut wanted, mut errors) = (0usize, Vec::new());
     let (mut true_scores, mut false_scores) = (Vec::new(), Vec::new());
@@ -108,8 +107,8 @@ fn finding(detector: &mut Detector, args: &CheckArgs) -> Result<String> {
         let picture = crowd(args.frame_seed + 500_000 + i, [WIDTH as u32, HEIGHT as u32], 0, NARROWEST);
         false_scores.extend(detector.detect(&view(&picture)?)?.iter().map(|face| face.score));
     }
-    let above = |scores: &[f32], bar: f32| scores.iter().filter(|&&score| score >= bar).count();
-    let share = |bar: f32| 100.0 * above(&true_scores, bar) as f32 / wanted.max(1) as f32;
+    let above = |scores: &[f32], threshold: f32| scores.iter().filter(|&&score| score >= threshold).count();
+    let share = |threshold: f32| 100.0 * above(&true_scores, threshold) as f32 / wanted.max(1) as f32;
     let mut report = format!(
         "detector: found {} of {wanted} faces of {NARROWEST} px and more ({:.2} %); landmarks off by {:.2} % of the \
          inter-ocular distance (median), {:.2} % (90th percentile); {} false faces in {} empty frames\n",
@@ -120,17 +119,17 @@ fn finding(detector: &mut Detector, args: &CheckArgs) -> Result<String> {
         above(&false_scores, PRODUCT_BAR),
         args.empty_frames
     );
-    for bar in OTHER_BARS {
+    for threshold in OTHER_THRESHOLDS {
         report += &format!(
-            "detector, were the bar {bar}: {:.2} % found, {} false faces\n",
-            share(bar),
-            above(&false_scores, bar)
+            "detector at threshold {threshold}: {:.2} % found, {} false faces\n",
+            share(threshold),
+            above(&false_scores, threshold)
         );
     }
     Ok(report)
 }
 
-/// Detector and encoder in a row.
+/// The detector, then the encoder.
 struct Eye {
     detector: Detector,
     encoder: Encoder,
@@ -175,13 +174,13 @@ fn dot(a: &[f32], b: &[f32]) -> f32 {
     a.iter().zip(b).map(|(a, b)| a * b).sum()
 }
 
-/// Galleries of people's mean embeddings, a bar set on a cohort of strangers, and votes over visits.
+/// Galleries of people's mean embeddings, a threshold set on a cohort of strangers, and votes over visits.
 fn door(eye: &mut Eye, draws: usize) -> Result<String> {
     let cohort: Vec<Vec<Vec<f32>>> = (0..40).map(|i| eye.visit(COHORT + i)).collect::<Result<_>>()?;
     let progress = bar(draws, 0, "draws");
     let mut rng = Rng::new(3);
     let [mut named, mut misnamed, mut accepted] = [0usize; 3];
-    let mut bars = Vec::new();
+    let mut thresholds = Vec::new();
     for _ in 0..draws {
         let people: Vec<u64> = (0..ENROLLED + STRANGERS).map(|_| PEOPLE + rng.below(90_000) as u64).collect();
         let gallery: Vec<Vec<f32>> = people[..ENROLLED].iter().map(|&p| eye.enrol(p)).collect::<Result<_>>()?;
@@ -191,16 +190,16 @@ fn door(eye: &mut Eye, draws: usize) -> Result<String> {
         };
         let mut strange: Vec<f32> = cohort.iter().flatten().map(|row| best(row).1).collect();
         strange.sort_unstable_by(|a, b| b.total_cmp(a));
-        let Some(&bar) = strange.get((TARGET * strange.len() as f32) as usize) else {
-            return Ok("encoder: not measured, the detector sees none of the people\n".to_owned());
+        let Some(&threshold) = strange.get((TARGET * strange.len() as f32) as usize) else {
+            return Ok("encoder: not measured, the detector finds none of the people\n".to_owned());
         };
-        bars.push(bar);
+        thresholds.push(threshold);
         for (place, &person) in people.iter().enumerate() {
             let rows = eye.visit(person)?;
             let mut votes = [0usize; ENROLLED];
             for row in &rows {
                 let (who, similarity) = best(row);
-                votes[who] += usize::from(similarity > bar);
+                votes[who] += usize::from(similarity > threshold);
             }
             let winner = (0..ENROLLED).max_by_key(|&who| votes[who]).filter(|&who| 2 * votes[who] > LOOKS.len());
             match winner {
@@ -217,11 +216,11 @@ fn door(eye: &mut Eye, draws: usize) -> Result<String> {
     let strangers = draws * STRANGERS;
     let right = named + strangers - accepted;
     Ok(format!(
-        "encoder, against the mean of {PHOTOS} photos, bar at {:.0} % of strangers' frames (mean {:.3}), majority of \
-         {} frames, {draws} draws of {ENROLLED} enrolled and {STRANGERS} strangers: {named} of {enrolled} named, \
+        "encoder, against the mean of {PHOTOS} photos, threshold at {:.0} % of strangers' frames (mean {:.3}), \
+         majority of {} frames, {draws} draws of {ENROLLED} enrolled and {STRANGERS} strangers: {named} of {enrolled} named, \
          {misnamed} misnamed, {accepted} of {strangers} strangers accepted, accuracy {:.2} %\n",
         100.0 * TARGET,
-        bars.iter().sum::<f32>() / bars.len().max(1) as f32,
+        thresholds.iter().sum::<f32>() / thresholds.len().max(1) as f32,
         LOOKS.len(),
         100.0 * right as f32 / (enrolled + strangers).max(1) as f32
     ))

@@ -1,8 +1,8 @@
-//! Convolution on the processor, forward and backward: bands of im2col and matrix products, all in NCHW.
+//! Convolution on the processor, forward and backward, in bands of im2col and matrix products, all in NCHW.
 //!
 //! burn differentiates a convolution by convolutions: for the weights with a kernel as large as the picture, for the
-//! input with a transposed one, each through copies into other layouts. Here the three of them share one way to gather
-//! and products that stay in the cache. Elsewhere than on the processor burn's own is used.
+//! input with a transposed one, each with copies into other layouts. Here all three share one way to gather, and
+//! products that stay in the cache. On other devices burn's own is used.
 
 use std::ops::Range;
 
@@ -18,7 +18,7 @@ use ndarray::linalg::general_mat_mul;
 use ndarray::{ArrayView2, ArrayViewMut2, s};
 use rayon::prelude::*;
 
-/// What a band of gathered columns may take: it is to stay in the second cache.
+/// Most bytes of a band of gathered columns: it must fit into the second-level cache.
 const BAND_VALUES: usize = 48 * 1024;
 
 /// burn's tensor on the processor.
@@ -104,7 +104,7 @@ impl Geometry {
         [self.pictures, self.output, self.rows, self.columns]
     }
 
-    /// Values that one output value is made of.
+    /// Number of input values of one output value.
     fn taps(&self) -> usize {
         self.input * self.kernel * self.kernel
     }
@@ -117,7 +117,7 @@ impl Geometry {
         self.input * self.height * self.width
     }
 
-    /// Output rows that are done at once.
+    /// Output rows that are computed at once.
     fn band(&self) -> usize {
         (BAND_VALUES / (self.taps() * self.columns)).clamp(1, self.rows)
     }
@@ -127,7 +127,7 @@ impl Geometry {
         (0..rows).step_by(step).map(move |first| first..(first + step).min(rows))
     }
 
-    /// Whether the columns are the picture itself.
+    /// Whether the columns equal the picture.
     fn is_product(&self) -> bool {
         self.kernel == 1 && self.stride == 1
     }
@@ -165,8 +165,8 @@ impl Geometry {
                 |(buffer, back), ((to_x, x), gradient)| {
                     let gradient = matrix(gradient, self.output);
                     let mut to_weight = vec![0.0; weight.len()];
-                    // Not added to the zeros: pages that are read before they are written cost the kernel a second
-                    // fault each, and every other processor a stop.
+                    // Not added to zeros: a page that is read before it is written costs the kernel a second fault, and
+                    // stops every other processor.
                     let mut before = 0.0;
                     for rows in self.bands() {
                         let gradient = gradient.slice(s![.., self.span(&rows)]);
@@ -184,7 +184,7 @@ impl Geometry {
                 },
             )
             .collect();
-        // In the order of the pictures, whatever thread did which.
+        // In the order of the pictures, independent of the threads.
         let mut to_weight = vec![0.0; weight.len()];
         for part in &parts {
             to_weight.iter_mut().zip(part).for_each(|(sum, value)| *sum += value);
@@ -192,7 +192,7 @@ impl Geometry {
         (to_x, to_weight)
     }
 
-    /// Where these rows lie in an output plane.
+    /// The range of these rows in an output plane.
     fn span(&self, rows: &Range<usize>) -> Range<usize> {
         rows.start * self.columns..rows.end * self.columns
     }
@@ -201,7 +201,7 @@ impl Geometry {
         vec![0.0; self.taps() * self.band() * self.columns]
     }
 
-    /// [taps, rows·columns]: per tap what it sees at each output position; zero outside the picture.
+    /// [taps, rows·columns]: for each tap its input at each output position; zero outside the picture.
     fn gathered<'a>(&self, x: &'a [f32], rows: &Range<usize>, buffer: &'a mut [f32]) -> ArrayView2<'a, f32> {
         if self.is_product() {
             return matrix(x, self.input).slice_move(s![.., self.span(rows)]);
@@ -224,7 +224,7 @@ impl Geometry {
         matrix(used, self.taps())
     }
 
-    /// Adds what `gathered` would have read to where it would have read it.
+    /// Adds each value of `gathered` to the input value from which it was gathered.
     fn scatter(&self, columns: &[f32], rows: &Range<usize>, to_x: &mut [f32]) {
         let mut lines = columns.chunks_exact(self.columns);
         self.for_each_line(rows, |target, inside, first| {
@@ -240,8 +240,8 @@ impl Geometry {
         });
     }
 
-    /// Calls with the input line that a tap sees from an output row (if it sees one), the output columns that see
-    /// something in it, and where in the line the first of these looks.
+    /// Calls `f` with the input line of a tap for an output row (if it is inside), the output columns whose input is
+    /// inside, and the place of the first of these in the line.
     fn for_each_line(&self, rows: &Range<usize>, mut call: impl FnMut(Option<Range<usize>>, Range<usize>, usize)) {
         let pad = self.kernel / 2;
         for channel in 0..self.input {

@@ -17,38 +17,39 @@ use crate::augment::{CACHED, CACHED_BYTES};
 use crate::rng::Rng;
 use crate::schedule::bar;
 
-/// First seed of the people the encoder trains on. Everything shown or judged uses seeds below.
+/// First seed of the people the encoder trains on. People who are shown or tested on have lower seeds.
 pub const TRAIN_PEOPLE: u64 = 1_000_000;
-/// First seed of the people it trains on after those.
+/// First seed of the further people that it trains on.
 pub const MORE_PEOPLE: u64 = 1_100_000;
-/// First seed of the people it is judged on.
+/// First seed of the people that it is tested on.
 pub const HELD_OUT_PEOPLE: u64 = 900_000;
-/// Standard deviation of a detector's landmark error, of the inter-ocular distance.
+/// Standard deviation of a detector's landmark error, relative to the inter-ocular distance.
 const LANDMARK_ERROR: f32 = 0.025;
 
-/// How many people lend their glasses, those of them who have any.
+/// Number of people whose glasses, if they have any, others may wear.
 const LENDERS: usize = 10_000;
 /// People whose crops are rendered at once.
 const AT_ONCE: usize = 128;
 
-/// Crops of `people` people, `each` per person, one person after the other. They stay in their file: there may be more
-/// of them than memory.
+/// Crops of `people` people, `each` per person, one person after the other. They stay in their file, because they may
+/// need more than memory.
 pub struct Crops {
     file: File,
     len: usize,
     each: usize,
 }
 
-/// What people wear in every other crop, so that it doesn't become part of who it is; in the others they wear none.
+/// Whose glasses people wear in every other crop, so that glasses do not become part of the identity; in the others
+/// they wear none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Glasses {
     /// Their own, if they have any
     Own,
-    /// Anybody's, another pair each time, also if they have none
+    /// Anybody's, another pair each time, even if they have none
     Anybodys,
 }
 
-/// The person as in crop `number`, with what is worn there.
+/// The person in crop `number`, with or without glasses.
 pub fn wearing(person: u64, number: u64, glasses: Glasses) -> Person {
     let mut worn = Person::from_seed(person);
     if !number.is_multiple_of(2) {
@@ -58,7 +59,7 @@ pub fn wearing(person: u64, number: u64, glasses: Glasses) -> Person {
         worn.glasses = loop {
             let lender = Person::from_seed(MORE_PEOPLE + rng.below(LENDERS) as u64);
             if let Some(pair) = lender.glasses {
-                // As wide as eyes are apart.
+                // The scale is the distance between the eyes.
                 let half_width = pair.half_width.min(worn.shape.eye_x - 0.35);
                 break Some(lintel_faces::Glasses { half_width, ..pair });
             }
@@ -67,7 +68,7 @@ pub fn wearing(person: u64, number: u64, glasses: Glasses) -> Person {
     worn
 }
 
-/// One crop of one person: any light, pose, expression, camera and size that the door may see.
+/// One crop of one person, with any light, pose, expression, camera and size that occurs at a door.
 pub fn crop(person: u64, number: u64, glasses: Glasses) -> Result<Vec<u8>> {
     let mut rng = Rng::new(person.wrapping_mul(1009) ^ (number << 40) ^ 0xC409);
     let width = rng.log_range(55.0, 150.0);
@@ -91,7 +92,7 @@ pub fn crop(person: u64, number: u64, glasses: Glasses) -> Result<Vec<u8>> {
 }
 
 fn aligned(picture: &Picture, rng: &mut Rng) -> Result<Vec<u8>> {
-    let truth = picture.truth.first().ok_or_else(|| anyhow!("a portrait without a face"))?;
+    let truth = picture.truth.first().ok_or_else(|| anyhow!("the rendered portrait has no face"))?;
     let [a, b, ..] = truth.landmarks;
     let apart = ((a[0] - b[0]).powi(2) + (a[1] - b[1]).powi(2)).sqrt().max(4.0);
     // `lintel-faces` puts (0, 0) at a pixel's corner, the product at its centre.
@@ -106,7 +107,7 @@ fn aligned(picture: &Picture, rng: &mut Rng) -> Result<Vec<u8>> {
     Ok(halved(&full))
 }
 
-/// 224×224 → 112×112 by averaging 2×2 pixels, which is what the exported encoder does first.
+/// 224×224 → 112×112 by averaging 2×2 pixels, as the exported encoder does first.
 pub fn halved(full: &[u8]) -> Vec<u8> {
     let row = CROP as usize * 3;
     let mut out = Vec::with_capacity(CACHED_BYTES);
@@ -122,8 +123,8 @@ pub fn halved(full: &[u8]) -> Vec<u8> {
     out
 }
 
-/// Renders `each` crops of the people `first..first + people` into `file`, unless it is there; goes on where a run
-/// before was stopped.
+/// Renders `each` crops of the people `first..first + people` into `file`, unless it is complete; continues an
+/// interrupted run.
 pub fn render_all(file: &Path, first: u64, people: usize, each: usize, glasses: Glasses) -> Result<()> {
     ensure!(people > 0 && each > 0, "{people} people with {each} crops each, wanted at least one of both");
     let of_one = each * CACHED_BYTES;
@@ -155,7 +156,7 @@ pub fn render_all(file: &Path, first: u64, people: usize, each: usize, glasses: 
 }
 
 impl Crops {
-    /// Opens what `render_all` wrote.
+    /// Opens a file of `render_all`.
     pub fn open(path: &Path, each: usize) -> Result<Self> {
         let file = File::open(path).with_context(|| path.display().to_string())?;
         let bytes = file.metadata()?.len() as usize;

@@ -21,18 +21,18 @@ use crate::scrfd::{DetectorConfig, Scrfd};
 
 /// The shape of the shipped detector.
 pub const SHAPE: DetectorConfig = DetectorConfig { stages: [8, 16, 24, 48, 64], blocks: [0, 1, 1], neck: 24 };
-/// View side, batch, and the share of steps that use it: small views are cheap, large ones hold large faces.
+/// View side, batch, and the share of steps that use it: small views are cheap, large ones contain large faces.
 const VIEWS: [(usize, usize, f32); 2] = [(192, 24, 0.65), (352, 8, 0.35)];
 const SEED: u64 = 71;
 const SAVE_EVERY: usize = 250;
 /// The checkpoints of the two phases.
 const FRAMES: &str = "detector";
 const ROOMS: &str = "detector-rooms";
-/// The rooms of the second phase, and what its network is to be believed from.
+/// The rooms of the second phase, and the operating point of its network.
 const ROOMS_FILE: &str = "rooms.json";
 const POINT_FILE: &str = "operating-point.json";
 
-/// How long to train on how much.
+/// Amounts of training.
 #[derive(Clone, Debug, clap::Args)]
 pub struct DetectorArgs {
     /// Frames to render.
@@ -41,19 +41,19 @@ pub struct DetectorArgs {
     /// Optimiser steps.
     #[arg(long, default_value_t = 16_000)]
     pub detector_steps: usize,
-    /// Empty rooms to search for what the detector takes for faces after these steps.
+    /// Empty rooms to search for false faces after these steps.
     #[arg(long, default_value_t = 16_000)]
     pub rooms: usize,
-    /// Optimiser steps with them.
+    /// Optimiser steps with those rooms.
     #[arg(long, default_value_t = 6000)]
     pub room_steps: usize,
-    /// Empty rooms that set the score from which it is to be believed.
+    /// Empty rooms that set the operating point.
     #[arg(long, default_value_t = 12_000)]
     pub calibration_rooms: usize,
 }
 
 impl DetectorArgs {
-    /// As they stand on a command line.
+    /// The options as on a command line.
     pub fn arguments(&self) -> impl Iterator<Item = String> + use<> {
         let Self { frames, detector_steps, rooms, room_steps, calibration_rooms } = *self;
         let settings = [
@@ -73,8 +73,8 @@ struct Batch {
     targets: Vec<Vec<Target>>,
 }
 
-/// Trains in `work`, going on where an earlier run stopped: first on frames as they come, then on what the network took
-/// for faces where there are none as well. At last it sets the operating point.
+/// Trains in `work`, and continues where an earlier run stopped: first on random frames, then also on the false faces
+/// of empty rooms. At the end it sets the operating point.
 pub fn train(work: &Path, args: &DetectorArgs, device: &Device, log: &Log) -> Result<()> {
     let lock = File::create(work.join("detector.lock"))?;
     match lock.try_lock() {
@@ -90,7 +90,7 @@ pub fn train(work: &Path, args: &DetectorArgs, device: &Device, log: &Log) -> Re
     let schedule = Schedule { peak: 1.5e-3, warmup: 200, steps: args.detector_steps };
     let (rooms_file, point_file) = (work.join(ROOMS_FILE), work.join(POINT_FILE));
     if first.step() < schedule.steps {
-        // What comes after it is of the network that it was.
+        // Later files belong to the earlier network.
         second.forget()?;
         remove(&rooms_file)?;
         phase(&first, Scrfd::new(&SHAPE, &device), &schedule, Frames::load(&folder)?, &device, log)?;
@@ -100,7 +100,7 @@ pub fn train(work: &Path, args: &DetectorArgs, device: &Device, log: &Log) -> Re
         remove(&point_file)?;
         let net = first.weights("net", Scrfd::new(&SHAPE, &Device::flex()))?;
         let rooms = search(&net, &rooms_file, args.rooms)?;
-        log.line(&format!("faces seen in {} of {} empty rooms", rooms.len(), args.rooms))?;
+        log.line(&format!("faces found in {} of {} empty rooms", rooms.len(), args.rooms))?;
         let mut frames = Frames::load(&folder)?;
         frames.add_rooms(rooms);
         let net = first.weights("net", Scrfd::new(&SHAPE, &device))?;
@@ -120,7 +120,7 @@ fn remove(file: &Path) -> Result<()> {
     }
 }
 
-/// Trains `net`, or what an earlier run made of it, through `schedule`.
+/// Trains `net`, or the checkpoint of an earlier run, through `schedule`.
 fn phase(
     checkpoint: &Checkpoint,
     mut net: Scrfd,
@@ -166,7 +166,7 @@ fn phase(
 pub fn trained(work: &Path) -> Result<(Scrfd, f32)> {
     let net = Checkpoint::new(work, ROOMS).weights("net", Scrfd::new(&SHAPE, &Device::flex()))?;
     let point =
-        fs::read(work.join(POINT_FILE)).context("the detector is not trained to its end: no operating point")?;
+        fs::read(work.join(POINT_FILE)).context("the detector's training is not finished: no operating point")?;
     let (_, point) = serde_json::from_slice::<(usize, f32)>(&point).context("reading the operating point")?;
     Ok((net, point))
 }
@@ -187,7 +187,7 @@ impl Parts {
     }
 }
 
-/// Cuts the views of each step on a thread of its own; a step's views depend on its number alone.
+/// Cuts the views of each step on a thread of its own; a step's views depend on its number only.
 fn prefetch(frames: Frames, from: usize, to: usize) -> Receiver<Batch> {
     let (send, receive) = sync_channel(3);
     thread::spawn(move || {

@@ -7,13 +7,14 @@ use crate::assign::{Anchor, Corners, assign, iou};
 use crate::layers::values;
 use crate::scrfd::RawLevel;
 
-/// Smooth-L1 turns linear at this many strides.
+/// The distance, in strides, at which smooth L1 turns linear.
 const SMOOTH: f32 = 1.0 / 9.0;
 /// Weights of the three parts.
 const BOX_WEIGHT: f32 = 2.0;
 const LANDMARK_WEIGHT: f32 = 2.0;
-/// Anchors that answer for the faces of one picture, about (2.6 of small views, 3.1 of large ones). The scores' loss is
-/// divided by this, and not by how many there are: eight views may have four or sixty, and few must not weigh most.
+/// Typical number of anchors assigned to the faces of one picture (2.6 of small views, 3.1 of large ones). The scores'
+/// loss is divided by this and not by the actual number: eight views may have four or sixty, and a few must not weigh
+/// most.
 const MATCHES_PER_PICTURE: f32 = 3.0;
 
 /// One face of a training picture, pixels.
@@ -34,7 +35,7 @@ pub struct Parts {
     pub boxes: f32,
     /// Smooth L1, strides.
     pub landmarks: f32,
-    /// Mean IoU of the answering anchors' boxes.
+    /// Mean IoU of the assigned anchors' boxes.
     pub overlap: f32,
 }
 
@@ -234,7 +235,7 @@ mod tests {
         ];
         let run = |net: &Scrfd| loss(net.forward(image.clone()), &anchors(64, 64), &targets).0;
         let gradients = GradientsParams::from_grads(run(&net).backward(), &net);
-        // Not the boxes: moving them also moves the scores' target, through which no gradient is meant to flow.
+        // Not the boxes: they also change the scores' target, through which no gradient flows on purpose.
         for (level, output) in [(0, 0), (0, 2), (1, 2)] {
             let bias = net.heads[level].out[output].bias.as_ref().expect("heads have biases");
             let gradient = gradients.get::<1>(bias.id).expect("each head learns");

@@ -12,13 +12,13 @@ use crate::assign::STRIDES;
 use crate::layers::{ConvNorm, values};
 use crate::scrfd::{Block, PER_CELL, Scrfd};
 
-/// The operating point at which the file's scores are the network's own.
+/// The operating point at which the file's scores are those of the network.
 pub const AS_TRAINED: f32 = 0.5;
 /// Names and widths of a head's three outputs.
 const OUTPUTS: [(&str, usize); 3] = [("score", 1), ("bbox", 4), ("kps", 10)];
 
 /// The file's bytes, for frames of `width`×`height` (multiples of 32). Scores are shifted so that the network's
-/// `operating_point` is 0.5, the bar that the product uses.
+/// `operating_point` becomes 0.5, the product's threshold.
 pub fn export(net: &Scrfd, width: usize, height: usize, operating_point: f32) -> Vec<u8> {
     let mut graph = GraphBuilder::new("scrfd");
     let input = [1, 3, height, width].map(Dim::Fixed);
@@ -61,7 +61,7 @@ pub fn export(net: &Scrfd, width: usize, height: usize, operating_point: f32) ->
     write(&graph.finish())
 }
 
-/// A level's output, cells before anchors before columns. The tower before it is written with the first one.
+/// A level's output, cells before anchors before columns. The tower before it is written with the first output.
 fn head_output(
     graph: &mut GraphBuilder,
     net: &Scrfd,
@@ -146,7 +146,7 @@ mod tests {
     #[test]
     fn the_outputs_are_in_the_published_form() {
         let net = Scrfd::new(&SHAPE, &Device::flex());
-        let model = lintel_onnx::read(&export(&net, 640, 480, AS_TRAINED)).expect("what was written can be read");
+        let model = lintel_onnx::read(&export(&net, 640, 480, AS_TRAINED)).expect("the written file can be read");
         let graph = model.graph.expect("a model has a graph");
         let outputs: Vec<Vec<Option<usize>>> =
             graph.output.iter().map(|info| lintel_onnx::dims_of(info).expect("outputs have shapes").1).collect();

@@ -23,8 +23,8 @@ use crate::rng::Rng;
 use crate::schedule::{Checkpoint, Schedule, bar};
 use crate::verification::{JUDGED_BY, open_set, verify};
 
-/// The shape of the shipped encoder; R = 32·side. At R = 64 a face is 56 pixels wide, a step costs a quarter of one at
-/// R = 128, and so many more people and epochs fit into the hours that a recipe may take.
+/// The shape of the shipped encoder; R = 32·side. At R = 64 a face is 56 pixels wide and a step costs a quarter of one
+/// at R = 128, so that the hours of a recipe suffice for many more people and epochs.
 pub const SHAPE: ImageConfig = ImageConfig { width: 16, layers: [2, 2, 2, 2], side: 2, dim: 256 };
 /// Crops of each person held out.
 pub const HELD_OUT_EACH: usize = 10;
@@ -32,16 +32,16 @@ const SEED: u64 = 72;
 const BATCH: usize = 64;
 const SCALE: f32 = 30.0;
 const MARGIN: f32 = 0.35;
-/// Share of the steps over which the margin grows to its full size: a margin from the start keeps a fresh net from
-/// learning.
+/// Share of the steps over which the margin grows to its full size: with the full margin from the start, a fresh net
+/// does not learn.
 const RAMP: f32 = 0.25;
 const NAME: &str = "encoder";
 const MORE: &str = "more";
 const SAVE_EVERY: usize = 250;
-/// Crops that are looked at together where nothing is learned.
+/// Crops that are embedded at once outside training.
 const LOOKED_AT: usize = 256;
 
-/// How long to train on how much.
+/// Amounts of training.
 #[derive(Clone, Debug, clap::Args)]
 pub struct EncoderArgs {
     /// People to render for training.
@@ -58,13 +58,13 @@ pub struct EncoderArgs {
     pub encoder_steps: usize,
 }
 
-/// How long to train on with how many more people.
+/// Amounts of training with more people.
 #[derive(Clone, Debug, clap::Args)]
 pub struct MoreArgs {
     /// People to render.
     #[arg(long, default_value_t = 14_000)]
     pub more_people: usize,
-    /// How many people are passed over before them
+    /// How many people are skipped before them
     #[arg(long, default_value_t = 0)]
     pub more_after: u64,
     /// Crops of each.
@@ -79,21 +79,21 @@ pub struct MoreArgs {
     /// The highest learning rate
     #[arg(long, default_value_t = 1e-3)]
     pub more_rate: f64,
-    /// The most people that the crops of one step are told apart from
+    /// The most classes of one step
     #[arg(long, default_value_t = 16_384)]
     pub more_classes: usize,
-    /// How many crops of each person the directions start from; all of them where there are fewer
+    /// How many crops of each person the directions start from; all of them if there are fewer
     #[arg(long, default_value_t = 8)]
     pub more_towards: usize,
     /// Whose glasses people wear in every other crop
     #[arg(long, value_enum, default_value_t = Glasses::Own)]
     pub more_glasses: Glasses,
-    /// How much crops are varied
+    /// Strength of the crops' variation
     #[arg(long, value_enum, default_value_t = Variation::Everyday)]
     pub more_variation: Variation,
 }
 
-/// Where the crops of more people lie.
+/// The file with the crops of more people.
 pub fn more_file(work: &Path, args: &MoreArgs) -> PathBuf {
     let glasses = match args.more_glasses {
         Glasses::Own => "",
@@ -109,7 +109,7 @@ pub fn render_more(work: &Path, args: &MoreArgs) -> Result<()> {
     render_all(&more_file(work, args), first, args.more_people, args.more_each, args.more_glasses)
 }
 
-/// Where the first two sets of crops lie.
+/// The files of the first two sets of crops.
 pub fn crop_files(work: &Path) -> [PathBuf; 2] {
     [work.join("people.rgb"), work.join("held-out.rgb")]
 }
@@ -120,7 +120,7 @@ pub fn render_crops(work: &Path, args: &EncoderArgs) -> Result<()> {
     render_all(&crop_files(work)[0], TRAIN_PEOPLE, args.people, args.each, Glasses::Own)
 }
 
-/// Renders the crops of people whom the encoder is judged on.
+/// Renders the crops of the people that the encoder is tested on.
 pub fn render_held_out(work: &Path, people: usize) -> Result<()> {
     ensure!(people >= JUDGED_BY, "--held-out is {people}, wanted at least {JUDGED_BY}");
     render_all(&crop_files(work)[1], HELD_OUT_PEOPLE, people, HELD_OUT_EACH, Glasses::Own)
@@ -131,25 +131,25 @@ struct Batch {
     targets: Targets,
 }
 
-/// How one of the two runs goes.
+/// The settings of one of the two runs.
 #[derive(Clone, Copy)]
 struct Plan {
-    /// What its checkpoint and its lines in the log are called.
+    /// The name of its checkpoint and of its lines in the log.
     name: &'static str,
     steps: usize,
     /// Crops in one step.
     batch: usize,
-    /// The most people that they are told apart from.
+    /// The most classes of a step.
     classes: usize,
     /// The highest learning rate.
     peak: f64,
     /// Share of the steps over which the margin grows to its full size.
     ramp: f32,
-    /// How much crops are varied.
+    /// Strength of the crops' variation.
     variation: Variation,
 }
 
-/// Trains in `work` from nothing, going on where an earlier run stopped.
+/// Trains in `work` from the start, or continues where an earlier run stopped.
 pub fn train(work: &Path, args: &EncoderArgs, device: &Device, log: &Log) -> Result<()> {
     render_crops(work, args)?;
     let [people, held_out] = crop_files(work);
@@ -171,8 +171,8 @@ pub fn train(work: &Path, args: &EncoderArgs, device: &Device, log: &Log) -> Res
     run(&plan, work, (net, head), (&crops, &held_out), &device, log)
 }
 
-/// Trains on with more people: from the weights of `from`, a pack's folder, or where [`train`] ended. A person's
-/// direction starts as the mean of what the encoder makes of a few crops.
+/// Continues training with more people: from the weights of `from`, a pack's folder, or from the result of [`train`]. A
+/// person's direction starts as the mean embedding of a few crops.
 pub fn train_on_more(work: &Path, args: &MoreArgs, from: Option<&Path>, plain: &Device, log: &Log) -> Result<()> {
     ensure!(args.more_towards > 0, "--more-towards is 0, wanted at least 1");
     render_more(work, args)?;
@@ -275,7 +275,7 @@ pub fn trained(work: &Path, device: &Device) -> Result<ImageEncoder> {
     Checkpoint::new(work, MORE).weights("net", ImageEncoder::new(&SHAPE, device))
 }
 
-/// Unit features of the crops `picked`, as the product would see them.
+/// Unit features of the crops `picked`, with the product's preprocessing.
 pub fn features(net: &ImageEncoder, crops: &Crops, picked: &[usize], device: &Device) -> Result<Vec<f32>> {
     let input = 32 * SHAPE.side;
     let size = 3 * input * input;
@@ -290,17 +290,17 @@ pub fn features(net: &ImageEncoder, crops: &Crops, picked: &[usize], device: &De
     Ok(all)
 }
 
-/// One line of what the network reaches on people it has not seen.
+/// One line about the accuracy on held-out people.
 pub fn judge(net: &ImageEncoder, held_out: &Crops, people: usize, device: &Device) -> Result<String> {
     let picked: Vec<usize> = (0..people * held_out.each()).collect();
     let rows = features(net, held_out, &picked, device)?;
     let found = verify(&rows, SHAPE.dim, held_out.each());
-    let door = open_set(&rows, SHAPE.dim, held_out.each(), found.bar.max(0.0) * 1.1, 50);
+    let door = open_set(&rows, SHAPE.dim, held_out.each(), found.threshold.max(0.0) * 1.1, 50);
     Ok(format!(
-        "held out: TPR {:.4} at FPR 1e-3 (bar {:.3}), same {:.3}, different {:.3}; 10 enrolled + 4 strangers: named \
-         {:.4}, accepted {:.4}, by vote {:.4} and {:.4}",
+        "held out: TPR {:.4} at FPR 1e-3 (threshold {:.3}), same {:.3}, different {:.3}; 10 enrolled + 4 strangers: \
+         named {:.4}, accepted {:.4}, by vote {:.4} and {:.4}",
         found.tpr_at_1e3,
-        found.bar,
+        found.threshold,
         found.same,
         found.different,
         door.named,
@@ -310,7 +310,7 @@ pub fn judge(net: &ImageEncoder, held_out: &Crops, people: usize, device: &Devic
     ))
 }
 
-/// Varies and packs the crops of each step on a thread of its own; a step's batch depends on its number alone.
+/// Varies and packs the crops of each step on a thread of its own; a step's batch depends on its number only.
 fn prefetch(crops: Arc<Crops>, plan: Plan, input: usize, steps: Range<usize>) -> Receiver<Result<Batch>> {
     let (send, receive) = sync_channel(4);
     thread::spawn(move || {

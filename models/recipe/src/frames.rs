@@ -19,32 +19,32 @@ use crate::scrfd::{HEIGHT, WIDTH};
 const FRAME_BYTES: usize = WIDTH * HEIGHT * 3;
 /// First seed of the frames the detector trains on.
 pub const TRAIN_SEED: u64 = 1_000_000;
-/// First seed of the frames it is judged on.
+/// First seed of the frames it is tested on.
 pub const CHECK_SEED: u64 = 2_000_000;
 /// A face counts while at least this much of its box is in the picture.
 const MIN_VISIBLE: f32 = 0.45;
 /// Sizes of faces that training asks for, pixels.
 const FACE_SIDES: (f32, f32) = (15.0, 330.0);
 
-/// Share of views that ask for a large face, beyond those that fall out even in the logarithm.
+/// Share of views that ask for a large face, in addition to those drawn evenly in the logarithm.
 const LARGE: f32 = 0.25;
-/// Share of views that show what was taken for a face, where there are such.
+/// Share of views that show a false face, if there are any.
 const DECOYS: f32 = 0.25;
 
-/// A face's truth as the cache keeps it: pixel centres at whole numbers.
+/// A face's ground truth in the cache; pixel centres are whole numbers.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Face {
     /// x1, y1, x2, y2.
     pub bbox: [f32; 4],
     /// Five points.
     pub landmarks: [[f32; 2]; 5],
-    /// How much of it is to be seen, [0, 1].
+    /// Visible share, [0, 1].
     pub visible: f32,
     /// Degrees.
     pub yaw: f32,
 }
 
-/// Rendered frames and their truth; at the end, rooms with nobody in them that look as if.
+/// Rendered frames and their ground truth; at the end, empty rooms with false faces.
 pub struct Frames {
     pixels: Vec<u8>,
     faces: Vec<Vec<Face>>,
@@ -66,8 +66,8 @@ pub fn faces(picture: &Picture) -> Vec<Face> {
         .collect()
 }
 
-/// The frame of one seed: some hold up to eight faces from 14 px up, some one face alone, two in five nobody, since
-/// rooms hold many things that look a little like faces.
+/// The frame of one seed: some have up to eight faces from 14 px up, some have one face alone, and two in five are
+/// empty, because rooms hold many things that look a little like faces.
 pub fn frame(seed: u64) -> Picture {
     let mut rng = Rng::new(seed);
     let size = [WIDTH as u32, HEIGHT as u32];
@@ -108,7 +108,7 @@ pub fn render(folder: &Path, count: usize) -> Result<()> {
 }
 
 impl Frames {
-    /// Reads what `render` wrote.
+    /// Reads the files of `render`.
     pub fn load(folder: &Path) -> Result<Self> {
         let faces: Vec<Vec<Face>> = serde_json::from_slice(&fs::read(folder.join("frames.json"))?)?;
         let pixels = fs::read(folder.join("frames.rgb"))?;
@@ -121,7 +121,7 @@ impl Frames {
         Ok(Self { pixels, faces, rooms: Vec::new() })
     }
 
-    /// Adds rooms; a quarter of the views show what was taken for a face there.
+    /// Adds empty rooms; a quarter of the views then show a false face.
     pub fn add_rooms(&mut self, rooms: Vec<Room>) {
         for room in &rooms {
             self.pixels.extend(room.paint());
@@ -174,20 +174,20 @@ impl View {
         }
         let face = rng.pick(faces);
         let size = ((face.bbox[2] - face.bbox[0]) * (face.bbox[3] - face.bbox[1])).max(1.0).sqrt();
-        // A face is enlarged at most twice: more would teach what blur looks like.
+        // A face is enlarged at most twice: more would teach the network blur.
         let wanted =
             if rng.chance(LARGE) { rng.range(0.5 * largest, largest) } else { rng.log_range(FACE_SIDES.0, largest) };
         let wanted = wanted.min(size * 2.0);
         let step = size / wanted;
         let centre = [(face.bbox[0] + face.bbox[2]) / 2.0, (face.bbox[1] + face.bbox[3]) / 2.0];
-        // The face lies anywhere in the view, now and then over its edge.
+        // The face lies anywhere in the view, sometimes across its edge.
         let reach = (extent - 0.75 * wanted).max(0.25 * extent) * step;
         let place = |c: f32, rng: &mut Rng| c - extent * step / 2.0 + reach * (rng.unit() - 0.5);
         let origin = [place(centre[0], rng), place(centre[1], rng)];
         Self { origin, step, mirrored }
     }
 
-    /// A view that holds `bbox`, at about the scale at which it was taken for a face.
+    /// A view that contains `bbox`, at about the scale at which it was taken for a face.
     fn around(bbox: &Corners, side: usize, rng: &mut Rng) -> Self {
         let extent = side as f32;
         let size = (bbox[2] - bbox[0]).max(bbox[3] - bbox[1]).max(8.0);

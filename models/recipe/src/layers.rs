@@ -1,4 +1,4 @@
-//! Convolution and batch-norm blocks, and the names under which their tensors leave the trainer.
+//! Convolution and batch-norm blocks, and the names of their tensors in files.
 
 use burn::nn::conv::{Conv2d, Conv2dConfig};
 use burn::nn::{BatchNorm, BatchNormConfig, Linear, PaddingConfig2d};
@@ -114,7 +114,7 @@ mod tests {
         block.norm.running_mean.update(Tensor::from_floats([0.5, -1.0, 0.0, 2.0], &device));
         block.norm.running_var.update(Tensor::from_floats([0.5, 1.0, 4.0, 2.0], &device));
         let x = Tensor::<4>::random([1, 3, 8, 8], burn::tensor::Distribution::Default, &device);
-        // Folding first: it also makes the layer take the statistics over that were just put in.
+        // Folding first: it also makes the layer take over the new statistics.
         let (weight, bias) = block.folded();
         let wanted = values(block.linear(x.clone()));
         let mut plain = conv_config(3, 4, 3, 2).init(&device);

@@ -1,4 +1,4 @@
-//! Lines about what was done and reached → the terminal and `recipe.log`.
+//! Lines about steps and results → the terminal and `recipe.log`.
 
 use std::fs::OpenOptions;
 use std::io::Write;
@@ -9,7 +9,7 @@ use anyhow::{Context, Result};
 /// The file's name in the working folder and in the pack.
 pub const FILE: &str = "recipe.log";
 
-/// Appends, so that a run that was broken off and resumed leaves one story.
+/// A log that is appended to, so that an interrupted and resumed run leaves one log.
 #[derive(Clone, Debug)]
 pub struct Log(PathBuf);
 
@@ -28,7 +28,7 @@ impl Log {
     pub fn line(&self, text: &str) -> Result<()> {
         println!("{text}");
         let mut file = OpenOptions::new().create(true).append(true).open(&self.0)?;
-        // In one piece: two steps may write at a time.
+        // In one write: two steps may write at the same time.
         file.write_all(format!("{text}\n").as_bytes()).context("writing the log")
     }
 }

@@ -1,9 +1,9 @@
-//! Procedural people → the mini pack: a detector, a small CLIP and its vocabulary, trained from seeds alone.
+//! Rendered people → the mini pack: a detector, a small CLIP and its vocabulary, trained from seeds alone.
 //!
-//! Every step keeps its state in the working folder and goes on where it stopped. Seeds of people: 700 000.. set the
-//! check's bar, 800 000.. are its enrolled people and strangers, 900 000.. are held out from the encoder, 1 000 000..
-//! and 1 100 000.. train it. Seeds of crowds: 1 000 000.. train the detector, 2 000 000.. judge it, 3 000 000.. are
-//! searched for decoys, 4 000 000.. set its operating point.
+//! Every step keeps its state in the working folder and continues where it stopped. Seeds of people: 700 000.. set the
+//! check's threshold, 800 000.. are its enrolled people and strangers, 900 000.. are held out from the encoder, 1 000
+//! 000.. and 1 100 000.. train it. Seeds of crowds: 1 000 000.. train the detector, 2 000 000.. test it, 3 000 000..
+//! are searched for false faces, 4 000 000.. set its operating point.
 
 mod assign;
 mod augment;
@@ -44,9 +44,9 @@ use crate::beside::Beside;
 use crate::log::Log;
 
 #[derive(Parser)]
-#[command(about = "Trains the mini pack on procedural people")]
+#[command(about = "Trains the mini pack on rendered people")]
 struct Cli {
-    /// Where crops, frames and checkpoints go: some 9 GB; `all` holds less than 13 GB in memory at once.
+    /// Folder of crops, frames and checkpoints: some 9 GB; `all` holds less than 13 GB in memory at once.
     #[arg(long, global = true, default_value = "work/recipe")]
     work: PathBuf,
     /// The pack's folder.
@@ -66,7 +66,7 @@ enum Processor {
     Cpu,
     /// A GPU with a Vulkan driver, for programs built with `--features lintel-training/vulkan`.
     Vulkan,
-    /// A GPU of NVIDIA's, for programs built with `--features lintel-training/cuda`.
+    /// A GPU of NVIDIA, for programs built with `--features lintel-training/cuda`.
     Cuda,
 }
 
@@ -82,15 +82,15 @@ impl Processor {
 
 #[derive(Subcommand)]
 enum Step {
-    /// Everything: the detector beside the encoders, since one network alone can't keep two cores busy
+    /// Everything: the detector beside the encoders, because one network alone cannot keep two cores busy
     All(Settings),
-    /// Renders the crops that the encoder learns from.
+    /// Renders the crops that train the encoder.
     Crops(encoder::EncoderArgs),
     /// Trains the image encoder.
     Encoder(encoder::EncoderArgs),
-    /// Trains it on with more people.
+    /// Continues its training with more people.
     More {
-        /// From this pack's weights, not from where the step before ended.
+        /// Starts from this pack's weights, not from the result of the step before.
         #[arg(long)]
         from: Option<PathBuf>,
         /// People held out.
@@ -99,13 +99,13 @@ enum Step {
         #[command(flatten)]
         args: encoder::MoreArgs,
     },
-    /// Learns the vocabulary and trains the text encoder.
+    /// Makes the vocabulary and trains the text encoder.
     Text(Settings),
     /// Trains the detector.
     Detector(detector::DetectorArgs),
     /// Writes the trained weights as a pack.
     Pack {
-        /// The detector alone; the pack's other files stay as they are.
+        /// The detector alone; the pack's other files do not change.
         #[arg(long)]
         detector_only: bool,
         /// The image and the text encoder alone
@@ -160,7 +160,7 @@ struct Recipe {
     out: PathBuf,
     log: Log,
     device: Device,
-    /// It, as it stands on the command line.
+    /// The step, as on the command line.
     device_argument: String,
 }
 

@@ -15,18 +15,18 @@ pub struct Margin {
     classes: Param<Tensor<2>>,
 }
 
-/// What a batch is told apart by.
+/// The classes of a batch.
 #[derive(Clone, Debug)]
 pub struct Targets {
-    /// The classes that the loss is taken among; all of them if none are named.
+    /// The classes of the loss; all of them if none are named.
     among: Option<Vec<i64>>,
     /// The true class of each crop, an index into them.
     labels: Vec<i64>,
 }
 
 impl Targets {
-    /// All `people`, or, where they are more than `most`, those of the batch and others by chance up to `most` (Partial
-    /// FC, An et al. 2021): what a step costs must not grow with the people there are.
+    /// All `people`, or, if they are more than `most`, those of the batch and others by chance up to `most` (Partial
+    /// FC, An et al. 2021): the cost of a step must not grow with the number of people.
     pub fn new(labels: &[u32], people: usize, most: usize, rng: &mut Rng) -> Self {
         if people <= most {
             return Self { among: None, labels: labels.iter().map(|&label| i64::from(label)).collect() };

@@ -1,4 +1,4 @@
-//! A stream of random numbers → names that people might have.
+//! Random numbers → plausible names of people.
 
 use crate::rng::Rng;
 
@@ -106,7 +106,7 @@ const ONSETS: &[&str] = &[
 const VOWELS: &[&str] = &["a", "e", "i", "o", "u", "ai", "ei", "ia", "ou", "ea"];
 const CODAS: &[&str] = &["", "", "n", "r", "s", "l", "m", "k", "ck", "nd", "th", "tt", "v"];
 
-/// "Given Family", each now and then invented, now and then a given name alone.
+/// "Given Family"; sometimes one part is invented, sometimes there is only a given name.
 pub fn name(rng: &mut Rng) -> String {
     let given = if rng.chance(0.75) { (*rng.pick(GIVEN)).to_owned() } else { invented(rng) };
     if rng.chance(0.15) {

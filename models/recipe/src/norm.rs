@@ -1,7 +1,6 @@
-//! Batch norm and ReLU on the processor in as few passes as there can be, forward and backward.
+//! Batch norm and ReLU on the processor in as few passes as possible, forward and backward.
 //!
-//! burn makes either of some ten passes, each into a tensor of its own. Elsewhere than on the processor burn's own
-//! layer is used.
+//! burn needs some ten passes for either, each into a tensor of its own. On other devices burn's own layer is used.
 
 use burn::backend::autodiff::checkpoint::base::Checkpointer;
 use burn::backend::autodiff::checkpoint::strategy::NoCheckpointing;
@@ -14,10 +13,10 @@ use rayon::prelude::*;
 
 use crate::conv::{Plain, flat, shaped};
 
-/// Values that are summed side by side.
+/// Values that are summed in parallel.
 const LANES: usize = 16;
 
-/// Batch norm, then ReLU if `rectified`; in training with the batch's statistics, which also go into the running ones.
+/// Batch norm, then ReLU if `rectified`; in training with the batch's statistics, which also update the running ones.
 pub fn normalise(norm: &BatchNorm, x: Tensor<4>, rectified: bool) -> Tensor<4> {
     let parameters = [norm.gamma.val(), norm.beta.val()].map(|p| p.try_into_primitive::<Autodiff<Flex>>());
     let (Ok(x), [Ok(gamma), Ok(beta)]) = (x.clone().try_into_primitive::<Autodiff<Flex>>(), parameters) else {
@@ -69,7 +68,7 @@ impl Backward<Flex, 3> for Normalisation {
     }
 }
 
-/// What a layer does to one batch.
+/// The sizes and statistics of one batch in a layer.
 #[derive(Clone, Debug)]
 struct Layer {
     channels: Vec<Channel>,
@@ -109,12 +108,12 @@ impl Layer {
         Self { channels, plane, rectified }
     }
 
-    /// What the next layer sees at least.
+    /// The least value that the next layer gets.
     fn least(&self) -> f32 {
         if self.rectified { 0.0 } else { f32::NEG_INFINITY }
     }
 
-    /// The channel of each plane, over and over.
+    /// The channel of each plane, repeated.
     fn of(&self, index: usize) -> Channel {
         self.channels[index % self.channels.len()]
     }
@@ -127,7 +126,7 @@ impl Layer {
             let (scale, shift) = channel.line();
             for (y, x) in y.iter_mut().zip(x) {
                 let line = x * scale + shift;
-                // A value that is no number stays none.
+                // NaN stays NaN.
                 *y = if line < least { least } else { line };
             }
         });
@@ -137,7 +136,7 @@ impl Layer {
     /// The gradients of the input, gamma and beta.
     fn backward(&self, x: &[f32], gradient: &[f32]) -> [Vec<f32>; 3] {
         let count = self.channels.len();
-        // Σ gradient and Σ gradient·normalised for each channel, after the ReLU let through what it does.
+        // Σ gradient and Σ gradient·normalised for each channel, after the ReLU's mask.
         let sums: Vec<[f64; 2]> = (0..count)
             .into_par_iter()
             .map(|index| {
@@ -196,7 +195,7 @@ impl Layer {
 }
 
 impl Channel {
-    /// Factor and summand that the channel's values get.
+    /// Factor and summand of the channel's values.
     fn line(&self) -> (f32, f32) {
         let scale = self.gamma * self.inverse;
         (scale, self.beta - scale * self.mean)

@@ -26,16 +26,16 @@ vocabulary = "bpe.txt"
 "#
 );
 
-/// The views that it says; `check` looks through them.
+/// The views in `pack.toml`, which `check` uses.
 pub const VIEWS: Views = Views { mirror: true, multi_scale: true };
 
-/// The pack is made from nothing but this project's own code.
+/// The licence: the pack is made with this project's own code only.
 const LICENSE: &str = "The files of this folder were made by the Lintel authors with models/recipe, from pictures of\n\
 procedural people that models/faces renders. No photographs, data sets or weights of others went into them.\n\
 \n\
 They may be used under the MIT licence or the Apache License, Version 2.0, at your option.\n";
 
-/// Writes what `work` holds, part by part, into the pack's folder.
+/// Writes the files of `work` into the pack's folder.
 pub fn write(work: &Path, out: &Path) -> Result<()> {
     write_detector(work, out)?;
     write_encoders(work, out)?;
@@ -44,12 +44,12 @@ pub fn write(work: &Path, out: &Path) -> Result<()> {
     copy_log(work, out)
 }
 
-/// Writes the image and the text encoder alone, with the vocabulary.
+/// Writes the image and the text encoder, with the vocabulary.
 pub fn write_encoders(work: &Path, out: &Path) -> Result<()> {
     fs::create_dir_all(out)?;
     let mut tensors = encoder::trained(work, &Device::flex())?.named();
     let mut text = text::trained(work)?.to_tensors();
-    // Behind the bound that the forward pass clips at there is no gradient; what is stored keeps to it too.
+    // Beyond the forward pass's clipping bound there is no gradient; the stored value is clipped too.
     let scale = text.get("logit_scale")?.values[0].min(MAX_LOGIT_SCALE.ln());
     text.insert("logit_scale", NamedTensor::scalar(scale));
     tensors.extend(text);
@@ -59,13 +59,13 @@ pub fn write_encoders(work: &Path, out: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Puts the log as it stands beside the weights.
+/// Copies the current log beside the weights.
 pub fn copy_log(work: &Path, out: &Path) -> Result<()> {
     fs::copy(Log::new(work).path(), out.join(FILE)).context("copying the log")?;
     Ok(())
 }
 
-/// Writes the detector alone.
+/// Writes the detector.
 pub fn write_detector(work: &Path, out: &Path) -> Result<()> {
     fs::create_dir_all(out)?;
     let (net, operating_point) = detector::trained(work)?;

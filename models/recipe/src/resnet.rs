@@ -21,7 +21,7 @@ const EXPANSION: usize = 4;
 /// Channels of one attention head in both of CLIP's towers.
 const HEAD: usize = 64;
 
-/// What fixes the encoder's shape.
+/// The encoder's sizes.
 #[derive(Clone, Debug)]
 pub struct ImageConfig {
     /// Channels after the stem.
@@ -30,7 +30,7 @@ pub struct ImageConfig {
     pub layers: [usize; 4],
     /// Side of the last feature map: the input's side over 32.
     pub side: usize,
-    /// Features out.
+    /// Components of a feature.
     pub dim: usize,
 }
 

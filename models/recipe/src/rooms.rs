@@ -1,5 +1,5 @@
-//! A detector → empty rooms in which it sees faces: for it to learn from (hard negative mining), and, when it has
-//! learned, the score from which it is to be believed.
+//! A detector → empty rooms in which it finds false faces, for training (hard negative mining); and, after training,
+//! its operating point.
 
 use std::fs;
 use std::path::Path;
@@ -22,17 +22,17 @@ use crate::scrfd::{HEIGHT, Scrfd, WIDTH};
 const SEED: u64 = 3_000_000;
 /// First seed of the rooms that set the operating point; disjoint from all others too.
 const CALIBRATION_SEED: u64 = 4_000_000;
-/// What the detector takes for a face at least half-heartedly.
+/// The least score of a detection that counts as a false face.
 const MIN_SCORE: f32 = 0.25;
-/// Rooms to one false face at the operating point: a quarter more than are asked for.
+/// Rooms per false face at the operating point: a quarter more than required.
 const ROOMS_PER_FALSE_FACE: usize = 250;
 
-/// A room with nobody in it, and where the detector thought otherwise.
+/// An empty room, and the detector's false faces in it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Room {
     /// Seed of the room.
     seed: u64,
-    /// Boxes of what was taken for faces, pixels.
+    /// Boxes of the false faces, pixels.
     pub decoys: Vec<Corners>,
 }
 
@@ -47,7 +47,7 @@ fn paint(seed: u64) -> Vec<u8> {
     crowd(seed, [WIDTH as u32, HEIGHT as u32], 0, 40.0).rgb
 }
 
-/// Those of `count` rooms in which `net` sees faces; both are kept in `file`.
+/// The rooms among `count` in which `net` finds faces; both are kept in `file`.
 pub fn search(net: &Scrfd, file: &Path, count: usize) -> Result<Vec<Room>> {
     if let Ok(kept) = fs::read(file) {
         let (searched, rooms) = serde_json::from_slice::<(usize, Vec<Room>)>(&kept).context("reading the rooms")?;
@@ -66,7 +66,7 @@ pub fn search(net: &Scrfd, file: &Path, count: usize) -> Result<Vec<Room>> {
     Ok(rooms)
 }
 
-/// The score of `net` that one thing in [`ROOMS_PER_FALSE_FACE`] of `count` empty rooms reaches; both are kept in
+/// The score of `net` that one false face in [`ROOMS_PER_FALSE_FACE`] of `count` empty rooms reaches; both are kept in
 /// `file`.
 pub fn operating_point(net: &Scrfd, file: &Path, count: usize) -> Result<f32> {
     if let Ok(kept) = fs::read(file) {
@@ -82,13 +82,13 @@ pub fn operating_point(net: &Scrfd, file: &Path, count: usize) -> Result<f32> {
     Ok(point)
 }
 
-/// Just above the highest score that must not pass, if `allowed` may.
+/// Just above the highest score that must not pass, if `allowed` scores may.
 fn point(mut scores: Vec<f32>, allowed: usize) -> f32 {
     scores.sort_unstable_by(|a, b| b.total_cmp(a));
     scores.get(allowed).map_or(MIN_SCORE, |score| score.next_up())
 }
 
-/// What `net` takes for faces at `MIN_SCORE` in the rooms of `count` seeds from `first` on.
+/// The faces that `net` finds at `MIN_SCORE` in the rooms of `count` seeds from `first` on.
 fn faces_seen(net: &Scrfd, first: u64, count: usize, what: &str) -> Result<Vec<(u64, Vec<Face>)>> {
     let limits = Limits { min_score: MIN_SCORE, ..Limits::default() };
     let onnx = detector_onnx::export(net, WIDTH, HEIGHT, detector_onnx::AS_TRAINED);

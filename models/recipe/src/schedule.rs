@@ -1,4 +1,4 @@
-//! A step → its learning rate; a run's state → files, so that it goes on where it stopped.
+//! A step → its learning rate; a run's state → files from which it continues.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -30,7 +30,7 @@ impl Schedule {
     }
 }
 
-/// Where a run keeps its state: `NAME.step` is written last, so that it vouches for the other files.
+/// The files of a run's state: `NAME.step` is written last, and only then do the others count.
 #[derive(Clone, Debug)]
 pub struct Checkpoint {
     folder: PathBuf,
@@ -43,7 +43,7 @@ impl Checkpoint {
         Self { folder: folder.to_path_buf(), name }
     }
 
-    /// What the checkpoint is of.
+    /// The saved parts.
     pub fn name(&self) -> &str {
         self.name
     }
@@ -56,7 +56,7 @@ impl Checkpoint {
         self.folder.join(format!("{}.step", self.name))
     }
 
-    /// Steps done by the run that was saved; 0 where there is none.
+    /// Steps done by the saved run; 0 if there is none.
     pub fn step(&self) -> usize {
         let text = fs::read_to_string(self.marker()).unwrap_or_default();
         text.trim().parse().unwrap_or(0)
@@ -74,19 +74,19 @@ impl Checkpoint {
         Ok(())
     }
 
-    /// Marks what was saved as the state after `step` steps.
+    /// Marks the saved files as the state after `step` steps.
     pub fn commit(&self, step: usize) -> Result<()> {
         fs::write(self.marker(), step.to_string()).context("saving the step")
     }
 
-    /// Loads what `save` wrote.
+    /// Loads the files of `save`.
     pub fn load<M: Module>(&self, part: &str, module: M, optimizer: ModuleOptimizer) -> Result<(M, ModuleOptimizer)> {
         let module = self.weights(part, module)?;
         let optimizer = optimizer.load(self.file(&format!("{part}-optimizer"))).context("loading the optimiser")?;
         Ok((module, optimizer))
     }
 
-    /// Loads the module alone.
+    /// Loads the module only.
     pub fn weights<M: Module>(&self, part: &str, module: M) -> Result<M> {
         let file = self.file(part);
         module.try_load_file(&file).with_context(|| format!("loading {}", file.display()))

@@ -1,5 +1,5 @@
-//! RGB [N, 3, H, W] (centred at 127.5, over 128) → per stride scores, boxes and landmarks: SCRFD's architecture
-//! (Guo et al. 2021), small.
+//! RGB [N, 3, H, W] (centred at 127.5, over 128) → per stride scores, boxes and landmarks: a small network of SCRFD's
+//! architecture (Guo et al. 2021).
 //!
 //! Backbone of residual 3×3 blocks → path-aggregation pyramid → one head per stride, two anchors per cell.
 
@@ -12,16 +12,16 @@ use crate::assign::{SIDES, STRIDES};
 use crate::conv::convolve;
 use crate::layers::{ConvNorm, conv_biased};
 
-/// Width of the frames that the detector looks at, in pixels.
+/// Width of the detector's frames, in pixels.
 pub const WIDTH: usize = 640;
-/// Height of the frames that the detector looks at, in pixels.
+/// Height of the detector's frames, in pixels.
 pub const HEIGHT: usize = 480;
 
 /// Anchors per cell.
 pub const PER_CELL: usize = 2;
-/// Values per anchor that a head emits: score, four distances, five points.
+/// Values per anchor of a head's output: score, four distances, five points.
 const HEAD_VALUES: [usize; 3] = [1, 4, 10];
-/// A score of 0.01 before training, so that the empty background does not drown the first steps (RetinaNet's prior).
+/// The score before training, so that the empty background does not dominate the first steps (RetinaNet's prior).
 const PRIOR: f32 = -4.595;
 
 /// Channels of the stages and of the pyramid.
@@ -110,12 +110,12 @@ impl Head {
         let mut out: Vec<Conv2d> =
             HEAD_VALUES.iter().map(|values| conv_biased(channels, PER_CELL * values, 3, device)).collect();
         let fill = |conv: &mut Conv2d, bias: &[f32]| {
-            // Small weights: at the start the biases alone speak.
+            // Small weights: at the start the output is almost the bias.
             conv.weight = Param::from_tensor((conv.weight.val().detach() * 0.1).detach());
             conv.bias = Some(Param::from_tensor(Tensor::from_floats(bias, device)));
         };
         fill(&mut out[0], &[PRIOR; PER_CELL]);
-        // The first guess of a box is the anchor itself.
+        // At the start, the predicted box is the anchor itself.
         let half: Vec<f32> = SIDES[level].iter().flat_map(|side| [side / 2.0 / STRIDES[level] as f32; 4]).collect();
         fill(&mut out[1], &half);
         fill(&mut out[2], &[0.0; PER_CELL * 10]);

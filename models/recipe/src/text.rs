@@ -27,26 +27,26 @@ const LAYERS: usize = 4;
 const BATCH: usize = 64;
 const SEED: u64 = 73;
 const SAVE_EVERY: usize = 100;
-/// Texts the merges are learned from.
+/// Texts from which the merges are made.
 const CORPUS: usize = 20_000;
 
-/// How long to train.
+/// Amounts of training.
 #[derive(Clone, Debug, clap::Args)]
 pub struct TextArgs {
     /// Optimiser steps.
     #[arg(long, default_value_t = 400)]
     pub text_steps: usize,
-    /// People whose crops are captioned: the first ones of those whom the image encoder was trained on with.
+    /// People whose crops have captions: the first of the image encoder's further people.
     #[arg(long, default_value_t = 4000)]
     pub text_people: usize,
 }
 
-/// Where the merges lie.
+/// The file of the merges.
 pub fn vocabulary_file(work: &Path) -> std::path::PathBuf {
     work.join("bpe.txt")
 }
 
-/// Learns the vocabulary, trains in `work`, and returns the text encoder.
+/// Makes the vocabulary, trains in `work`, and returns the text encoder.
 pub fn train(work: &Path, args: &TextArgs, more: &MoreArgs, plain: &Device, log: &Log) -> Result<TextEncoder> {
     let each = more.more_each;
     let merges = merges();
@@ -127,10 +127,10 @@ fn merges() -> (String, usize) {
     vocabulary::train(texts.iter().map(String::as_str), VOCABULARY)
 }
 
-/// Features and captions of `BATCH` different people of the first `people`, whose crops are those of `more`; a quarter
-/// of the captions carries a name and nothing else.
+/// Features and captions of `BATCH` different people of the first `people`, whose crops are in `more`; a quarter of the
+/// captions has a name only.
 ///
-/// A person's name is drawn from their seed: it is the same in every batch, as people's names are.
+/// A person's name is drawn from the person's seed, so that it is the same in every batch.
 fn batch(step: usize, people: usize, more: &MoreArgs, images: &[f32]) -> (Vec<f32>, Vec<String>) {
     let each = more.more_each;
     let dim = encoder::SHAPE.dim;
@@ -200,7 +200,7 @@ fn describe(traits: &Traits, rng: &mut Rng) -> String {
     }
 }
 
-/// Mean of the cross-entropies over rows and columns; the truth is the diagonal.
+/// Mean of the cross-entropies over rows and columns; the diagonal is right.
 fn contrast(logits: Tensor<2>, device: &Device) -> Tensor<1> {
     let n = logits.dims()[0];
     let diagonal = Tensor::<2>::eye(n, device);

@@ -1,29 +1,29 @@
-//! Unit features of people never trained on → how well similarity tells them apart.
+//! Unit features of people who were not trained on → verification and identification accuracy.
 
 use crate::rng::Rng;
 
 /// People that one draw of [`open_set`] takes: 10 enrolled, 4 strangers.
 pub const JUDGED_BY: usize = 14;
 
-/// What a set of features reaches.
+/// The verification accuracy of a set of features.
 #[derive(Clone, Copy, Debug)]
 pub struct Verification {
-    /// Share of same-person pairs above the bar that one in a thousand pairs of strangers passes.
+    /// Share of mated pairs above the threshold that one in a thousand non-mated pairs passes.
     pub tpr_at_1e3: f32,
-    /// Mean similarity of one person's pairs.
+    /// Mean similarity of mated pairs.
     pub same: f32,
-    /// Mean similarity of different people.
+    /// Mean similarity of non-mated pairs.
     pub different: f32,
-    /// Similarity that one in a thousand pairs of strangers passes.
-    pub bar: f32,
+    /// Similarity that one in a thousand non-mated pairs passes.
+    pub threshold: f32,
 }
 
-/// What a small gallery reaches with strangers at the door.
+/// The accuracy of a small gallery with strangers among the visitors.
 #[derive(Clone, Copy, Debug)]
 pub struct OpenSet {
-    /// Single probes of enrolled people that are named right and pass the bar.
+    /// Single probes of enrolled people that are named right and pass the threshold.
     pub named: f32,
-    /// Single probes of strangers that pass the bar.
+    /// Single probes of strangers that pass the threshold.
     pub accepted: f32,
     /// Five-probe majorities of enrolled people that are right.
     pub named_by_vote: f32,
@@ -51,18 +51,18 @@ pub fn verify(features: &[f32], dim: usize, each: usize) -> Verification {
     }
     let mean = |x: &[f32]| x.iter().sum::<f32>() / x.len().max(1) as f32;
     different.sort_unstable_by(|a, b| b.total_cmp(a));
-    let bar = different.get(different.len() / 1000).copied().unwrap_or(1.0);
+    let threshold = different.get(different.len() / 1000).copied().unwrap_or(1.0);
     Verification {
-        tpr_at_1e3: same.iter().filter(|&&s| s > bar).count() as f32 / same.len().max(1) as f32,
+        tpr_at_1e3: same.iter().filter(|&&s| s > threshold).count() as f32 / same.len().max(1) as f32,
         same: mean(&same),
         different: mean(&different),
-        bar,
+        threshold,
     }
 }
 
-/// `draws` galleries of 10 people enrolled with half of their rows, the other half and 4 strangers as probes, at the
-/// given bar on similarity to a person's mean.
-pub fn open_set(features: &[f32], dim: usize, each: usize, bar: f32, draws: usize) -> OpenSet {
+/// `draws` galleries of 10 people enrolled with half of their rows; the other half and 4 strangers are probes, at the
+/// given threshold on similarity to a person's mean.
+pub fn open_set(features: &[f32], dim: usize, each: usize, threshold: f32, draws: usize) -> OpenSet {
     let people = features.len() / dim / each;
     let row = |person: usize, n: usize| &features[(person * each + n) * dim..(person * each + n + 1) * dim];
     let half = each / 2;
@@ -83,7 +83,7 @@ pub fn open_set(features: &[f32], dim: usize, each: usize, bar: f32, draws: usiz
         let named = |person: usize, n: usize| -> Option<usize> {
             let similarity: Vec<f32> = gallery.iter().map(|g| dot(g, row(person, n))).collect();
             let best = (0..gallery.len()).max_by(|&a, &b| similarity[a].total_cmp(&similarity[b]))?;
-            (similarity[best] > bar).then_some(best)
+            (similarity[best] > threshold).then_some(best)
         };
         for (place, &person) in order[..JUDGED_BY].iter().enumerate() {
             let probes = half..each;

@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 
 /// The first line of the file; readers skip it.
 const HEADER: &str = "#version: 0.2";
-/// How CLIP marks a word's last piece.
+/// CLIP's mark of a word's last piece.
 const END: &str = "</w>";
-/// Tokens of single bytes, inside and at the end of a word, and the two marks of start and end.
+/// Tokens of single bytes, inside and at the end of a word, and the start and end marks.
 pub const FIXED_TOKENS: usize = 512 + 2;
 
-/// The most frequent pair is merged, again and again, until `vocabulary` tokens exist or no pair occurs twice. Returns
-/// the file and the number of tokens.
+/// Merges the most frequent pair, again and again, until `vocabulary` tokens exist or no pair occurs twice. Returns the
+/// file and the number of tokens.
 pub fn train<'a>(texts: impl Iterator<Item = &'a str>, vocabulary: usize) -> (String, usize) {
     let mut counts: BTreeMap<Vec<String>, usize> = BTreeMap::new();
     for text in texts {
@@ -53,7 +53,7 @@ fn merge(word: &mut Vec<String>, left: &str, right: &str) {
     }
 }
 
-/// Runs of letters, single digits, runs of anything else that is no space.
+/// Runs of letters, single digits, runs of anything else except spaces.
 fn words(text: &str) -> Vec<String> {
     let class = |c: char| match c {
         c if c.is_alphabetic() => 0,
@@ -85,7 +85,7 @@ fn pieces(word: &str) -> Vec<String> {
     pieces
 }
 
-/// GPT-2's printable stand-in for a byte: itself where it is printable in Latin-1, else the next free one above 255.
+/// GPT-2's printable replacement of a byte: itself if it is printable in Latin-1, else the next free one above 255.
 fn letter(byte: u8) -> char {
     let printable = |b: u8| matches!(b, b'!'..=b'~' | 0xA1..=0xAC | 0xAE..=0xFF);
     if printable(byte) {

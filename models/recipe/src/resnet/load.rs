@@ -1,4 +1,4 @@
-//! OpenAI-named tensors → the trainer's image encoder, by the names under which it gives them out.
+//! OpenAI-named tensors → the trainer's image encoder, under the names that it writes.
 
 use anyhow::{Result, anyhow};
 use burn::module::Param;
@@ -45,7 +45,7 @@ impl Loader<'_> {
 }
 
 impl ImageEncoder {
-    /// The encoder whose weights [`ImageEncoder::named`] gave, or published ones of that architecture.
+    /// The encoder with weights that [`ImageEncoder::named`] gave, or with published ones of that architecture.
     ///
     /// # Errors
     /// A tensor is missing or has another shape.
