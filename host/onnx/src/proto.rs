@@ -56,10 +56,10 @@ pub struct GraphProto {
     /// Description for people.
     #[prost(string, tag = "10")]
     pub doc_string: String,
-    /// Inputs. Files of IR version 3 list the initializers here too.
+    /// Values that the caller feeds. Files of IR version 3 list the initializers here too.
     #[prost(message, repeated, tag = "11")]
     pub input: Vec<ValueInfoProto>,
-    /// Outputs.
+    /// Values that the graph returns.
     #[prost(message, repeated, tag = "12")]
     pub output: Vec<ValueInfoProto>,
     /// Types of intermediate values.

@@ -137,7 +137,7 @@ pub enum IngestError {
     /// The detector failed.
     #[error("the detector failed on {}: {reason}", photo.display())]
     Detector {
-        /// The photo.
+        /// The photo that it was given.
         photo: PathBuf,
         /// The detector's error.
         reason: String,

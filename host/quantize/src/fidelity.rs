@@ -11,7 +11,7 @@ const SILENT: f64 = 0.1;
 /// All outputs for one sample.
 pub type Outputs = Vec<Vec<f32>>;
 
-/// The fidelity of one output.
+/// Cosines and noise of one output, over the held-out samples.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct OutputFidelity {
     /// The output's name.

@@ -166,7 +166,7 @@ pub type Progress<'a> = dyn FnMut(Step) -> Result<(), QuantizeError> + 'a;
 /// The report of a quantisation.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Report {
-    /// The settings.
+    /// How the model was quantised.
     pub settings: Settings,
     /// Number of samples that scales were found on.
     pub calibrated_on: usize,
@@ -189,7 +189,7 @@ pub struct Report {
 pub struct Quantized {
     /// The file.
     pub onnx: Vec<u8>,
-    /// The report on it.
+    /// Fidelity, losses and kernels of the model.
     pub report: Report,
 }
 

@@ -51,7 +51,7 @@ const TRIES: usize = 24;
 /// The least part of the whole range that is a candidate.
 const LEAST: f64 = 0.25;
 
-/// The histogram of a value.
+/// Counts of a value's numbers in equal bins.
 #[derive(Clone, Debug)]
 pub struct Histogram {
     /// Counts over −reach..reach.

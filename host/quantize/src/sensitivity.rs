@@ -17,7 +17,7 @@ const PROBES: usize = 2;
 /// Layers that are tried in integers once more after the threshold is met without them.
 const MOST_RETRIES: usize = 12;
 
-/// The report on one layer.
+/// What one layer loses in integers, and whether it stays in float.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct LayerReport {
     /// Node name of the layer in the graph.

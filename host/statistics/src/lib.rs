@@ -8,7 +8,7 @@ use statrs::distribution::{Beta, ContinuousCDF};
 pub struct Rate {
     /// Number of trials in which it happened.
     pub count: u64,
-    /// Number of trials.
+    /// How often it could have happened.
     pub trials: u64,
     /// `count / trials`; `None` without trials.
     pub rate: Option<f64>,

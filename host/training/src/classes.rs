@@ -127,8 +127,8 @@ mod tests {
                 };
                 let ((loss, size, cosine), bare) = (mean(true), mean(false));
                 println!(
-                    "scale {scale:.1}, {most} of {PEOPLE}: loss times {loss:.3}, gradient times {size:.3} at a cosine of \
-                     {cosine:.3}; without weights {bare:.3?}"
+                    "scale {scale:.1}, {most} of {PEOPLE}: loss times {loss:.3}, gradient times {size:.3} at a cosine \
+                     of {cosine:.3}; without weights {bare:.3?}"
                 );
                 // Jensen's inequality, within the scatter of the draws; and nearer than without weights.
                 assert!(loss < 1.1 && (1.0 - loss).abs() < 1.0 - bare.0, "{loss} {bare:?}");

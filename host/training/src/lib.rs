@@ -62,7 +62,7 @@ pub struct Settings {
     pub seed: u64,
     /// Share of each person's photos that is held out, in 0..1.
     pub held_out: f64,
-    /// The loss.
+    /// The loss that separates people.
     #[serde(default)]
     pub loss: Loss,
     /// Weight of the similarity term beside the loss, 0 to 1000; 0 is the paper's loss. The term is what makes a
@@ -187,7 +187,7 @@ pub struct Task<'a> {
     pub names: &'a [String],
     /// The image features of the photos.
     pub features: &'a Features,
-    /// The settings.
+    /// How to train.
     pub settings: &'a Settings,
     /// People who are in the table already and do not change.
     pub fixed: Option<Fixed<'a>>,

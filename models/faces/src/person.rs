@@ -8,7 +8,7 @@ use glam::Vec3A as Vec3;
 /// One rendered person. The same seed always gives the same person.
 #[derive(Clone, Debug)]
 pub struct Person {
-    /// The seed.
+    /// The seed from which the person was drawn.
     pub seed: u64,
     /// 0 looks feminine, 1 looks masculine.
     pub masculine: f32,

@@ -35,9 +35,9 @@ pub struct Placement {
     pub person: Person,
     /// The head's pose.
     pub pose: Pose,
-    /// The expression.
+    /// How the face moves on top of its shape.
     pub expression: Expression,
-    /// The gaze.
+    /// Where the eyes look.
     pub gaze: Gaze,
     /// The middle of the face: halfway from hairline to chin.
     pub centre_px: [f32; 2],
@@ -77,8 +77,8 @@ pub struct Scene {
     pub occluders: Vec<Occluder>,
     /// The light on the people.
     pub light: Light,
-    /// The background.
+    /// The room behind the people.
     pub background: Background,
-    /// The camera.
+    /// The camera that takes the picture.
     pub camera: Camera,
 }

@@ -217,8 +217,8 @@ fn door(eye: &mut Eye, draws: usize) -> Result<String> {
     let right = named + strangers - accepted;
     Ok(format!(
         "encoder, against the mean of {PHOTOS} photos, threshold at {:.0} % of strangers' frames (mean {:.3}), \
-         majority of {} frames, {draws} draws of {ENROLLED} enrolled and {STRANGERS} strangers: {named} of {enrolled} named, \
-         {misnamed} misnamed, {accepted} of {strangers} strangers accepted, accuracy {:.2} %\n",
+         majority of {} frames, {draws} draws of {ENROLLED} enrolled and {STRANGERS} strangers: {named} of {enrolled} \
+         named, {misnamed} misnamed, {accepted} of {strangers} strangers accepted, accuracy {:.2} %\n",
         100.0 * TARGET,
         thresholds.iter().sum::<f32>() / thresholds.len().max(1) as f32,
         LOOKS.len(),

@@ -65,7 +65,7 @@ pub fn copy_log(work: &Path, out: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Writes the detector.
+/// Writes only the detector, as ONNX.
 pub fn write_detector(work: &Path, out: &Path) -> Result<()> {
     fs::create_dir_all(out)?;
     let (net, operating_point) = detector::trained(work)?;

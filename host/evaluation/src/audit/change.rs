@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::named;
 
-/// The changes.
+/// What changes at the door when one table replaces another.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Change {
     /// The deployed table's revision.

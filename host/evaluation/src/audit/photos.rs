@@ -15,9 +15,9 @@ const SAME: f32 = 0.1;
 /// A problem in a person's photos.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Finding {
-    /// The person.
+    /// Name of the person in the table.
     pub person: String,
-    /// The problem.
+    /// What is wrong, with the photos concerned.
     pub problem: Problem,
 }
 

@@ -17,7 +17,7 @@ pub struct Nearest {
     pub number: usize,
     /// The enrolled person to whom the stranger is most similar.
     pub person: String,
-    /// Their similarity.
+    /// The cosine with that person's row.
     pub similarity: f32,
     /// The margin over the next person.
     pub margin: f32,

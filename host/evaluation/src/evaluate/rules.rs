@@ -18,7 +18,7 @@ const VISITS: usize = 60;
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Family {
     measure: Measure,
-    /// The threshold.
+    /// The least value of the measure that names a person.
     pub threshold: f32,
 }
 

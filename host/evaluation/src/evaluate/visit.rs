@@ -66,7 +66,7 @@ pub struct Participant {
     pub person: Option<String>,
     /// Whether the table has that person.
     pub mated: bool,
-    /// The outcome.
+    /// How the visit ended for the participant.
     pub outcome: Outcome,
     /// Whom the door named; a wrong name first, if there was one.
     pub named: Option<String>,
