@@ -2,14 +2,13 @@
 //! other file, and has no face and no name.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 
-use htmlize::escape_text;
 use lintel_inference::{Array, Model, Options, Values};
-use lintel_pages::html::document;
+use lintel_pages::html::{cell, document, table};
 use lintel_quantize::{Report, fidelity};
 use lintel_work::failure::{Failure, reason};
 use lintel_work::interrupt;
+use maud::{Markup, html};
 use serde::Deserialize;
 
 /// A model on the page: its name, its float file, its integer file, and the quantiser's report.
@@ -39,13 +38,13 @@ impl Cost {
 /// # Errors
 /// [`Failure`] when a model does not run, or a scratch file cannot be written.
 pub fn page(models: &[Shown<'_>], runtime: &Options, on_run: &mut dyn FnMut()) -> Result<String, Failure> {
-    let mut body = String::new();
+    let mut sections = Vec::new();
     for shown in models {
         let (name, float, integers, report) = *shown;
         let [before, after] = costs([float, integers], runtime, on_run)?;
-        body.push_str(&section(name, report, &before, &after));
+        sections.push(section(name, report, &before, &after));
     }
-    Ok(document("Lintel: models in integers", &body))
+    Ok(document("Lintel: models in integers", &html! { @for section in &sections { (section) } }))
 }
 
 /// Runs both models in turn on one thread, so that other load slows both.
@@ -125,96 +124,90 @@ fn operators(profile: &[u8]) -> Vec<(String, f64)> {
     all
 }
 
-fn section(name: &str, report: &Report, before: &Cost, after: &Cost) -> String {
-    let mut text = format!("<h2>{}</h2>", escape_text(name));
+fn section(name: &str, report: &Report, before: &Cost, after: &Cost) -> Markup {
     let float = report.layers.iter().filter(|layer| !layer.quantized).count();
     let [bytes_before, bytes_after] = report.bytes.map(|bytes| bytes as f64 / 1e6);
-    let _ = write!(
-        text,
-        "<p><b>{:.2}×</b> as fast as in float ({:.1} ms against {:.1} ms, medians of {RUNS} runs in turns on one \
-         thread of this machine), <b>{bytes_after:.1} MB</b> instead of {bytes_before:.1} MB, worst cosine with the \
-         original <b>{:.5}</b> on {} pictures that calibration did not use (asked for: {}). {} of {} layers are in \
-         integers; here ONNX Runtime multiplies integers in {} nodes and floats in {}.</p>",
-        before.median() / after.median(),
-        after.median(),
-        before.median(),
-        fidelity::worst(&report.outputs),
-        report.judged_on,
-        report.settings.min_cosine,
-        report.layers.len() - float,
-        report.layers.len(),
-        report.kernels.integer,
-        report.kernels.float,
-    );
-    text.push_str("<h3>Time by operator</h3>");
     let longest = before.operators.iter().chain(&after.operators).map(|o| o.1).fold(1e-9, f64::max);
-    text.push_str(&bars("float, ms a run by operator", &before.operators, longest, "#8c929c"));
-    text.push_str(&bars("integers, ms a run by operator", &after.operators, longest, "#188056"));
-    text.push_str("<h3>Loss of each layer when it alone is in integers</h3>");
-    text.push_str(&layers(report));
-    text.push_str("<h3>Outputs</h3><table><tr><th>output<th>cosine, mean<th>least<th>pooled<th>SQNR</tr>");
-    for output in &report.outputs {
-        let _ = write!(
-            text,
-            "<tr><td>{}<td>{:.6}<td>{:.6}<td>{:.6}<td>{:.1} dB</tr>",
-            escape_text(&output.output),
-            output.mean_cosine,
-            output.least_cosine,
-            output.pooled_cosine,
-            output.sqnr_db
-        );
+    let outputs: Vec<Vec<Markup>> = report
+        .outputs
+        .iter()
+        .map(|output| {
+            let cosine = |value: f64| cell(format!("{value:.6}"));
+            let sqnr = cell(format!("{:.1} dB", output.sqnr_db));
+            let (mean, least, pooled) = (output.mean_cosine, output.least_cosine, output.pooled_cosine);
+            vec![cell(&output.output), cosine(mean), cosine(least), cosine(pooled), sqnr]
+        })
+        .collect();
+    html! {
+        h2 { (name) }
+        p {
+            b { (format!("{:.2}×", before.median() / after.median())) }
+            (format!(
+                " as fast as in float ({:.1} ms against {:.1} ms, medians of {RUNS} runs in turn on one thread of \
+                 this machine), ",
+                after.median(),
+                before.median()
+            ))
+            b { (format!("{bytes_after:.1} MB")) }
+            (format!(" instead of {bytes_before:.1} MB, worst cosine with the original "))
+            b { (format!("{:.5}", fidelity::worst(&report.outputs))) }
+            (format!(
+                " on {} pictures that calibration did not use (asked for: {}). {} of {} layers are in integers; here \
+                 ONNX Runtime multiplies integers in {} nodes and floats in {}.",
+                report.judged_on,
+                report.settings.min_cosine,
+                report.layers.len() - float,
+                report.layers.len(),
+                report.kernels.integer,
+                report.kernels.float
+            ))
+        }
+        h3 { "Time by operator" }
+        (bars("float, ms a run by operator", &before.operators, longest, "#8c929c"))
+        (bars("integers, ms a run by operator", &after.operators, longest, "#188056"))
+        h3 { "Loss of each layer when it alone is in integers" }
+        (layers(report))
+        h3 { "Outputs" }
+        (table(&["output", "cosine, mean", "least", "pooled", "SQNR"], &outputs))
     }
-    text.push_str("</table>");
-    text
 }
 
 /// Horizontal bars, as a picture inside the page.
-fn bars(title: &str, values: &[(String, f64)], longest: f64, colour: &str) -> String {
-    let height = 26 + 20 * values.len();
-    let mut svg = format!(
-        "<svg role=\"img\" width=\"640\" height=\"{height}\" font-size=\"12\"><text x=\"0\" y=\"14\" \
-         font-weight=\"600\">{}</text>",
-        escape_text(title)
-    );
-    for (row, (label, value)) in values.iter().enumerate() {
-        let y = 26 + 20 * row;
-        let width = (value / longest * 360.0).max(1.0);
-        let _ = write!(
-            svg,
-            "<text x=\"0\" y=\"{}\">{}</text><rect x=\"180\" y=\"{y}\" width=\"{width:.1}\" height=\"14\" \
-             fill=\"{colour}\"/><text x=\"{:.1}\" y=\"{}\">{value:.2}</text>",
-            y + 11,
-            escape_text(label),
-            186.0 + width,
-            y + 11
-        );
+fn bars(title: &str, values: &[(String, f64)], longest: f64, colour: &str) -> Markup {
+    html! {
+        svg role="img" width="640" height=(26 + 20 * values.len()) font-size="12" {
+            text x="0" y="14" font-weight="600" { (title) }
+            @for (row, (label, value)) in values.iter().enumerate() {
+                @let y = 26 + 20 * row;
+                @let width = (value / longest * 360.0).max(1.0);
+                text x="0" y=(y + 11) { (label) }
+                rect x="180" y=(y) width=(format!("{width:.1}")) height="14" fill=(colour) {}
+                text x=(format!("{:.1}", 186.0 + width)) y=(y + 11) { (format!("{value:.2}")) }
+            }
+        }
     }
-    svg.push_str("</svg>");
-    svg
 }
 
-/// A table with a bar for each layer's noise.
-fn layers(report: &Report) -> String {
-    let mut text = String::from(
-        "<table><tr><th>layer<th>operator<th>signal to noise of its output<th>cosine of the model alone<th></tr>",
-    );
-    for layer in &report.layers {
-        let width = (layer.sqnr_db.clamp(0.0, 60.0) * 4.0).max(1.0);
-        let colour = if layer.sqnr_db < 20.0 { "#be342c" } else { "#188056" };
-        let _ = write!(
-            text,
-            "<tr><td>{}<td>{}<td><svg width=\"300\" height=\"14\" font-size=\"12\"><rect width=\"{width:.0}\" \
-             height=\"12\" fill=\"{colour}\"/><text x=\"{:.0}\" y=\"11\">{:.1} dB</text></svg><td>{:.6}<td>{}</tr>",
-            escape_text(&layer.layer),
-            escape_text(&layer.operator),
-            width + 6.0,
-            layer.sqnr_db,
-            layer.cosine_alone,
-            if layer.quantized { "" } else { "stays in float" }
-        );
-    }
-    text.push_str("</table>");
-    text
+/// A table with a bar for each layer's signal-to-noise ratio.
+fn layers(report: &Report) -> Markup {
+    let rows: Vec<Vec<Markup>> = report
+        .layers
+        .iter()
+        .map(|layer| {
+            let width = (layer.sqnr_db.clamp(0.0, 60.0) * 4.0).max(1.0);
+            let colour = if layer.sqnr_db < 20.0 { "#be342c" } else { "#188056" };
+            let bar = html! {
+                svg width="300" height="14" font-size="12" {
+                    rect width=(format!("{width:.0}")) height="12" fill=(colour) {}
+                    text x=(format!("{:.0}", width + 6.0)) y="11" { (format!("{:.1} dB", layer.sqnr_db)) }
+                }
+            };
+            let cosine = cell(format!("{:.6}", layer.cosine_alone));
+            let kept = cell(if layer.quantized { "" } else { "stays in float" });
+            vec![cell(&layer.layer), cell(&layer.operator), bar, cosine, kept]
+        })
+        .collect();
+    table(&["layer", "operator", "signal to noise of its output", "cosine of the model alone", ""], &rows)
 }
 
 #[cfg(test)]

@@ -3,13 +3,13 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use htmlize::escape_text;
 use lintel_core::table::Rule;
-use lintel_pages::html::{document, image, table};
+use lintel_pages::html::{cell, document, image, row, table};
 use lintel_photos::ingest::People;
 use lintel_training::trained::{Change, LOSS_FILE, TrainReport};
 use lintel_work::failure::{Failure, reason};
 use lintel_work::outdir::Kind;
+use maud::{Markup, html};
 use serde::Deserialize;
 
 use crate::evaluate;
@@ -44,17 +44,15 @@ impl From<ReportError> for Failure {
 /// # Errors
 /// [`ReportError`] for the first folder that cannot be shown.
 pub fn page(folders: &[PathBuf]) -> Result<String, ReportError> {
-    let mut body = String::new();
+    let mut all = Vec::new();
     for folder in folders {
-        for part in parts(folder)? {
-            body.push_str(&part);
-        }
+        all.append(&mut parts(folder)?);
     }
-    Ok(document("Lintel report", &body))
+    Ok(document("Lintel report", &html! { @for part in &all { (part) } }))
 }
 
 /// The sections of one folder; the demo's folder has several.
-fn parts(folder: &Path) -> Result<Vec<String>, ReportError> {
+fn parts(folder: &Path) -> Result<Vec<Markup>, ReportError> {
     let has = |folder: &Path, kind: Kind| folder.join(kind.marker()).is_file();
     let mut parts = Vec::new();
     if has(folder, Kind::Ingest) {
@@ -78,18 +76,17 @@ fn parts(folder: &Path) -> Result<Vec<String>, ReportError> {
     if parts.is_empty() { Err(ReportError::Unknown(folder.into())) } else { Ok(parts) }
 }
 
-fn ingested(folder: &Path) -> Result<String, ReportError> {
+fn ingested(folder: &Path) -> Result<Markup, ReportError> {
     let people = People::open(folder, 1)
         .map_err(|error| ReportError::Read { path: folder.into(), reason: error.to_string() })?;
-    let mut text = heading("Faces", folder);
     let mut rows = Vec::new();
     for person in &people.people {
         for rejected in &person.rejected {
             rows.push(vec![
-                escape_text(&person.name).into_owned(),
-                escape_text(&rejected.source).into_owned(),
-                format!("<span class=bad>{}</span>", rejected.reason.text()),
-                escape_text(&rejected.detail).into_owned(),
+                cell(&person.name),
+                cell(&rejected.source),
+                html! { span.bad { (rejected.reason.text()) } },
+                cell(&rejected.detail),
             ]);
         }
     }
@@ -104,36 +101,35 @@ fn ingested(folder: &Path) -> Result<String, ReportError> {
         .collect();
     // `sheet.png` is the first page, although a dot sorts after a dash.
     sheets.sort_by_key(|path| (path.as_os_str().len(), path.clone()));
-    for sheet in sheets {
-        text.push_str(&picture(&sheet, "the faces of each person")?);
-    }
-    if !rows.is_empty() {
-        text.push_str(&table(&["person", "photo", "rejected", "why"], &rows));
-    }
-    Ok(text)
+    let sheets: Vec<Markup> =
+        sheets.iter().map(|sheet| picture(sheet, "the faces of each person")).collect::<Result<_, _>>()?;
+    Ok(html! {
+        (heading("Faces", folder))
+        @for sheet in &sheets { (sheet) }
+        @if !rows.is_empty() { (table(&["person", "photo", "rejected", "why"], &rows)) }
+    })
 }
 
-fn trained(folder: &Path) -> Result<String, ReportError> {
+fn trained(folder: &Path) -> Result<Markup, ReportError> {
     let report = TrainReport::open(folder)
         .map_err(|error| ReportError::Read { path: folder.into(), reason: error.to_string() })?;
-    let mut text = heading("Training", folder);
-    text.push_str(&picture(&folder.join(LOSS_FILE), "loss by epoch")?);
+    let loss = picture(&folder.join(LOSS_FILE), "loss by epoch")?;
     let mut rows = vec![
         row("pack", &report.pack),
-        row("people", &report.people.to_string()),
-        row("faces trained on", &report.trained_on.to_string()),
-        row("faces held out", &report.held_out.len().to_string()),
+        row("people", report.people.to_string()),
+        row("faces trained on", report.trained_on.to_string()),
+        row("faces held out", report.held_out.len().to_string()),
         row("template", &report.settings.template),
-        row("seed", &report.settings.seed.to_string()),
-        row("rule", &rule(report.rule)),
+        row("seed", report.settings.seed.to_string()),
+        row("rule", rule(report.rule)),
     ];
     if let Some(last) = report.curve.last() {
-        rows.push(row("held-out faces recognised", &format!("{:.1} %", last.held_out_accuracy * 100.0)));
+        rows.push(row("held-out faces recognised", format!("{:.1} %", last.held_out_accuracy * 100.0)));
     }
     if let Some(calibration) = &report.calibration {
         rows.push(row(
             "strangers who would be named",
-            &format!(
+            format!(
                 "{:.2} % of {}, 95 %: at most {:.2} %; target {:.2} %",
                 calibration.observed_fpir * 100.0,
                 calibration.strangers,
@@ -144,13 +140,12 @@ fn trained(folder: &Path) -> Result<String, ReportError> {
     }
     for change in &report.changes {
         rows.push(match change {
-            Change::Added { people, .. } => row("joined since", &people.to_string()),
-            Change::Removed { people } => row("left since", &people.to_string()),
+            Change::Added { people, .. } => row("joined since", people.to_string()),
+            Change::Removed { people } => row("left since", people.to_string()),
         });
     }
     rows.push(row("encoder", &report.encoder));
-    text.push_str(&table(&["", ""], &rows));
-    Ok(text)
+    Ok(html! { (heading("Training", folder)) (loss) (table(&["", ""], &rows)) })
 }
 
 /// The format version of a report.
@@ -159,7 +154,7 @@ struct Made {
     format: u32,
 }
 
-fn evaluated(folder: &Path) -> Result<String, ReportError> {
+fn evaluated(folder: &Path) -> Result<Markup, ReportError> {
     let path = folder.join(Kind::Evaluation.marker());
     let Made { format } = json(&path)?;
     if format != evaluate::REPORT_FORMAT {
@@ -168,50 +163,54 @@ fn evaluated(folder: &Path) -> Result<String, ReportError> {
     }
     let report: evaluate::Report = json(&path)?;
     let figures = &report.figures;
-    let mut text = heading("At the door: measurements", folder);
     let mut rows = vec![
-        row("deployment accuracy", &figures.deployment_accuracy.text()),
-        row("FPR as in the paper (enrolled, not named right)", &figures.paper_fpr.text()),
-        row("FNR as in the paper (strangers, not rejected)", &figures.paper_fnr.text()),
-        row("FPIR (a stranger is named)", &figures.fpir.text()),
-        row("FNIR (an enrolled person is not named, or misnamed)", &figures.fnir.text()),
-        row("single frames, FPIR", &figures.frame_fpir.text()),
-        row("single frames, FNIR", &figures.frame_fnir.text()),
+        row("deployment accuracy", figures.deployment_accuracy.text()),
+        row("FPR as in the paper (enrolled, not named right)", figures.paper_fpr.text()),
+        row("FNR as in the paper (strangers, not rejected)", figures.paper_fnr.text()),
+        row("FPIR (a stranger is named)", figures.fpir.text()),
+        row("FNIR (an enrolled person is not named, or misnamed)", figures.fnir.text()),
+        row("single frames, FPIR", figures.frame_fpir.text()),
+        row("single frames, FNIR", figures.frame_fnir.text()),
     ];
     if let (Some(p50), Some(p95)) = (figures.verdict_ms_p50, figures.verdict_ms_p95) {
-        rows.push(row("first sharp frame to verdict", &format!("median {p50:.0} ms, 95 % within {p95:.0} ms")));
+        rows.push(row("first sharp frame to verdict", format!("median {p50:.0} ms, 95 % within {p95:.0} ms")));
     }
-    rows.push(row("rule", &rule(report.rule)));
-    text.push_str(&table(&["", ""], &rows));
-    for (file, alt) in [
+    rows.push(row("rule", rule(report.rule)));
+    let figures = table(&["", ""], &rows);
+    let pictures: Vec<Markup> = [
         ("confusion.png", "confusion matrix: who was named as whom"),
         ("det.png", "errors as the threshold moves"),
         ("by-threshold.png", "errors by the threshold on similarity"),
         ("scores.png", "the scores of enrolled people and of strangers"),
-    ] {
-        text.push_str(&picture(&folder.join(file), alt)?);
-    }
-    text.push_str(&rules_compared(&report));
-    text.push_str(&sliced(&report.slices));
-    let rows: Vec<Vec<String>> = report
+    ]
+    .into_iter()
+    .map(|(file, alt)| picture(&folder.join(file), alt))
+    .collect::<Result<_, _>>()?;
+    let rows: Vec<Vec<Markup>> = report
         .participants
         .iter()
         .map(|participant| {
             let class = if participant.outcome.is_right() { "good" } else { "bad" };
             vec![
-                escape_text(&participant.label).into_owned(),
-                format!("<span class={class}>{}</span>", participant.outcome.text()),
-                escape_text(participant.named.as_deref().unwrap_or("-")).into_owned(),
-                participant.verdict_ms.map_or_else(|| "-".into(), |ms| format!("{ms:.0} ms")),
+                cell(&participant.label),
+                html! { span class=(class) { (participant.outcome.text()) } },
+                cell(participant.named.as_deref().unwrap_or("-")),
+                cell(participant.verdict_ms.map_or_else(|| "-".into(), |ms| format!("{ms:.0} ms"))),
             ]
         })
         .collect();
-    text.push_str(&table(&["who came", "outcome", "named", "verdict after"], &rows));
-    Ok(text)
+    Ok(html! {
+        (heading("At the door: measurements", folder))
+        (figures)
+        @for picture in &pictures { (picture) }
+        (rules_compared(&report))
+        (sliced(&report.slices))
+        (table(&["who came", "outcome", "named", "verdict after"], &rows))
+    })
 }
 
 /// The paper's rule and the table's thresholds, on this report's looks and on grown tables.
-fn rules_compared(report: &evaluate::Report) -> String {
+fn rules_compared(report: &evaluate::Report) -> Markup {
     let grown = report
         .growth
         .iter()
@@ -219,24 +218,24 @@ fn rules_compared(report: &evaluate::Report) -> String {
         .map(|size| (format!("{} × {} rendered people", size.tables, size.comparison.people), &size.comparison));
     let own = report.comparison.iter().map(|compared| (format!("these looks, {} people", compared.people), compared));
     let share = |ratio: Option<f64>| ratio.map_or_else(|| "-".into(), |ratio| format!("{ratio:.2}"));
-    let rows: Vec<Vec<String>> = own
+    let rows: Vec<Vec<Markup>> = own
         .chain(grown)
         .map(|(what, compared)| {
             vec![
-                escape_text(&what).into_owned(),
-                compared.paper.fnir.text(),
-                compared.paper.fpir.text(),
-                compared.at_equal_fnir.fpir.text(),
-                share(compared.ratio()),
-                compared.calibrated.fnir.text(),
-                compared.calibrated.fpir.text(),
-                compared.paper_at_equal_fnir.fpir.text(),
-                share(compared.ratio_where_thresholds_stand()),
+                cell(what),
+                cell(compared.paper.fnir.text()),
+                cell(compared.paper.fpir.text()),
+                cell(compared.at_equal_fnir.fpir.text()),
+                cell(share(compared.ratio())),
+                cell(compared.calibrated.fnir.text()),
+                cell(compared.calibrated.fpir.text()),
+                cell(compared.paper_at_equal_fnir.fpir.text()),
+                cell(share(compared.ratio_where_thresholds_stand())),
             ]
         })
         .collect();
     if rows.is_empty() {
-        return String::new();
+        return html! {};
     }
     let head = [
         "frames",
@@ -252,31 +251,22 @@ fn rules_compared(report: &evaluate::Report) -> String {
     table(&head, &rows)
 }
 
-fn sliced(slices: &[Slice]) -> String {
-    let rates = |errors: &Errors| vec![errors.fpir.text(), errors.fnir.text()];
-    let rows: Vec<Vec<String>> = slices
-        .iter()
-        .map(|slice| {
-            let visits = slice.visits.as_ref().map_or_else(|| vec!["-".to_owned(); 2], rates);
-            [
-                vec![escape_text(&slice.by).into_owned(), escape_text(&slice.part).into_owned()],
-                rates(&slice.looks),
-                visits,
-            ]
-            .concat()
-        })
-        .collect();
+fn sliced(slices: &[Slice]) -> Markup {
+    let rates = |errors: &Errors| [cell(errors.fpir.text()), cell(errors.fnir.text())];
+    let row = |slice: &Slice| {
+        let visits = slice.visits.as_ref().map_or_else(|| ["-", "-"].map(cell), rates);
+        let what = [cell(&slice.by), cell(&slice.part)];
+        what.into_iter().chain(rates(&slice.looks)).chain(visits).collect()
+    };
+    let rows: Vec<Vec<Markup>> = slices.iter().map(row).collect();
     table(&["by", "part", "looks: FPIR", "FNIR", "visits: FPIR", "FNIR"], &rows)
 }
 
-fn visited(folder: &Path) -> Result<String, ReportError> {
+fn visited(folder: &Path) -> Result<Markup, ReportError> {
     let visits: Visits = json(&folder.join(Kind::Visits.marker()))?;
-    let mut text = heading("At the door: visits", folder);
-    text.push_str(&picture(&folder.join("sheet.png"), "frame, display and door of each visit")?);
-    let rows: Vec<Vec<String>> =
-        visits.visits.iter().map(|visit| visit.cells().map(|cell| escape_text(&cell).into_owned()).into()).collect();
-    text.push_str(&table(&Visits::HEAD, &rows));
-    Ok(text)
+    let sheet = picture(&folder.join("sheet.png"), "frame, display and door of each visit")?;
+    let rows: Vec<Vec<Markup>> = visits.visits.iter().map(|visit| visit.cells().map(cell).into()).collect();
+    Ok(html! { (heading("At the door: visits", folder)) (sheet) (table(&Visits::HEAD, &rows)) })
 }
 
 pub(crate) fn rule(rule: Rule) -> String {
@@ -289,18 +279,13 @@ pub(crate) fn rule(rule: Rule) -> String {
     }
 }
 
-fn heading(title: &str, folder: &Path) -> String {
-    let path = folder.display().to_string();
-    format!("<h2>{title} <span class=faint>{}</span></h2>\n", escape_text(&path))
+fn heading(title: &str, folder: &Path) -> Markup {
+    html! { h2 { (title) " " span.faint { (folder.display()) } } }
 }
 
-fn row(what: &str, value: &str) -> Vec<String> {
-    vec![what.to_owned(), escape_text(value).into_owned()]
-}
-
-fn picture(path: &Path, alt: &str) -> Result<String, ReportError> {
+fn picture(path: &Path, alt: &str) -> Result<Markup, ReportError> {
     let bytes = fs::read(path).map_err(|error| unreadable(path, reason(&error)))?;
-    Ok(format!("<p>{}</p>\n", image(&bytes, alt)))
+    Ok(html! { p { (image(&bytes, alt)) } })
 }
 
 fn json<T: serde::de::DeserializeOwned>(path: &Path) -> Result<T, ReportError> {

@@ -1,9 +1,9 @@
 //! An audit with its faces → one HTML page that needs no other file.
 
-use htmlize::escape_text;
 use lintel_core::align::CROP;
-use lintel_pages::html::{document, image, table};
+use lintel_pages::html::{cell, document, image, row, table};
 use lintel_pages::picture::png_bytes;
+use maud::{Markup, html};
 
 use super::change::Change;
 use super::pairs::Pair;
@@ -26,189 +26,187 @@ pub trait Gallery {
 /// An audit and its pictures → the text of one HTML page that needs no other file.
 #[must_use]
 pub fn page(audit: &Audit, gallery: &dyn Gallery) -> String {
-    let mut body = summary(audit);
-    body.push_str(&pairs(&audit.pairs, gallery));
-    body.push_str(&strangers(audit, gallery));
-    body.push_str(&photos(&audit.photos, gallery));
-    if let Some(change) = &audit.change {
-        body.push_str(&changed(change));
-    }
+    let body = html! {
+        (summary(audit))
+        (pairs(&audit.pairs, gallery))
+        (strangers(audit, gallery))
+        (photos(&audit.photos, gallery))
+        @if let Some(change) = &audit.change { (changed(change)) }
+    };
     document("Who could open for whom", &body)
 }
 
-fn summary(audit: &Audit) -> String {
+fn summary(audit: &Audit) -> Markup {
     let mut rows = vec![
-        row("table", &format!("revision {}, {} people", audit.revision, audit.people)),
-        row("people of whom photos were given", &audit.with_photos.to_string()),
-        row("rule", &rule(audit.rule)),
+        row("table", format!("revision {}, {} people", audit.revision, audit.people)),
+        row("people of whom photos were given", audit.with_photos.to_string()),
+        row("rule", rule(audit.rule)),
     ];
     if let Some(calibration) = &audit.calibration {
-        rows.push(row(
-            "claim",
-            &format!(
-                "FPIR at most {:.2} % (95 %), on {} strangers; target {:.2} %",
-                calibration.fpir_upper * 100.0,
-                calibration.strangers,
-                calibration.target_fpir * 100.0
-            ),
-        ));
+        let claim = format!(
+            "FPIR at most {:.2} % (95 %), on {} strangers; target {:.2} %",
+            calibration.fpir_upper * 100.0,
+            calibration.strangers,
+            calibration.target_fpir * 100.0
+        );
+        rows.push(row("claim", claim));
     }
     let concerns = audit.concerns();
-    let said = if concerns.is_empty() {
-        "<p class=good>Nothing stands out.</p>".to_owned()
-    } else {
-        let items: Vec<String> =
-            concerns.iter().map(|line| format!("<li class=bad>{}</li>", escape_text(line))).collect();
-        format!("<p>Check before this table is deployed:</p><ul>{}</ul>", items.concat())
-    };
-    format!("{}{said}", table(&["", ""], &rows))
+    html! {
+        (table(&["", ""], &rows))
+        @if concerns.is_empty() {
+            p.good { "Nothing stands out." }
+        } @else {
+            p { "Check before this table is deployed:" }
+            ul { @for line in &concerns { li.bad { (line) } } }
+        }
+    }
 }
 
-fn pairs(pairs: &[Pair], gallery: &dyn Gallery) -> String {
-    let rows: Vec<Vec<String>> = pairs
-        .iter()
-        .map(|pair| {
-            let class = if pair.named > 0 || pair.margin < 0.0 { "bad" } else { "faint" };
-            vec![
-                face(gallery.enrolled(&pair.person, pair.photo), &pair.person),
-                face(gallery.enrolled(&pair.other, 0), &pair.other),
-                format!(
-                    "{} could be named as {}<br>margin in this photo {:.3}, similarity to the other {:.3}<br>cosine \
-                     of the two rows {:.3}<br><span class={class}>{} of {} photos are named as the other</span>",
-                    escape_text(&pair.person),
-                    escape_text(&pair.other),
-                    pair.margin,
-                    pair.similarity,
-                    pair.rows,
-                    pair.named,
-                    pair.photos
-                ),
-            ]
-        })
-        .collect();
-    let note = if rows.is_empty() { "<p class=faint>No photos of enrolled people were given.</p>" } else { "" };
-    format!("<h2>Enrolled people who are most similar</h2>\n{note}{}", table(&["photo", "the other", ""], &rows))
-}
-
-fn strangers(audit: &Audit, gallery: &dyn Gallery) -> String {
-    let row = |near: &Nearest| {
-        let who = near.stranger.as_deref().unwrap_or("a rendered person");
-        let verdict = if near.missing > 0.0 {
-            format!("<span class=good>rejected: {:.3} is missing</span>", near.missing)
-        } else {
-            "<span class=bad>would be named</span>".to_owned()
+fn pairs(pairs: &[Pair], gallery: &dyn Gallery) -> Markup {
+    let row = |pair: &Pair| {
+        let class = if pair.named > 0 || pair.margin < 0.0 { "bad" } else { "faint" };
+        let text = html! {
+            (pair.person) " could be named as " (pair.other)
+            br;
+            (format!("margin in this photo {:.3}, similarity to the other {:.3}", pair.margin, pair.similarity))
+            br;
+            (format!("cosine of the two rows {:.3}", pair.rows))
+            br;
+            span class=(class) { (pair.named) " of " (pair.photos) " photos are named as the other" }
         };
         vec![
-            face(gallery.stranger(near.number), who),
-            face(gallery.enrolled(&near.person, 0), &near.person),
-            format!(
-                "{} is most similar to {}<br>similarity {:.3}, margin {:.3}<br>{verdict}",
-                escape_text(who),
-                escape_text(&near.person),
-                near.similarity,
-                near.margin
-            ),
+            face(gallery.enrolled(&pair.person, pair.photo), &pair.person),
+            face(gallery.enrolled(&pair.other, 0), &pair.other),
+            text,
         ]
     };
-    let rows: Vec<Vec<String>> = audit.strangers.iter().map(row).collect();
-    format!(
-        "<h2>Strangers who come nearest</h2>\n<p>{} of {} strangers would be named. The {} who miss the least \
-        missing:</p>{}",
-        audit.strangers_named,
-        audit.strangers_looked_at,
-        rows.len(),
-        table(&["stranger", "enrolled", ""], &rows)
-    )
+    let rows: Vec<Vec<Markup>> = pairs.iter().map(row).collect();
+    html! {
+        h2 { "Enrolled people who are most similar" }
+        @if rows.is_empty() { p.faint { "No photos of enrolled people were given." } }
+        (table(&["photo", "the other", ""], &rows))
+    }
 }
 
-fn photos(findings: &[Finding], gallery: &dyn Gallery) -> String {
+fn strangers(audit: &Audit, gallery: &dyn Gallery) -> Markup {
+    let row = |near: &Nearest| {
+        let who = near.stranger.as_deref().unwrap_or("a rendered person");
+        let text = html! {
+            (who) " is most similar to " (near.person)
+            br;
+            (format!("similarity {:.3}, margin {:.3}", near.similarity, near.margin))
+            br;
+            @if near.missing > 0.0 {
+                span.good { (format!("rejected: {:.3} is missing", near.missing)) }
+            } @else {
+                span.bad { "would be named" }
+            }
+        };
+        let (stranger, enrolled) = (gallery.stranger(near.number), gallery.enrolled(&near.person, 0));
+        vec![face(stranger, who), face(enrolled, &near.person), text]
+    };
+    let rows: Vec<Vec<Markup>> = audit.strangers.iter().map(row).collect();
+    html! {
+        h2 { "Strangers who come nearest" }
+        p {
+            (audit.strangers_named) " of " (audit.strangers_looked_at) " strangers would be named. The " (rows.len())
+            " who miss the least:"
+        }
+        (table(&["stranger", "enrolled", ""], &rows))
+    }
+}
+
+fn photos(findings: &[Finding], gallery: &dyn Gallery) -> Markup {
     let row = |finding: &Finding| {
         let person = &finding.person;
+        let both = |one: Markup, other: Markup| html! { (one) (other) };
         let (pictures, text) = match &finding.problem {
             Problem::TooFew { photos } => (
                 face(gallery.enrolled(person, 0), person),
                 format!("{photos} photos, {FEW} or more are better: they show how the face changes"),
             ),
             Problem::TooSimilar { photos, distinct, example: [one, two] } => (
-                face(gallery.enrolled(person, *one), person) + &face(gallery.enrolled(person, *two), person),
+                both(face(gallery.enrolled(person, *one), person), face(gallery.enrolled(person, *two), person)),
                 format!("{photos} photos, but only {distinct} that differ: take some on another day, in other light"),
             ),
             Problem::Misplaced { photo, like, by } => (
-                face(gallery.enrolled(person, *photo), person) + &face(gallery.enrolled(like, 0), like),
-                format!("a photo looks like {} (by {by:.3}): is it in the right folder?", escape_text(like)),
+                both(face(gallery.enrolled(person, *photo), person), face(gallery.enrolled(like, 0), like)),
+                format!("a photo looks like {like} (by {by:.3}): is it in the right folder?"),
             ),
         };
-        vec![pictures, escape_text(person).into_owned(), text]
+        vec![pictures, cell(person), cell(text)]
     };
     let most = findings.len().min(4 * MOST);
-    let rows: Vec<Vec<String>> = findings[..most].iter().map(row).collect();
-    let rest = match findings.len() - most {
-        0 => String::new(),
-        more => format!("<p>{more} more are in audit.json.</p>"),
-    };
-    let none = if rows.is_empty() { "<p class=good>Nothing stands out.</p>" } else { "" };
-    format!("<h2>Photos</h2>\n{none}{}{rest}", table(&["", "person", ""], &rows))
+    let rows: Vec<Vec<Markup>> = findings[..most].iter().map(row).collect();
+    let more = findings.len() - most;
+    html! {
+        h2 { "Photos" }
+        @if rows.is_empty() { p.good { "Nothing stands out." } }
+        (table(&["", "person", ""], &rows))
+        @if more > 0 { p { (more) " more are in audit.json." } }
+    }
 }
 
-fn changed(change: &Change) -> String {
+fn changed(change: &Change) -> Markup {
     let list = |names: &[String]| match names {
         [] => "nobody".to_owned(),
         _ => {
-            let shown: Vec<String> = names.iter().take(4 * MOST).map(|name| escape_text(name).into_owned()).collect();
+            let shown: Vec<&str> = names.iter().take(4 * MOST).map(String::as_str).collect();
             let more = names.len().saturating_sub(shown.len());
             shown.join(", ") + &if more > 0 { format!(" and {more} more") } else { String::new() }
         }
     };
     let mut rows = vec![
-        row("deployed", &format!("revision {}", change.revision)),
-        row("its rule", &rule(change.rule)),
+        row("deployed", format!("revision {}", change.revision)),
+        row("its rule", rule(change.rule)),
         row("its encoder", if change.same_encoder { "the same" } else { "another one" }),
-        vec!["joined".into(), list(&change.added)],
-        vec!["left".into(), list(&change.removed)],
+        row("joined", list(&change.added)),
+        row("left", list(&change.removed)),
     ];
-    let mut text = String::from("<h2>Against the table that is deployed</h2>\n");
     let Some(decisions) = &change.decisions else {
         rows.push(row("decisions", "not compared: the deployed encoder was not given; give its bundle"));
-        return text + &table(&["", ""], &rows);
+        return html! { h2 { (AGAINST) } (table(&["", ""], &rows)) };
     };
     rows.push(row(
         "photos named right",
-        &format!("{} before, {} now, of {}", decisions.right_before, decisions.right_after, decisions.photos),
+        format!("{} before, {} now, of {}", decisions.right_before, decisions.right_after, decisions.photos),
     ));
     rows.push(row(
         "strangers named",
-        &format!("{} before, {} now, of {}", decisions.named_before, decisions.named_after, decisions.strangers),
+        format!("{} before, {} now, of {}", decisions.named_before, decisions.named_after, decisions.strangers),
     ));
-    text.push_str(&table(&["", ""], &rows));
-    let people: Vec<Vec<String>> = decisions
+    let people: Vec<Vec<Markup>> = decisions
         .people
         .iter()
         .take(4 * MOST)
         .map(|person| {
             let class = if person.right_after < person.right_before { "bad" } else { "good" };
-            vec![
-                escape_text(&person.name).into_owned(),
-                format!(
-                    "<span class={class}>{} before, {} now, of {}</span>",
-                    person.right_before, person.right_after, person.photos
-                ),
-            ]
+            let counts = html! {
+                span class=(class) {
+                    (person.right_before) " before, " (person.right_after) " now, of " (person.photos)
+                }
+            };
+            vec![cell(&person.name), counts]
         })
         .collect();
-    text + &table(&["people whose decisions differ", "photos named right"], &people)
+    html! {
+        h2 { (AGAINST) }
+        (table(&["", ""], &rows))
+        (table(&["people whose decisions differ", "photos named right"], &people))
+    }
 }
 
-fn face(crop: Option<Vec<u8>>, alt: &str) -> String {
+/// Heading of the comparison.
+const AGAINST: &str = "Against the table that is deployed";
+
+fn face(crop: Option<Vec<u8>>, alt: &str) -> Markup {
     let whole = crop.and_then(|pixels| image::RgbImage::from_raw(CROP, CROP, pixels));
     whole.map_or_else(
-        || "<span class=faint>no picture</span>".to_owned(),
+        || html! { span.faint { "no picture" } },
         |whole| {
             let small = image::imageops::thumbnail(&whole, SIDE, SIDE);
             image(&png_bytes(small.as_raw(), SIDE, SIDE), alt)
         },
     )
-}
-
-fn row(what: &str, value: &str) -> Vec<String> {
-    vec![what.to_owned(), escape_text(value).into_owned()]
 }

@@ -2,9 +2,8 @@
 
 use std::path::PathBuf;
 
-use htmlize::escape_text;
 use lintel_inference::Options;
-use lintel_pages::html::{document, table};
+use lintel_pages::html::{cell, document, table};
 use lintel_training::baselines::linear_probe::Probe;
 use lintel_training::baselines::tip_adapter::Adapter;
 use lintel_training::baselines::{Data, Measured, Scorer, by_rows, class_mean, measure};
@@ -12,6 +11,7 @@ use lintel_training::zero_shot;
 use lintel_work::failure::Failure;
 use lintel_work::interrupt;
 use lintel_work::progress::Progress;
+use maud::{Markup, html};
 use serde::Serialize;
 
 use super::{BENCH_FORMAT, Bench, Subjects, finish};
@@ -106,27 +106,20 @@ fn verdict(own: &Measured, other: &Measured) -> String {
 }
 
 fn page(figures: &Figures) -> String {
-    let rows: Vec<Vec<String>> = figures
-        .ways
-        .iter()
-        .map(|way| vec![escape_text(&way.name).into_owned(), way.rank_1.text(), way.fnir.text(), way.fpir.text()])
-        .collect();
-    let said: Vec<String> = figures
-        .verdicts
-        .iter()
-        .map(|verdict| {
-            let class = if verdict.contains("NOT") { "bad" } else { "good" };
-            format!("<li class={class}>{}</li>", escape_text(verdict))
-        })
-        .collect();
-    let body = format!(
-        "<p>{} people. Thresholds for a target FPIR of {} on {} strangers: set on one half of strangers and \
-         photos, measured on the other, both ways round.</p>{}<ul>{}</ul>",
-        figures.people,
-        figures.target_fpir,
-        figures.strangers,
-        table(&["the same features, told apart by", "rank 1", "FNIR", "FPIR"], &rows),
-        said.concat()
-    );
+    let row =
+        |way: &Measured| vec![cell(&way.name), cell(way.rank_1.text()), cell(way.fnir.text()), cell(way.fpir.text())];
+    let rows: Vec<Vec<Markup>> = figures.ways.iter().map(row).collect();
+    let body = html! {
+        p {
+            (figures.people) " people. Thresholds for a target FPIR of " (figures.target_fpir) " on " (figures.strangers)
+            " strangers: set on one half of strangers and photos, measured on the other, both ways round."
+        }
+        (table(&["the same features, told apart by", "rank 1", "FNIR", "FPIR"], &rows))
+        ul {
+            @for verdict in &figures.verdicts {
+                li class=(if verdict.contains("NOT") { "bad" } else { "good" }) { (verdict) }
+            }
+        }
+    };
     document("Is the text fine-tune worth its trouble?", &body)
 }

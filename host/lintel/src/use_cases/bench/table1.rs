@@ -4,18 +4,18 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use htmlize::escape_text;
 use lintel_core::aggregate;
 use lintel_core::embed::Embedding;
 use lintel_inference::{Encoder, Options};
 use lintel_onnx::Preprocessing;
-use lintel_pages::html::{document, table};
+use lintel_pages::html::{cell, document, table};
 use lintel_statistics::{Rate, percentile};
 use lintel_training::baselines::linear_probe::Probe;
 use lintel_training::baselines::{Data, Measured, by_rows, matching, measure, top};
 use lintel_work::failure::Failure;
 use lintel_work::interrupt;
 use lintel_work::progress::Progress;
+use maud::{Markup, html};
 use serde::Serialize;
 
 use super::{BENCH_FORMAT, Bench, Subjects, finish};
@@ -271,16 +271,13 @@ pub fn cells(row: &Row, text: impl Fn(&Rate) -> String) -> Vec<String> {
 }
 
 fn page(figures: &Figures) -> String {
-    let rows: Vec<Vec<String>> = figures
-        .rows
-        .iter()
-        .map(|row| {
-            let mut all = vec![escape_text(&row.name).into_owned()];
-            all.extend(cells(row, Rate::text));
-            all.resize(7, String::new());
-            all
-        })
-        .collect();
+    let row = |row: &Row| {
+        let mut all = vec![cell(&row.name)];
+        all.extend(cells(row, Rate::text).into_iter().map(cell));
+        all.resize_with(7, || cell(""));
+        all
+    };
+    let rows: Vec<Vec<Markup>> = figures.rows.iter().map(row).collect();
     let head = [
         "",
         "deployment accuracy",
@@ -290,18 +287,15 @@ fn page(figures: &Figures) -> String {
         "FPIR there",
         "time",
     ];
-    let body = format!(
-        "<p>{} enrolled people, {} strangers. \"o\" names the person of the most similar reference photo; its \
-         threshold is at the equal error rate of the reference photos. \"c\" is a softmax classifier on the frozen \
-         encoder's features; it names a person from a confidence of {CONFIDENCE:.2}, and so does CLIP's fine-tuned \
-         table. Each participant gets one decision, from all held-out photos of an enrolled person or all looks of a \
-         stranger. The thresholds behind FNIR and FPIR are for a target FPIR of {}; they are set on one half of the \
-         trials and measured on the other.</p>{}<p class=good>{}</p>",
-        figures.enrolled,
-        figures.strangers,
-        figures.target_fpir,
-        table(&head, &rows),
-        escape_text(&figures.best)
+    let protocol = format!(
+        "{} enrolled people, {} strangers. \"o\" names the person of the most similar reference photo; its threshold is \
+         at the equal error rate of the reference photos. \"c\" is a softmax classifier on the frozen encoder's \
+         features; it names a person from a confidence of {CONFIDENCE:.2}, and so does CLIP's fine-tuned table. Each \
+         participant gets one decision, from all held-out photos of an enrolled person or all looks of a stranger. The \
+         thresholds behind FNIR and FPIR are for a target FPIR of {}; they are set on one half of the trials and \
+         measured on the other.",
+        figures.enrolled, figures.strangers, figures.target_fpir
     );
+    let body = html! { p { (protocol) } (table(&head, &rows)) p.good { (figures.best) } };
     document("The paper's Table I, on your people", &body)
 }
