@@ -52,7 +52,7 @@ pub fn cell(text: impl AsRef<str>) -> Markup {
     html! { (text.as_ref()) }
 }
 
-/// A row with a name and a value.
+/// A table's row of two cells: what it is, and how much.
 #[must_use]
 pub fn row(what: &str, value: impl AsRef<str>) -> Vec<Markup> {
     vec![cell(what), cell(value)]

@@ -173,9 +173,9 @@ fn frame(c: &mut Canvas, rng: &mut Rng) {
             let sky = Vec3::new(0.75, 0.9, 1.1) * rng.range(0.3, 1.6);
             c.rect([x - edge, y - edge, x + wide + edge, y + high + edge], trim);
             c.paint([x, y, x + wide, y + high], |_, _| 1.0, |_, fy| sky * (1.1 - 0.5 * (fy - y) / high));
-            let thresholds = 1 + rng.below(3);
-            for i in 1..=thresholds {
-                let bx = x + wide * i as f32 / (thresholds + 1) as f32;
+            let bars = 1 + rng.below(3);
+            for i in 1..=bars {
+                let bx = x + wide * i as f32 / (bars + 1) as f32;
                 c.rect([bx - edge * 0.25, y, bx + edge * 0.25, y + high], trim);
             }
         }

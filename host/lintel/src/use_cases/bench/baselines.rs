@@ -111,8 +111,9 @@ fn page(figures: &Figures) -> String {
     let rows: Vec<Vec<Markup>> = figures.ways.iter().map(row).collect();
     let body = html! {
         p {
-            (figures.people) " people. Thresholds for a target FPIR of " (figures.target_fpir) " on " (figures.strangers)
-            " strangers: set on one half of strangers and photos, measured on the other, both ways round."
+            (figures.people) " people. Thresholds for a target FPIR of " (figures.target_fpir)
+            (format!(" on {} strangers: set on one half of strangers and photos,", figures.strangers))
+            " measured on the other, both ways round."
         }
         (table(&["the same features, told apart by", "rank 1", "FNIR", "FPIR"], &rows))
         ul {

@@ -288,11 +288,11 @@ fn page(figures: &Figures) -> String {
         "time",
     ];
     let protocol = format!(
-        "{} enrolled people, {} strangers. \"o\" names the person of the most similar reference photo; its threshold is \
-         at the equal error rate of the reference photos. \"c\" is a softmax classifier on the frozen encoder's \
+        "{} enrolled people, {} strangers. \"o\" names the person of the most similar reference photo; its threshold \
+         is at the equal error rate of the reference photos. \"c\" is a softmax classifier on the frozen encoder's \
          features; it names a person from a confidence of {CONFIDENCE:.2}, and so does CLIP's fine-tuned table. Each \
-         participant gets one decision, from all held-out photos of an enrolled person or all looks of a stranger. The \
-         thresholds behind FNIR and FPIR are for a target FPIR of {}; they are set on one half of the trials and \
+         participant gets one decision, from all held-out photos of an enrolled person or all looks of a stranger. \
+         The thresholds behind FNIR and FPIR are for a target FPIR of {}; they are set on one half of the trials and \
          measured on the other.",
         figures.enrolled, figures.strangers, figures.target_fpir
     );
