@@ -89,7 +89,7 @@ impl Console {
     pub fn on_event(&self, event: Event<'_>) {
         match event {
             _ if self.json => {}
-            Event::Note(text) => print_line(&mut std::io::stderr().lock(), &format!("note: {}", harmless(text))),
+            Event::Note(text) => self.bars.line(&format!("note: {}", harmless(text))),
             Event::Begun { what, steps } => self.bars.begin(what, steps),
             Event::Done { what, done, detail } => self.bars.set(what, done, detail),
             Event::Ended { what } => self.bars.end(what),

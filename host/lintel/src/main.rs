@@ -16,7 +16,7 @@ use lintel::use_cases::{
 use lintel_inference::Options;
 use lintel_link::Fingerprint;
 use lintel_link::pairing::Code;
-use lintel_site::device::journal::Age;
+use lintel_site::device::audit_log::Age;
 use lintel_work::failure::Failure;
 use lintel_work::interrupt;
 use lintel_work::progress::{Event, Progress};
@@ -100,7 +100,7 @@ fn run(cli: &Cli) -> Result<(), Failure> {
         Verb::Keys(args) => console.tell(&keys::run(&args.request())?),
         Verb::Device(args) => at_devices(args, &options, &console, progress),
         Verb::Push(args) => {
-            let plan = push::plan(&args.request(), &options)?;
+            let plan = push::plan(&args.request(), &options, progress)?;
             deliver(plan, args.yes, &console, progress)
         }
         Verb::Packs(args) => {
@@ -126,7 +126,7 @@ fn at_devices(args: &DeviceArgs, options: &Options, console: &Console, progress:
             console.tell(&told::Paired(&device::pair_device(site, &request, ask)?))
         }
         DeviceAction::List => console.tell(&told::Known(&device::known(site)?)),
-        DeviceAction::Status { devices } => console.tell(&told::Statuses(&device::status(site, devices)?)),
+        DeviceAction::Status { devices } => console.tell(&told::Statuses(&device::status(site, devices, progress)?)),
         DeviceAction::People { device } => console.tell(&told::People(&device::people(site, device)?)),
         DeviceAction::Log { device, since, csv } => {
             let since = since.as_deref().map(str::parse::<Age>).transpose().map_err(Failure::input)?;
@@ -139,10 +139,10 @@ fn at_devices(args: &DeviceArgs, options: &Options, console: &Console, progress:
             let plan = device::plan_rollback(site, device)?;
             console.line(&told::rollback_line(&plan));
             console.confirm("go back?", *yes)?;
-            console.tell(&told::RolledBack(&device::roll_back(plan)?))
+            console.tell(&told::RolledBack(&device::roll_back(&plan)?))
         }
         DeviceAction::Revoke { devices, person, yes } => {
-            let plan = device::plan_revocation(site, devices, person, options)?;
+            let plan = device::plan_revocation(site, devices, person, options, progress)?;
             deliver(plan, *yes, console, progress)
         }
         DeviceAction::Workstations { device, forget: None } => {
@@ -163,7 +163,7 @@ fn at_devices(args: &DeviceArgs, options: &Options, console: &Console, progress:
 /// Shows what changes at each device, asks once, and pushes to all at once.
 fn deliver(plan: Plan, yes: bool, console: &Console, progress: Progress<'_>) -> Result<(), Failure> {
     plan_lines(&plan).iter().for_each(|line| console.line(line));
-    match plan.ready().count() {
+    match plan.devices().filter(|(_, made)| made.is_ok()).count() {
         0 => {}
         1 => console.confirm("push?", yes)?,
         _ => console.confirm("push to all?", yes)?,

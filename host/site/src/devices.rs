@@ -18,7 +18,7 @@ pub struct KnownDevice {
     pub address: String,
     /// Its certificate, in DER, in hex.
     pub certificate: String,
-    /// Sequence number of the newest entry of its journal that was read.
+    /// Sequence number of the newest entry of its audit log that was read.
     #[serde(default)]
     pub journal: u64,
     /// The chain's hash at that entry, in hex.

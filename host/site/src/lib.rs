@@ -6,7 +6,7 @@
 //! SITE/identity.lintel        this workstation's key (only its owner can read it)
 //! SITE/keys/ROLE-….key        the keys that sign (likewise); those of the root may lie elsewhere
 //! SITE/root/N.root.json       whose signatures count, one file for every change
-//! SITE/devices/NAME.json      the devices: address, certificate, the end of their journal when it was last seen
+//! SITE/devices/NAME.json      the devices: address, certificate, the end of their audit log when it was last seen
 //! SITE/files/SHA256           what was pushed, to make the next push of
 //! SITE/receipts/…             what devices signed
 //! ```

@@ -19,12 +19,13 @@ use lintel_edge::link::{Device, Link, Parts, Running};
 use lintel_edge::pipeline::exchange::Exchange;
 use lintel_site::Site;
 use lintel_site::device::parcel::{Content, Parcel};
-use lintel_site::device::push::{self, ReceiptReport, Watcher};
+use lintel_site::device::push::{self, ReceiptReport};
 use lintel_site::device::{Client, DeviceError, pair};
 use lintel_site::devices::KnownDevice;
 use lintel_wire::audit::{Entry, Record};
 use lintel_wire::link::{Answer, Refusal, Request, Status};
 use lintel_work::failure::Failure;
+use lintel_work::progress::Progress;
 use tempfile::TempDir;
 
 /// A monotonic clock that starts at 0.
@@ -221,14 +222,6 @@ pub struct TestWorkstation {
     pub site: Site,
 }
 
-/// A watcher that ignores what it is told.
-pub struct Blind;
-
-impl Watcher for Blind {
-    fn sent(&self, _: u64, _: u64) {}
-    fn says(&self, _: &str) {}
-}
-
 impl TestWorkstation {
     /// A workstation with a new site and new keys.
     ///
@@ -306,7 +299,7 @@ impl TestWorkstation {
     pub fn push(&self, device: &KnownDevice, content: &Content) -> Result<ReceiptReport> {
         let status = self.client(device)?.status()?;
         let parcel = self.parcel(content, &status)?;
-        Ok(push::push(&self.site, device, (&parcel, &[]), 0, &Blind)?)
+        Ok(push::push(&self.site, device, &parcel, &[], 0, Progress::ignored())?)
     }
 }
 

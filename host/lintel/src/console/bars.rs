@@ -30,6 +30,15 @@ impl Bars {
         Self { terminal: terminal.then(MultiProgress::new), running: Mutex::default() }
     }
 
+    /// A line on stderr, above the bars.
+    pub fn line(&self, line: &str) {
+        let print = || print_line(&mut std::io::stderr().lock(), line);
+        match &self.terminal {
+            Some(bars) => bars.suspend(print),
+            None => print(),
+        }
+    }
+
     /// Work of so many steps begins.
     pub fn begin(&self, what: &str, steps: u64) {
         let what = harmless(what);

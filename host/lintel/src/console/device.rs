@@ -1,9 +1,9 @@
 //! `lintel device` in words.
 
 use lintel_link::Fingerprint;
+use lintel_site::device::audit_log::AuditLog;
 use lintel_site::device::changes::words;
 use lintel_site::device::find::Found;
-use lintel_site::device::journal::Journal;
 use lintel_site::device::push::ReceiptReport;
 use lintel_site::devices::KnownDevice;
 use lintel_wire::audit::row::{COLUMNS, Row};
@@ -168,7 +168,7 @@ impl<'a> LogRows<'a> {
 }
 
 /// An audit log whose rows were printed as they came.
-pub struct Exported<'a>(pub &'a Journal);
+pub struct Exported<'a>(pub &'a AuditLog);
 
 impl Told for Exported<'_> {
     fn lines(&self) -> Vec<String> {
@@ -176,7 +176,7 @@ impl Told for Exported<'_> {
     }
 
     fn json(&self) -> Value {
-        let Journal { rows, head, head_hash, .. } = self.0;
+        let AuditLog { rows, head, head_hash, .. } = self.0;
         json!({ "entries": rows, "head": head, "head_hash": hex::encode(head_hash) })
     }
 
@@ -189,7 +189,7 @@ impl Told for Exported<'_> {
 /// What a person is shown before being asked whether to go back.
 #[must_use]
 pub fn rollback_line(plan: &RollbackPlan) -> String {
-    format!("{}: revision {} -> {}", plan.device(), plan.from, plan.to)
+    format!("{}: revision {} -> {}", plan.device, plan.from, plan.to)
 }
 
 /// A device that went back.

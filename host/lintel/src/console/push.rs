@@ -9,12 +9,17 @@ use crate::use_cases::push::{Delivery, Outcome, Plan};
 /// What a person is shown before being asked.
 #[must_use]
 pub fn plan_lines(plan: &Plan) -> Vec<String> {
-    let mut lines: Vec<String> = plan.unready().iter().flat_map(delivery_lines).collect();
-    for (device, changes) in plan.ready() {
-        lines.push(format!("{device}:"));
-        lines.extend(changes.lines().iter().map(|line| format!("  {line}")));
-        if changes.is_empty() {
-            lines.push("  nobody and nothing else changes".into());
+    let mut lines = Vec::new();
+    for (device, made) in plan.devices() {
+        match made {
+            Ok(changes) => {
+                lines.push(format!("{device}:"));
+                lines.extend(changes.lines().iter().map(|line| format!("  {line}")));
+                if changes.is_empty() {
+                    lines.push("  nobody and nothing else changes".into());
+                }
+            }
+            Err(failure) => lines.push(format!("{device}: {}", failure.line())),
         }
     }
     lines

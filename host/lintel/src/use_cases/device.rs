@@ -9,8 +9,8 @@ use lintel_inference::Options;
 use lintel_link::Fingerprint;
 use lintel_link::pairing::Code;
 use lintel_site::Site;
+use lintel_site::device::audit_log::{Age, AuditLog, export};
 use lintel_site::device::find::Found;
-use lintel_site::device::journal::{Age, Journal, export};
 use lintel_site::device::parcel::Content;
 use lintel_site::device::push::ReceiptReport;
 use lintel_site::device::{Client, DeviceError, find, pair, push};
@@ -18,6 +18,7 @@ use lintel_site::devices::{KnownDevice, is_name};
 use lintel_wire::audit::row::Row;
 use lintel_wire::link::{Answer, Named, Request as Question, Status, Workstation};
 use lintel_work::failure::Failure;
+use lintel_work::progress::Progress;
 
 use super::push::{Plan, RETRIES, planned, site_of};
 
@@ -91,12 +92,13 @@ pub struct DeviceStatus {
 /// # Errors
 /// [`Failure`] for a device that is not known here, or that runs what this program cannot read. One that does not
 /// answer is part of the result.
-pub fn status(site: &SiteFolder, names: &[String]) -> Result<Vec<DeviceStatus>, Failure> {
+pub fn status(site: &SiteFolder, names: &[String], progress: Progress<'_>) -> Result<Vec<DeviceStatus>, Failure> {
     let site = site_of(site.as_ref())?;
     let devices = match names {
         [] => site.devices()?,
         names => names.iter().map(|name| site.device(name)).collect::<Result<_, _>>()?,
     };
+    let work = progress.begin("asking devices", devices.len() as u64);
     let ask = |device: KnownDevice| {
         let answer = match Client::to(&site, &device).and_then(|mut client| client.status()) {
             Ok(status) => {
@@ -106,6 +108,7 @@ pub fn status(site: &SiteFolder, names: &[String]) -> Result<Vec<DeviceStatus>, 
             Err(DeviceError::Interrupted) => return Err(DeviceError::Interrupted.into()),
             Err(error) => Err(error.into()),
         };
+        work.step_with(&device.name);
         Ok(DeviceStatus { device, answer })
     };
     devices.into_iter().map(ask).collect()
@@ -129,54 +132,47 @@ pub fn log(
     device: &str,
     since: Option<Age>,
     on_row: &mut dyn FnMut(&Row),
-) -> Result<Journal, Failure> {
+) -> Result<AuditLog, Failure> {
     let site = site_of(site.as_ref())?;
     export(&site, &site.device(device)?, since, on_row)
 }
 
-/// A device that would go back to the bundle before.
+/// A device that would go back to the bundle before. Nothing has been changed yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RollbackPlan {
-    site: Site,
-    device: KnownDevice,
-    client: Client,
+    /// The site's folder.
+    pub site: SiteFolder,
+    /// The device's name.
+    pub device: String,
     /// Revision that runs.
     pub from: u64,
     /// Revision that would run.
     pub to: u64,
 }
 
-impl RollbackPlan {
-    /// The device's name.
-    #[must_use]
-    pub fn device(&self) -> &str {
-        &self.device.name
-    }
-}
-
 /// Asks a device what it could go back to.
 ///
 /// # Errors
 /// [`Failure::Input`] where it has nothing to go back to.
-pub fn plan_rollback(site: &SiteFolder, name: &str) -> Result<RollbackPlan, Failure> {
-    let site = site_of(site.as_ref())?;
-    let device = site.device(name)?;
-    let mut client = Client::to(&site, &device)?;
-    let status = client.status()?;
-    let to = status.previous.ok_or_else(|| Failure::input(format!("{name} has nothing to go back to")))?;
+pub fn plan_rollback(folder: &SiteFolder, device: &str) -> Result<RollbackPlan, Failure> {
+    let site = site_of(folder.as_ref())?;
+    let status = Client::to(&site, &site.device(device)?)?.status()?;
+    let to = status.previous.ok_or_else(|| Failure::input(format!("{device} has nothing to go back to")))?;
     let from = push::running(&status)?.revision;
-    Ok(RollbackPlan { site, device, client, from, to })
+    Ok(RollbackPlan { site: folder.clone(), device: device.to_owned(), from, to })
 }
 
-/// Goes back.
+/// Goes back. The device is called again: a person may take long to agree to the plan.
 ///
 /// # Errors
-/// [`Failure`].
-pub fn roll_back(plan: RollbackPlan) -> Result<ReceiptReport, Failure> {
-    let RollbackPlan { site, device, mut client, to, .. } = plan;
-    let Answer::Installed(receipt) = client.ask(&Question::Rollback)? else {
+/// [`Failure`]; also where the device signs that it runs another revision than the plan says.
+pub fn roll_back(plan: &RollbackPlan) -> Result<ReceiptReport, Failure> {
+    let site = site_of(plan.site.as_ref())?;
+    let device = site.device(&plan.device)?;
+    let Answer::Installed(receipt) = Client::to(&site, &device)?.ask(&Question::Rollback)? else {
         return Err(DeviceError::OtherAnswer.into());
     };
-    push::opened(&site, &device, &receipt, |statement| statement.revision == to)
+    push::opened(&site, &device, &receipt, |statement| statement.revision == plan.to)
 }
 
 /// What each device would run without these people; `people` are names or ids.
@@ -188,6 +184,7 @@ pub fn plan_revocation(
     devices: &[String],
     people: &[String],
     options: &Options,
+    progress: Progress<'_>,
 ) -> Result<Plan, Failure> {
     let site = site_of(site.as_ref())?;
     let mut jobs = Vec::new();
@@ -199,7 +196,7 @@ pub fn plan_revocation(
         }
         jobs.push((device, content));
     }
-    planned(site, jobs, RETRIES, options)
+    planned(site, jobs, RETRIES, options, progress)
 }
 
 /// The table that a device runs, without these people.

@@ -1,7 +1,6 @@
 //! A bundle or a table → devices that run it: first a plan that shows what changes, then the push to all at once.
 
 use std::path::PathBuf;
-use std::sync::{Mutex, PoisonError};
 use std::thread;
 
 use lintel_inference::Options;
@@ -9,10 +8,10 @@ use lintel_site::Site;
 use lintel_site::device::Client;
 use lintel_site::device::changes::Changes;
 use lintel_site::device::parcel::{Content, Parcel};
-use lintel_site::device::push::{self, ReceiptReport, Watcher};
+use lintel_site::device::push::{self, ReceiptReport};
 use lintel_site::devices::KnownDevice;
 use lintel_work::failure::Failure;
-use lintel_work::progress::{Progress, Work};
+use lintel_work::progress::Progress;
 
 use super::runtime;
 
@@ -36,26 +35,18 @@ pub struct Request {
 pub struct Plan {
     site: Site,
     retries: u32,
-    ready: Vec<Ready>,
-    unready: Vec<Delivery>,
+    devices: Vec<Planned>,
 }
 
-struct Ready {
+struct Planned {
     device: KnownDevice,
-    parcel: Parcel,
-    changes: Changes,
+    made: Result<(Parcel, Changes), Failure>,
 }
 
 impl Plan {
-    /// Each device that can be pushed to, with what changes there.
-    pub fn ready(&self) -> impl Iterator<Item = (&str, &Changes)> {
-        self.ready.iter().map(|ready| (ready.device.name.as_str(), &ready.changes))
-    }
-
-    /// Each device that cannot be pushed to, and why.
-    #[must_use]
-    pub fn unready(&self) -> &[Delivery] {
-        &self.unready
+    /// Each device, in the order of the request, with what changes there, or why it cannot be pushed to.
+    pub fn devices(&self) -> impl Iterator<Item = (&str, Result<&Changes, &Failure>)> {
+        self.devices.iter().map(|Planned { device, made }| (&*device.name, made.as_ref().map(|(_, changes)| changes)))
     }
 }
 
@@ -84,7 +75,7 @@ pub struct Outcome {
 /// # Errors
 /// [`Failure::Input`] for a device that is not known here and for content that is none; a device that does not answer
 /// is part of the plan.
-pub fn plan(request: &Request, options: &Options) -> Result<Plan, Failure> {
+pub fn plan(request: &Request, options: &Options, progress: Progress<'_>) -> Result<Plan, Failure> {
     let site = site_of(request.site.as_ref())?;
     let content = Content::open(&request.what)?;
     let mut jobs: Vec<(KnownDevice, Result<Content, Failure>)> = Vec::new();
@@ -95,7 +86,7 @@ pub fn plan(request: &Request, options: &Options) -> Result<Plan, Failure> {
         }
         jobs.push((device, Ok(content.clone())));
     }
-    planned(site, jobs, request.retries, options)
+    planned(site, jobs, request.retries, options, progress)
 }
 
 /// The site in this folder, or the usual one.
@@ -116,42 +107,52 @@ pub(super) fn planned(
     jobs: Vec<(KnownDevice, Result<Content, Failure>)>,
     retries: u32,
     options: &Options,
+    progress: Progress<'_>,
 ) -> Result<Plan, Failure> {
     runtime::find(options)?;
-    let (mut ready, mut unready) = (Vec::new(), Vec::new());
+    let work = progress.begin("asking devices", jobs.len() as u64);
+    let mut devices = Vec::new();
     for (device, content) in jobs {
-        match content.and_then(|content| prepare(&site, &device, &content, options)) {
-            Ok((parcel, changes)) => ready.push(Ready { device, parcel, changes }),
-            Err(interrupted @ Failure::Interrupted(_)) => return Err(interrupted),
-            Err(failure) => unready.push(Delivery { device: device.name, changes: None, receipt: Err(failure) }),
+        let made = content.and_then(|content| prepare(&site, &device, &content, options));
+        if let Err(interrupted @ Failure::Interrupted(_)) = made {
+            return Err(interrupted);
         }
+        work.step_with(&device.name);
+        devices.push(Planned { device, made });
     }
-    Ok(Plan { site, retries, ready, unready })
+    Ok(Plan { site, retries, devices })
 }
 
 /// Sends to all devices at once; one that fails does not stop the others.
 #[must_use]
 pub fn carry_out(plan: Plan, progress: Progress<'_>) -> Outcome {
-    let Plan { site, retries, ready, unready } = plan;
-    let deliver = |ready: &Ready| {
-        let Ready { device, parcel, changes } = ready;
+    let Plan { site, retries, devices } = plan;
+    let (mut ready, mut deliveries) = (Vec::new(), Vec::new());
+    for Planned { device, made } in devices {
+        match made {
+            Ok((parcel, changes)) => ready.push((device, parcel, changes)),
+            Err(failure) => {
+                deliveries.push(Delivery { device: device.name, changes: None, receipt: Err(failure) });
+            }
+        }
+    }
+    let begun = !ready.is_empty();
+    let push = |(device, parcel, changes): &(KnownDevice, Parcel, Changes)| {
         let removed: Vec<u32> = changes.removed.iter().map(|whom| whom.id).collect();
-        let sending = Sending { progress, device: &device.name, work: Mutex::default() };
-        let receipt = push::push(&site, device, (parcel, &removed), retries, &sending);
-        Delivery { device: device.name.clone(), changes: Some(changes.clone()), receipt }
+        push::push(&site, device, parcel, &removed, retries, progress)
     };
-    let delivered: Vec<Delivery> = thread::scope(|scope| {
-        let workers: Vec<_> = ready.iter().map(|ready| (ready, scope.spawn(move || deliver(ready)))).collect();
-        let joined = workers.into_iter().map(|(ready, worker)| {
-            worker.join().unwrap_or_else(|_| Delivery {
-                device: ready.device.name.clone(),
-                changes: Some(ready.changes.clone()),
-                receipt: Err(Failure::work("a thread died")),
-            })
-        });
-        joined.collect()
+    let receipts: Vec<_> = thread::scope(|scope| {
+        let workers: Vec<_> = ready.iter().map(|job| scope.spawn(|| push(job))).collect();
+        let died = |_| Err(Failure::work("a thread died"));
+        workers.into_iter().map(|worker| worker.join().unwrap_or_else(died)).collect()
     });
-    Outcome { begun: !ready.is_empty(), deliveries: unready.into_iter().chain(delivered).collect() }
+    let delivered = ready.into_iter().zip(receipts);
+    deliveries.extend(delivered.map(|((device, _, changes), receipt)| Delivery {
+        device: device.name,
+        changes: Some(changes),
+        receipt,
+    }));
+    Outcome { deliveries, begun }
 }
 
 /// What one device is to get, and what changes there.
@@ -167,33 +168,4 @@ fn prepare(
     let parcel = Parcel::make(content, &running, site, options)?;
     let changes = Changes::between((&status, &people), Some(&running), (&parcel.manifest, &parcel.table));
     Ok((parcel, changes))
-}
-
-/// A push as a piece of work, in KiB.
-struct Sending<'a> {
-    progress: Progress<'a>,
-    device: &'a str,
-    /// Begins when it is known how much there is to send.
-    work: Mutex<Option<(Work<'a>, u64)>>,
-}
-
-/// Bytes of one step.
-const STEP: u64 = 1 << 10;
-
-impl Watcher for Sending<'_> {
-    fn sent(&self, bytes: u64, of: u64) {
-        let mut work = self.work.lock().unwrap_or_else(PoisonError::into_inner);
-        let (work, done) = work.get_or_insert_with(|| {
-            (self.progress.begin(format!("sending to {}, KiB", self.device), of.div_ceil(STEP)), 0)
-        });
-        *done = bytes / STEP;
-        work.set(*done);
-    }
-
-    fn says(&self, words: &str) {
-        match &*self.work.lock().unwrap_or_else(PoisonError::into_inner) {
-            Some((work, done)) => work.set_with(*done, words),
-            None => self.progress.note(format!("{}: {words}", self.device)),
-        }
-    }
 }

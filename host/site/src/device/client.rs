@@ -80,10 +80,10 @@ impl DeviceError {
     }
 }
 
-/// Some entries of a device's journal.
+/// Some entries of a device's audit log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LogPage {
-    /// In the journal's bytes, oldest first.
+    /// As the audit log stores them, oldest first.
     pub entries: Vec<Vec<u8>>,
     /// Sequence number of the first.
     pub first: u64,
@@ -210,7 +210,7 @@ impl Client {
         }
     }
 
-    /// One page of the journal after a sequence number, and its head.
+    /// One page of the audit log after a sequence number, and its head.
     ///
     /// # Errors
     /// [`DeviceError`].

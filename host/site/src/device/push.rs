@@ -9,6 +9,7 @@ use lintel_link::receipt;
 use lintel_wire::link::{Answer, MAX_PIECE, Receipt, Request, Statement, Status, Wanted};
 use lintel_work::failure::Failure;
 use lintel_work::interrupt;
+use lintel_work::progress::Progress;
 use serde::Serialize;
 
 use super::client::{Client, DeviceError};
@@ -19,14 +20,8 @@ use crate::{Site, SiteError};
 
 /// Waits between two tries, in seconds; the last one is repeated.
 const BACKOFF: [u64; 5] = [1, 2, 4, 8, 15];
-
-/// Progress of a push.
-pub trait Watcher: Sync {
-    /// Bytes that the device has, and all bytes.
-    fn sent(&self, bytes: u64, of: u64);
-    /// The current step, in words.
-    fn says(&self, words: &str);
-}
+/// Bytes of one step of a transfer.
+const STEP: u64 = 1 << 10;
 
 /// A receipt that a device signed, in words.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -43,7 +38,7 @@ pub struct ReceiptReport {
     pub encoder: String,
     /// People of whom nothing is left on the device.
     pub removed: Vec<u32>,
-    /// The end of the device's journal: sequence number and hash.
+    /// The end of the device's audit log: sequence number and hash.
     pub journal: (u64, String),
     /// Time of signing by the device's clock, in seconds since 1970.
     pub at: u64,
@@ -53,29 +48,31 @@ pub struct ReceiptReport {
     pub signature: String,
 }
 
-/// Pushes a parcel that removes these people; resumes after a cut, up to `retries` times without progress.
+/// Pushes a parcel that removes the people with the ids `removed`. Resumes after a cut; gives up after `retries` tries
+/// in a row without progress. `progress` hears of the transfer, in KiB, and of the device's proof.
 ///
 /// # Errors
 /// [`Failure`]; the device runs the old bundle or, if only the answer was lost, the new one.
 pub fn push(
     site: &Site,
     device: &KnownDevice,
-    (parcel, removed): (&Parcel, &[u32]),
+    parcel: &Parcel,
+    removed: &[u32],
     retries: u32,
-    watcher: &dyn Watcher,
+    progress: Progress<'_>,
 ) -> Result<ReceiptReport, Failure> {
     let mut metadata = None;
     let mut failures = 0;
     let mut furthest = 0;
     loop {
         let mut reached = 0;
-        match attempt(site, device, parcel, &mut metadata, &mut reached, watcher) {
-            Ok(receipt) => return remembered(site, device, &receipt, (parcel, removed)),
+        match attempt(site, device, parcel, &mut metadata, &mut reached, progress) {
+            Ok(receipt) => return remembered(site, device, &receipt, parcel, removed),
             Err(Attempt::Device(e)) if e.may_pass() && failures < retries => {
                 failures = if reached > furthest { 0 } else { failures + 1 };
                 furthest = furthest.max(reached);
                 let wait = BACKOFF[(failures as usize).min(BACKOFF.len() - 1)];
-                watcher.says(&format!("{e}; trying again in {wait} s"));
+                progress.note(format!("{}: {e}; trying again in {wait} s", device.name));
                 pause(wait)?;
             }
             Err(Attempt::Device(e)) => return Err(e.into()),
@@ -107,7 +104,7 @@ fn attempt(
     parcel: &Parcel,
     metadata: &mut Option<Metadata>,
     reached: &mut u64,
-    watcher: &dyn Watcher,
+    progress: Progress<'_>,
 ) -> Result<Receipt, Attempt> {
     let mut client = Client::to(site, device)?;
     let status = client.status()?;
@@ -124,14 +121,17 @@ fn attempt(
     let Answer::Wanted(wanted) = client.ask(&Request::Offer)? else { return Err(DeviceError::OtherAnswer.into()) };
     let all: u64 = wanted.iter().map(|file| file.bytes).sum();
     let mut sent: u64 = wanted.iter().map(|file| file.have).sum();
+    let work = progress.begin(format!("sending to {}, KiB", device.name), all.div_ceil(STEP));
+    work.set(sent / STEP);
     for file in &wanted {
         send(&mut client, file, parcel, &mut |more| {
             sent += more;
             *reached = sent;
-            watcher.sent(sent, all);
+            work.set(sent / STEP);
         })?;
     }
-    watcher.says("the device proves the bundle");
+    drop(work);
+    let _proving = progress.begin(format!("{} checks and tries what was sent", device.name), 1);
     match client.ask_patiently(&Request::Install, || {})? {
         Answer::Installed(receipt) => Ok(receipt),
         _ => Err(DeviceError::OtherAnswer.into()),
@@ -169,7 +169,8 @@ fn remembered(
     site: &Site,
     device: &KnownDevice,
     receipt: &Receipt,
-    (parcel, wanted): (&Parcel, &[u32]),
+    parcel: &Parcel,
+    wanted: &[u32],
 ) -> Result<ReceiptReport, Failure> {
     let table = parcel.manifest.file(Role::Table).map_or([0; 32], |file| file.sha256);
     let report = opened(site, device, receipt, |statement| {
@@ -221,7 +222,7 @@ pub fn opened(
         signature: hex::encode(&receipt.signature),
     };
     site.keep_receipt(&device.name, report.revision, &report)?;
-    // Only reading the journal stores its end, because only reading checks the chain up to there.
+    // Only reading the audit log stores its end, because only reading checks the chain up to there.
     site.remember(&KnownDevice { table: report.table.clone(), ..site.device(&device.name)? })?;
     Ok(report)
 }

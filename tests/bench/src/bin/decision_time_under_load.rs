@@ -25,10 +25,11 @@ use lintel_site::device::parcel::{Content, Parcel};
 use lintel_site::device::push;
 use lintel_site::device::{Client, pair};
 use lintel_tests::recordings::recording;
-use lintel_tests::rigs::link::{Blind, clock};
+use lintel_tests::rigs::link::clock;
 use lintel_tests::story::{Visit, Who};
 use lintel_tests::world::World;
 use lintel_wire::event::{EventKind, Verdict};
+use lintel_work::progress::Progress;
 
 /// Time to verdict at a door, without and with network load.
 #[derive(Parser)]
@@ -190,6 +191,6 @@ fn one_push(site: &Site, device: &lintel_site::devices::KnownDevice, content: &C
     let content = Content::Table { table, encoder: Some(bundle.files[Role::Encoder].to_vec()) };
     let running = push::running(&Client::to(site, device)?.status()?)?;
     let parcel = Parcel::make(&content, &running, site, &Options { threads: 1, ..lintel_work::places::runtime() })?;
-    push::push(site, device, (&parcel, &[]), 5, &Blind)?;
+    push::push(site, device, &parcel, &[], 5, Progress::ignored())?;
     Ok(())
 }

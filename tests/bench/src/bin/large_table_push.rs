@@ -8,8 +8,9 @@ use lintel_core::table::{Person, PersonId, Table};
 use lintel_formats::bundle::Role;
 use lintel_site::device::parcel::Content;
 use lintel_site::device::push;
-use lintel_tests::rigs::link::{Blind, TestDevice, TestWorkstation};
+use lintel_tests::rigs::link::{TestDevice, TestWorkstation};
 use lintel_tests::world::World;
+use lintel_work::progress::Progress;
 
 /// A push of a table for many people, workstation and device in one process.
 #[derive(Parser)]
@@ -55,7 +56,7 @@ fn main() -> Result<()> {
     let status = workstation.client(&device)?.status()?;
     let parcel = workstation.parcel(&content, &status)?;
     let made = begin.elapsed();
-    push::push(&workstation.site, &device, (&parcel, &[]), 0, &Blind)?;
+    push::push(&workstation.site, &device, &parcel, &[], 0, Progress::ignored())?;
     let pushed = begin.elapsed() - made;
     let memory = std::fs::read_to_string("/proc/self/status")?;
     let peak = memory.lines().find(|line| line.starts_with("VmHWM")).unwrap_or_default();

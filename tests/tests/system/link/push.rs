@@ -14,10 +14,11 @@ use lintel_inference::LoadedBundle;
 use lintel_site::device::parcel::Content;
 use lintel_site::device::push;
 use lintel_site::devices::KnownDevice;
-use lintel_tests::rigs::link::{Blind, TestDevice, TestWorkstation};
+use lintel_tests::rigs::link::{TestDevice, TestWorkstation};
 use lintel_tests::world;
 use lintel_wire::audit::Entry;
 use lintel_wire::link::{Answer, Refusal, Request};
+use lintel_work::progress::Progress;
 
 use crate::contents::{bundle, parts, without};
 use crate::world;
@@ -169,7 +170,7 @@ fn a_push_goes_on_after_every_cut() {
     // Fewer bytes than the file, more than one piece: several cuts, with progress in each try.
     let (address, cuts) = cutting_proxy(rig.address(), 500_000.max(size / 3));
     let through = KnownDevice { address, ..device };
-    let receipt = push::push(&workstation.site, &through, (&parcel, &[]), 3, &Blind).expect("pushed");
+    let receipt = push::push(&workstation.site, &through, &parcel, &[], 3, Progress::ignored()).expect("pushed");
     assert_eq!(receipt.revision, 9);
     assert!(cuts.load(Ordering::SeqCst) >= 1, "the way was cut");
 }

@@ -1,4 +1,4 @@
-//! A device's journal over the network → lines, after its chain was checked against the end that was seen before.
+//! A device's audit log over the network → lines, after its chain was checked against the end that was seen before.
 
 use std::str::FromStr;
 
@@ -33,20 +33,20 @@ impl FromStr for Age {
     }
 }
 
-/// Entries of a device's journal.
+/// Entries of a device's audit log.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Journal {
+pub struct AuditLog {
     /// The entries that were asked for, oldest first.
     pub rows: Vec<Row>,
     /// Sequence number of the newest entry.
     pub head: u64,
     /// The chain's hash at the newest entry.
     pub head_hash: Hash,
-    /// Whether the end that was seen before is no longer there: the journal is bounded.
+    /// Whether the end that was seen before is no longer there: the audit log is bounded.
     pub seen_before_dropped: bool,
 }
 
-/// Fetches the journal, checks its chain, and stores its end. `on_row` gets each entry that was asked for as it
+/// Fetches the audit log, checks its chain, and stores its end. `on_row` gets each entry that was asked for as it
 /// arrives.
 ///
 /// # Errors
@@ -56,9 +56,9 @@ pub fn export(
     device: &KnownDevice,
     since: Option<Age>,
     on_row: &mut dyn FnMut(&Row),
-) -> Result<Journal, Failure> {
+) -> Result<AuditLog, Failure> {
     let mut client = Client::to(site, device)?;
-    let broken = |at: u64| Failure::work(format!("{}: the journal's chain is broken at entry {at}", device.name));
+    let broken = |at: u64| Failure::work(format!("{}: the audit log's chain is broken at entry {at}", device.name));
     let mut after = 0;
     let mut hash: Option<Hash> = None;
     let mut rows = Vec::new();
@@ -77,7 +77,7 @@ pub fn export(
                 seen_before = hex::encode(hash) == device.journal_head;
                 if !seen_before {
                     return Err(Failure::work(format!(
-                        "{}: entry {sequence} has changed since it was last read: the journal was started anew",
+                        "{}: entry {sequence} has changed since it was last read: the audit log was started anew",
                         device.name
                     )));
                 }
@@ -106,12 +106,12 @@ pub fn export(
     };
     if head.0 < device.journal {
         return Err(Failure::work(format!(
-            "{}: the journal ends at {}, but was read up to {} before: entries were removed",
+            "{}: the audit log ends at {}, but was read up to {} before: entries were removed",
             device.name, head.0, device.journal
         )));
     }
     site.remember(&KnownDevice { journal: head.0, journal_head: hex::encode(head.1), ..device.clone() })?;
-    Ok(Journal { rows, head: head.0, head_hash: head.1, seen_before_dropped: !seen_before })
+    Ok(AuditLog { rows, head: head.0, head_hash: head.1, seen_before_dropped: !seen_before })
 }
 
 #[cfg(test)]
