@@ -1,4 +1,4 @@
-//! What is chosen about comparisons: which ways of telling people apart, which encoders.
+//! Settings of `lintel bench`: which comparison, on which faces, with which encoders.
 
 use std::path::PathBuf;
 
@@ -29,13 +29,13 @@ pub struct BenchArgs {
 /// The comparisons.
 #[derive(Debug, Clone, Subcommand)]
 pub enum BenchAction {
-    /// Does the text fine-tune beat simpler ways on the same features?
+    /// Compare the fine-tuned table with simpler classifiers on the same features
     Baselines(BenchBaselinesArgs),
-    /// The paper's Table I on your people, and which encoder would serve your door best
+    /// Measure the paper's Table I on your people, and find the encoder that would serve your door best
     Table1(BenchTable1Args),
 }
 
-/// On what everything is compared.
+/// The data that both comparisons use.
 #[derive(Debug, Clone, Args)]
 pub struct BenchData {
     /// A folder that `lintel train` made
@@ -50,10 +50,10 @@ pub struct BenchData {
     /// The model pack to use.
     #[command(flatten)]
     pub pack: PackArgs,
-    /// Ingested faces of people who are not enrolled [default: people who do not exist]
+    /// Ingested faces of people who are not enrolled [default: rendered people]
     #[arg(long, value_name = "DIR")]
     pub strangers: Option<PathBuf>,
-    /// How often a stranger may be named, where errors are compared
+    /// The FPIR (share of strangers who are named) at which errors are compared
     #[arg(long, value_name = "RATE", default_value_t = TARGET_FPIR, value_parser = rate)]
     pub target_fpir: f64,
 }
@@ -72,24 +72,24 @@ pub struct BenchBaselinesArgs {
     pub data: BenchData,
 }
 
-/// Which encoders.
+/// Settings of `lintel bench table1`.
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "Example:
   lintel bench table1 trained faces --encoder arcface=arcface.onnx --encoder vgg-face=vgg.onnx --out table1
   lintel bench table1 trained faces --encoder arcface=net.onnx --preprocessing arcface=imagenet --out table1
 
 Rows \"o\" match a face to references of the enrolled people, rows \"c\" put a softmax classifier on the frozen \
-encoder; CLIP is the fine-tuned table. An encoder that is not given has no figures. `lintel packs compose` makes a \
-pack of an encoder that serves better.")]
+encoder; CLIP is the fine-tuned table. An encoder that is not given has no figures. If another encoder serves better, \
+`lintel packs compose` makes a pack of it.")]
 pub struct BenchTable1Args {
     /// Training data, strangers and target that both comparisons share.
     #[command(flatten)]
     pub data: BenchData,
-    /// A face encoder in ONNX: f32 [N, 3, S, S] or [N, S, S, 3] in, [N, D] out; names are arcface and vgg-face, or your
-    /// own
+    /// A face encoder in ONNX: f32 [N, 3, S, S] or [N, S, S, 3] in, [N, D] out; NAME is arcface, vgg-face, or a name of
+    /// your own
     #[arg(long = "encoder", value_name = "NAME=FILE", value_parser = named_file)]
     pub encoders: Vec<(String, PathBuf)>,
-    /// What an encoder wants of pixels: arcface, imagenet, vgg-face, unit, raw, or ORDER/MEAN/STD as in bgr/127.5/128
+    /// How an encoder takes pixels: arcface, imagenet, vgg-face, unit, raw, or ORDER/MEAN/STD as in bgr/127.5/128
     /// [default: as the encoder of that name was published]
     #[arg(long = "preprocessing", value_name = "NAME=WORDS", value_parser = named_preprocessing)]
     pub preprocessing: Vec<(String, Preprocessing)>,

@@ -1,4 +1,4 @@
-//! What is chosen about devices: sites, keys, pairing, pushes.
+//! Settings of the verbs for devices: sites, keys, pairing, pushes.
 
 use std::path::PathBuf;
 
@@ -22,9 +22,9 @@ pub struct SiteArgs {
   lintel keys show
   lintel keys rotate targets --root-key /media/stick/root-1.key --root-key /media/stick/root-2.key
 
-A device runs only what the site's keys signed (The Update Framework). The root's keys say whose signatures count and \
-are needed for nothing else: keep them off this machine. The other keys sign every push. A key that is lost or stolen \
-is replaced with `rotate`; devices take the new root with the next push and refuse the old key from then on.")]
+A device runs only what the site's keys signed (The Update Framework). The root keys say whose signatures count and \
+are needed for nothing else: keep them off this machine. The other keys sign every push. Replace a key that is lost or \
+stolen with `rotate`: devices take the new root with the next push and refuse the old key from then on.")]
 pub struct KeysArgs {
     /// What to do.
     #[command(subcommand)]
@@ -42,19 +42,19 @@ pub enum KeysAction {
         /// Number of root keys to make
         #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=16))]
         root_keys: u32,
-        /// How many of them must sign
+        /// How many of them must sign a new root
         #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=16))]
         threshold: u32,
     },
     /// Show the newest root, its keys, and which of them are here
     Show,
-    /// Make this workstation another one, for a copy of a site on a new machine; devices must be paired again
+    /// Give this workstation a new identity, for a copy of a site on a new machine; devices must be paired again
     Identity,
-    /// Replace the keys of a role; the old ones count no longer
+    /// Replace the keys of a role; the old keys no longer count
     Rotate {
         /// Whose keys
         role: RoleArg,
-        /// A key of the root that is kept elsewhere; may be given several times
+        /// A root key that is kept elsewhere; may be given several times
         #[arg(long, value_name = "FILE")]
         root_key: Vec<PathBuf>,
     },
@@ -82,8 +82,8 @@ pub enum RoleArg {
   lintel device revoke hall --person \"Rosa Ito\"
   lintel device log hall --csv
 
-Pairing needs somebody at the device: `lintel-edge pair` there shows a code for ten minutes. After it, device and \
-workstation know each other by their certificates, and everything between them is encrypted (TLS 1.3).
+Pairing needs somebody at the device: `lintel-edge pair` there shows a code for ten minutes. From then on, device \
+and workstation recognise each other by their certificates, and everything between them is encrypted (TLS 1.3).
 
 Exit codes: 0 done, 1 a device failed or refused, 2 bad input or usage, 130 Ctrl-C.")]
 pub struct DeviceArgs {
@@ -104,7 +104,7 @@ pub enum DeviceAction {
         #[arg(long, value_name = "S", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=60))]
         seconds: u32,
     },
-    /// Make a device and this workstation know each other
+    /// Pair a device with this workstation
     Pair {
         /// Host name or address of the device, with :PORT where it is not 7443
         address: String,
@@ -118,26 +118,26 @@ pub enum DeviceAction {
         #[arg(long, value_name = "NAME")]
         workstation: Option<String>,
     },
-    /// Show the devices that are known here
+    /// Show the devices that are paired
     List,
-    /// Show what runs at devices
+    /// Show what devices run, and their faults
     Status {
         /// Names of devices [default: all]
         devices: Vec<String>,
     },
-    /// Show who may enter
+    /// Show who may enter, with their numbers
     People {
         /// Device, by the name that `lintel device list` shows
         device: String,
     },
-    /// Show the device's journal, and check that nothing was taken out of it
+    /// Show the device's audit log, and check that nothing was taken out of it
     Log {
         /// Device, by the name that `lintel device list` shows
         device: String,
-        /// Only entries of so long ago or less: 90m, 12h, 7d
+        /// Show only entries that are at most this old: 90m, 12h, 7d
         #[arg(long, value_name = "AGE")]
         since: Option<String>,
-        /// One line of comma-separated values an entry
+        /// Print comma-separated values, one line per entry
         #[arg(long)]
         csv: bool,
     },
@@ -149,12 +149,12 @@ pub enum DeviceAction {
         #[arg(long, short)]
         yes: bool,
     },
-    /// Take people out, at once and without a trace
+    /// Remove people at once, without a trace
     Revoke {
         /// Names of devices
         #[arg(required = true)]
         devices: Vec<String>,
-        /// The person's name, or number; may be given several times
+        /// The person's name or number; may be given several times
         #[arg(long, value_name = "NAME|ID", required = true)]
         person: Vec<String>,
         /// Don't ask
@@ -165,11 +165,11 @@ pub enum DeviceAction {
     Workstations {
         /// Device, by the name that `lintel device list` shows
         device: String,
-        /// The fingerprint of the workstation to be forgotten
+        /// The fingerprint of the workstation to forget
         #[arg(long, value_name = "FINGERPRINT")]
         forget: Option<String>,
     },
-    /// Forget a device here
+    /// Forget a device on this workstation
     Forget {
         /// Device, by the name that `lintel device list` shows
         device: String,
@@ -184,20 +184,21 @@ pub enum DeviceAction {
   lintel push hall trained/table.lintel --yes
 
 WHAT is a bundle (`lintel export`), a folder of `lintel train` (its table alone, for the encoder that the device \
-runs), or a table. Lintel shows what changes and then sends it to all devices at once. A device proves it before it \
-runs it: it must make the same decisions there as here. Recognition continues meanwhile. A transfer that was cut \
-resumes where it stopped. The site's folder keeps the receipt that each device signs.
+runs), or a table. Lintel shows what changes and then sends it to all devices at once. A device tries what it gets \
+before it runs it: the decisions there must be the same as here. Recognition continues meanwhile. A transfer that was \
+cut resumes where it stopped. The site's folder keeps the receipt that each device signs.
 
-Exit codes: 0 every device runs it, 1 one does not, 2 bad input or usage, 130 Ctrl-C.")]
+Exit codes: 0 every device runs it, 1 at least one does not, 2 bad input or usage, 130 Ctrl-C.")]
 pub struct PushArgs {
-    /// Names of devices, and then what to push
+    /// Names of devices, then what to push
     #[arg(value_names = ["DEVICE", "WHAT"], num_args = 2.., required = true)]
     pub words: Vec<PathBuf>,
     /// Don't ask
     #[arg(long, short)]
     pub yes: bool,
-    /// Tries without any progress before giving up
-    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(0..=1000))]
+    /// Attempts in a row without any progress before giving up
+    #[arg(long, value_name = "N", default_value_t = push::RETRIES,
+        value_parser = clap::value_parser!(u32).range(0..=1000))]
     pub retries: u32,
     /// The folder of the site.
     #[command(flatten)]

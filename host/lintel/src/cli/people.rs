@@ -268,13 +268,13 @@ impl TrainArgs {
 #[command(after_help = "Example:
   lintel evaluate bundle faces/recordings --out evaluation
 
-Plays every recording through the code that runs at the door, in virtual time, and prints what became of each \
-visitor; the paper's deployment accuracy, FPR and FNR; NIST's FPIR and FNIR with 95 % confidence intervals; the \
-time from the first sharp frame to the verdict; the paper's 80 % rule against the table's thresholds, at the FNIR of \
-either; and the errors by yaw, distance, light and the recordings' tags. Writes report.json, confusion.png, det.png \
-(errors as the threshold moves), by-threshold.png and scores.png. --growth 10,100,1000,10000 also measures both rules \
-as a table grows, on people who do not exist; 10000 people take most of an hour the first time, and the user's cache \
-keeps them.")]
+Plays every recording through the code that runs at the door, in virtual time. Prints the outcome of each visitor; the \
+paper's deployment accuracy, FPR and FNR; NIST's FPIR and FNIR with 95 % confidence intervals; the time from the first \
+sharp frame to the verdict; the paper's 80 % rule against the table's thresholds, at the FNIR of either; and the \
+errors by yaw, distance, light and the recordings' tags. Writes report.json, confusion.png, det.png (errors as the \
+threshold moves), by-threshold.png and scores.png. --growth 10,100,1000,10000 also measures both rules as a table \
+grows, on rendered people; 10000 people take most of an hour the first time, and the user's cache keeps their \
+embeddings.")]
 pub struct EvaluateArgs {
     /// A folder that `lintel export` made
     #[arg(value_name = "BUNDLE")]
@@ -285,13 +285,13 @@ pub struct EvaluateArgs {
     /// The output folder.
     #[command(flatten)]
     pub output: Output,
-    /// How long the door takes over one frame: frames that come meanwhile are passed over, as they are there
+    /// How long the door takes for one frame; frames that come meanwhile are skipped, as at a real door
     #[arg(long, value_name = "MS", default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=10_000))]
     pub frame_ms: u32,
-    /// Compare the paper's rule and thresholds on tables of so many people who do not exist, such as 10,100,1000,10000
+    /// Compare the paper's rule with the thresholds on tables of N rendered people, for example 10,100,1000,10000
     #[arg(long, value_name = "N,N…", value_delimiter = ',', value_parser = clap::value_parser!(u32).range(2..=20_000))]
     pub growth: Vec<u32>,
-    /// Which people who do not exist --growth enrols: another number, others
+    /// Seed of the rendered people that --growth enrols
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub growth_seed: u64,
     /// Fail (exit code 1) when the paper's deployment accuracy is below this
