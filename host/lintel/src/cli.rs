@@ -40,7 +40,7 @@ pub use tables::{AuditArgs, NewThresholdsArgs, TableAction, TableAddArgs, TableA
     arg_required_else_help = true
 )]
 #[command(after_help = "Example:
-  lintel demo                 watch the whole job on procedural people
+  lintel demo                 run the whole job on rendered people
   lintel ingest photos --out faces && lintel train faces --out trained
 
 Exit codes: 0 done, 1 the work failed, 2 bad input or usage, 130 Ctrl-C.")]
@@ -60,7 +60,7 @@ pub struct Everywhere {
     /// Print the result as one JSON object on stdout, and nothing else but an error
     #[arg(long, global = true)]
     pub json: bool,
-    /// Processor threads to use; 0: all there are
+    /// Processor threads to use; 0: all
     #[arg(long, global = true, value_name = "N", default_value_t = 0,
         value_parser = clap::value_parser!(u16).range(0..=256))]
     pub threads: u16,
@@ -86,27 +86,27 @@ impl Everywhere {
 /// The verbs, in the order of the work.
 #[derive(Debug, Subcommand)]
 pub enum Verb {
-    /// Make photos and recordings of people who do not exist
+    /// Make photos and recordings of rendered people
     Render(RenderArgs),
     /// Find, judge and align the face in every photo
     Ingest(IngestArgs),
-    /// Teach the text encoder who is who
+    /// Train an identity table from ingested faces
     Train(TrainArgs),
     /// Show who is in a table; add or remove people
     Table(TableArgs),
-    /// See who could open for whom, before a table goes to a door
+    /// Find people whom a table could confuse, before it goes to a door
     Audit(AuditArgs),
     /// Make the bundle that a door runs
     Export(ExportArgs),
-    /// Turn a model into 8-bit integers, if it stays faithful
+    /// Quantise a model to 8-bit integers, if its outputs stay faithful
     Quantize(QuantizeArgs),
     /// Measure on recordings what the door would do
     Evaluate(EvaluateArgs),
-    /// Compare the table with simpler ways, and encoders with each other
+    /// Compare the table with simpler methods, and encoders with each other
     Bench(BenchArgs),
-    /// Make one page to read or to send from what the other verbs wrote
+    /// Make one HTML page from the folders of other verbs
     Report(ReportArgs),
-    /// Do all of it once, in front of you
+    /// Run every step once, from photos to a door, and print each command
     Demo(DemoArgs),
     /// Manage the keys whose signatures your doors accept
     Keys(KeysArgs),
@@ -116,7 +116,7 @@ pub enum Verb {
     Push(PushArgs),
     /// Fetch the full-size models and check them
     Packs(PacksArgs),
-    /// Show which ONNX Runtime library is used, fetching it if need be
+    /// Show which ONNX Runtime library is used; fetch it if there is none
     Runtime(RuntimeArgs),
     /// Print the completions of a shell
     Completions(CompletionsArgs),
@@ -150,7 +150,7 @@ pub struct PackArgs {
     /// An installed model pack (`lintel packs list`), or a folder with one, instead of the built-in mini pack
     #[arg(long, value_name = "NAME|DIR")]
     pub pack: Option<PathBuf>,
-    /// Accept the limits that the pack's licences set; needed once, where nobody can be asked
+    /// Accept the limits that the pack's licences set; needed once, if lintel cannot ask you
     #[arg(long)]
     pub accept_licence: bool,
 }
@@ -169,8 +169,8 @@ impl PackArgs {
   lintel runtime
   lintel runtime --onnxruntime /opt/onnxruntime/lib/libonnxruntime.so
 
-ONNX Runtime is looked for at --onnxruntime, $LINTEL_ONNXRUNTIME, beside this program and in the user's cache; if it \
-is nowhere, the official package `onnxruntime` is fetched once with pip and its library checked by SHA-256.")]
+lintel looks for ONNX Runtime at --onnxruntime, at $LINTEL_ONNXRUNTIME, beside this program and in the user's cache. \
+If it finds none, it fetches the official package `onnxruntime` once with pip and checks the library's SHA-256.")]
 pub struct RuntimeArgs {}
 
 /// Which shell.

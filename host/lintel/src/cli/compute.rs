@@ -7,10 +7,10 @@ use lintel_training::Compute;
 /// Where and how exactly to train.
 #[derive(Debug, Clone, Default, Args)]
 pub struct ComputeArgs {
-    /// Where training runs. Nothing else is used instead of it: a GPU that is not there is an error
+    /// Device that training runs on; training does not fall back to another one
     #[arg(long, value_enum, default_value_t = ComputeArg::Cpu)]
     pub device: ComputeArg,
-    /// Of what the text encoder's linear layers multiply; weights, sums and the optimiser are f32 in any case
+    /// Precision of the factors in the text encoder's linear layers; weights, sums and the optimiser are always f32
     #[arg(long, value_enum, default_value_t = PrecisionArg::F32)]
     pub precision: PrecisionArg,
 }
@@ -23,17 +23,17 @@ pub enum ComputeArg {
     Cpu,
     /// A GPU with a Vulkan driver, for programs built with `--features lintel/vulkan`.
     Vulkan,
-    /// A GPU of NVIDIA's, for programs built with `--features lintel/cuda`.
+    /// An NVIDIA GPU, for programs built with `--features lintel/cuda`.
     Cuda,
 }
 
-/// Of what linear layers multiply.
+/// Precision of the factors in linear layers.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum PrecisionArg {
     /// Single precision.
     #[default]
     F32,
-    /// 8 bits of precision, where the device can: less exact, and faster on a GPU with matrix units.
+    /// 8 bits of precision, if the device has it: less exact, and faster on a GPU with matrix units.
     Bf16,
 }
 

@@ -20,8 +20,9 @@ use super::{Output, PackArgs};
   lintel export trained --out bundle --int8 --calibration photos --report export.html
   lintel-edge check --bundle bundle
 
-The detector's size decides how small a face it still finds and what a frame costs: half the sides take a quarter \
-of the time. Writes manifest.lintel, detector.onnx, encoder.onnx and table.lintel. A door takes all four or none.")]
+--detector-size sets how small a face the detector finds and how long it takes: half the width and height take a \
+quarter of the time. Writes manifest.lintel, detector.onnx, encoder.onnx and table.lintel; a door takes all four or \
+none.")]
 pub struct ExportArgs {
     /// A folder that `lintel train` made
     #[arg(value_name = "TRAINED")]
@@ -29,19 +30,19 @@ pub struct ExportArgs {
     /// The output folder.
     #[command(flatten)]
     pub output: Output,
-    /// With what; the pack that the training used.
+    /// The pack that the training used.
     #[command(flatten)]
     pub pack: PackArgs,
-    /// What the detector looks at, px: multiples of 32, e.g. 320x320, 640x480 [default: the pack's]
+    /// Input size of the detector, px: multiples of 32, such as 320x320 or 640x480 [default: the pack's]
     #[arg(long, value_name = "WxH", value_parser = detector_size)]
     pub detector_size: Option<[u32; 2]>,
-    /// Quantise the detector too; the encoder is the one that was trained with, which `lintel train --int8` quantises
+    /// Quantise the detector; the encoder stays the one of the training, which `lintel train --int8` quantises
     #[arg(long, requires = "calibration")]
     pub int8: bool,
-    /// Photos like those that the camera takes, to calibrate the detector with
+    /// Photos like those of the camera, to calibrate the detector
     #[arg(long, value_name = "PHOTOS", requires = "int8")]
     pub calibration: Option<PathBuf>,
-    /// Write a page that shows why to trust the integers: fidelity by layer, time, size
+    /// Write a page about the quantised models: fidelity of each layer, time, size
     #[arg(long, value_name = "FILE", requires = "int8")]
     pub report: Option<PathBuf>,
     /// Settings of the quantiser.
@@ -59,11 +60,11 @@ pub struct Int8Args {
     /// How the scales of activations are found
     #[arg(long, value_enum, default_value_t)]
     pub method: MethodArg,
-    /// How much of 8 bits weights use: full, where this processor can't saturate, or else exact
+    /// How much of the 8 bits weights use; the default is full if this processor cannot saturate, and exact otherwise
     #[arg(long, value_enum, default_value_t = WeightsArg::here())]
     pub weights: WeightsArg,
-    /// The least cosine of every output with the original's, on pictures held out of the calibration: layers stay in
-    /// float until it is met, and a model that misses it is not written
+    /// Lowest cosine that each output may have with the original's, on pictures that are held out of the calibration.
+    /// Layers stay in float until all outputs reach it; a model that misses it is not written
     #[arg(long, value_name = "X", default_value_t = MIN_COSINE, value_parser = rate)]
     pub min_cosine: f64,
 }
@@ -82,12 +83,12 @@ pub enum TargetArg {
 /// How the scales of activations are found.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum MethodArg {
-    /// From the least to the greatest value seen: keeps what is rare, as faces are in a detector's frames
+    /// From the smallest to the largest value: keeps rare values, such as those of faces in a detector's frames
     #[default]
     Minmax,
     /// All but the 0.001 % of values at each end
     Percentile,
-    /// The range with the least mean squared error: what is cut off against the width of a step
+    /// The range with the least mean squared error
     Mse,
     /// The range whose quantised distribution loses the least information (Kullback-Leibler divergence)
     Entropy,
@@ -96,7 +97,7 @@ pub enum MethodArg {
 /// How much of 8 bits weights use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum WeightsArg {
-    /// No two products overflow the 16-bit sums of processors without VNNI: every processor computes the same
+    /// No two products overflow the 16-bit sums of processors without VNNI: every processor computes the same values
     Exact,
     /// All 8 bits, for processors with VNNI and for Arm; a door on another x86 refuses the model
     Full,
@@ -162,9 +163,9 @@ impl ExportArgs {
   lintel quantize detector.onnx --calibration photos --out detector.int8.onnx --min-cosine 0.995
 
 The model takes u8 [N, H, W, 3] pictures. Up to 64 pictures of the folder calibrate it; one in four is held out to \
-judge the result. An encoder needs the aligned faces of a folder that `lintel ingest` made, a detector needs photos. \
-Every layer is tried alone; the table says what each costs. For a door, `lintel train --int8` and `lintel export \
---int8` do this in place.
+judge the result. An encoder needs the aligned faces of a folder that `lintel ingest` made; a detector needs photos. \
+Each layer is also quantised alone, and a table shows what that costs. For a door, use `lintel train --int8` and \
+`lintel export --int8`.
 
 Exit code 1: the model misses --min-cosine, and nothing was written.")]
 pub struct QuantizeArgs {
@@ -204,10 +205,10 @@ impl QuantizeArgs {
   lintel packs compose --encoder arcface.onnx --preprocessing arcface --name mine --out packs/mine
   lintel train faces --out trained --pack rn50
 
-A pack is a detector, an image encoder and a text encoder. Files are known by their SHA-256, which this program \
-carries; a file that has another one never gets its name. Packs are kept in the user's data folder \
-($XDG_DATA_HOME/lintel/packs). The full-size models come with limits that are their makers': they are shown before the \
-first use, and accepted once.")]
+A pack is a detector, an image encoder and a text encoder. This program has the SHA-256 of each file of the known \
+packs, and installs no other file. Packs are kept in the user's data folder ($XDG_DATA_HOME/lintel/packs). The makers \
+of the full-size models limit what they may be used for: lintel shows the limits before the first use, and you accept \
+them once.")]
 pub struct PacksArgs {
     /// What to do.
     #[command(subcommand)]
@@ -217,9 +218,9 @@ pub struct PacksArgs {
 /// What can be done with packs.
 #[derive(Debug, Clone, Subcommand)]
 pub enum PacksAction {
-    /// Show the packs that are known, what they are for, their files, hashes, licences and limits
+    /// Show the known packs with their purpose, files, hashes, licences and limits
     List,
-    /// Bring a pack from where it is published; goes on where it was interrupted
+    /// Fetch a pack from where it is published; resumes after an interruption
     Fetch {
         /// The pack's name
         #[arg(value_name = "NAME")]
@@ -231,7 +232,7 @@ pub enum PacksAction {
         #[arg(long)]
         accept_licence: bool,
     },
-    /// Bring a pack from a folder, with no network: files are known by their hashes, whatever they are called
+    /// Install a pack from a folder, without a network: files are recognised by their hashes, whatever their names
     Add {
         /// The pack's name
         #[arg(value_name = "NAME", default_value = "rn50")]
@@ -243,12 +244,12 @@ pub enum PacksAction {
         #[arg(long)]
         accept_licence: bool,
     },
-    /// Make a pack in which a face encoder of your own looks, in ONNX; the text encoder is trained to its space
+    /// Make a pack with your own face encoder in ONNX; training fits the text encoder to its embeddings
     Compose {
         /// The face encoder: f32 [N, 3, S, S] or [N, S, S, 3] in, [N, D] out
         #[arg(long, value_name = "FILE.onnx")]
         encoder: PathBuf,
-        /// What it wants of pixels: arcface, imagenet, vgg-face, unit, raw, or ORDER/MEAN/STD as in bgr/127.5/128
+        /// Preprocessing that it expects: arcface, imagenet, vgg-face, unit, raw, or ORDER/MEAN/STD as in bgr/127.5/128
         #[arg(long, value_name = "WORDS")]
         preprocessing: Preprocessing,
         /// The pack's name

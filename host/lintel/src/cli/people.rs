@@ -63,9 +63,10 @@ impl RenderArgs {
   lintel ingest photos --out faces
 
 PHOTOS holds one folder per person, named after the person; a name that no folder can have goes into a one-line \
-name.txt in the folder. JPEG, PNG and WebP are read, and turned upright as the camera says. Each photo should show \
-one face: it is rejected, with the reason, for no face, two faces (a second one at least half as large), too small, \
-too blurred, turned too far away, or an unreadable file. Look at DIR/sheet.png before you train.")]
+name.txt in the folder. lintel reads JPEG, PNG and WebP, and turns each photo upright as its EXIF data says. Each \
+photo should show one face. A photo is rejected, with the reason, if it has no face or two faces (the second at least half \
+as large), if the face is too small, too blurred or turned too far away, or if the file cannot be read. Look at \
+DIR/sheet.png before you train.")]
 pub struct IngestArgs {
     /// The folder with one folder of photos per person
     #[arg(value_name = "PHOTOS")]
@@ -76,7 +77,7 @@ pub struct IngestArgs {
     /// The model pack to use.
     #[command(flatten)]
     pub pack: PackArgs,
-    /// These people join a table that exists (`lintel table add`): one is enough
+    /// These people are to join an existing table (`lintel table add`): one person is enough
     #[arg(long)]
     pub joining: bool,
 }
@@ -125,27 +126,27 @@ pub struct TrainArgs {
     /// Faces in a minibatch
     #[arg(long, value_name = "N", default_value_t = 16, value_parser = clap::value_parser!(u32).range(2..=4096))]
     pub batch: u32,
-    /// People that each step tells apart: those of its faces and others by chance; 0: all. Fewer are faster and teach
-    /// less: who is left out of a step is not kept apart from the others in it
+    /// People that each step compares: those of its faces, and others at random; 0: all. Fewer are faster, and teach
+    /// less: a step does not separate the people that it leaves out
     #[arg(long, value_name = "N", default_value_t = 0, value_parser = classes)]
     pub classes_per_step: u32,
     /// Device and precision of the training.
     #[command(flatten)]
     pub compute: ComputeArgs,
-    /// Names that are worked on at once: fewer take less memory, and more people than this cost one more pass [default:
-    /// 128, on a GPU 1024]
+    /// Prompts that are encoded at once. Fewer take less memory; more people than this cost one more forward pass
+    /// [default: 128, on a GPU 1024]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub chunk: Option<u32>,
-    /// What tells people apart
+    /// Loss function
     #[arg(long, value_enum, default_value_t = LossArg::Softmax)]
     pub loss: LossArg,
-    /// By how much the right person must be ahead, for a loss with a margin [default: as published]
+    /// Margin of the loss, if it has one [default: as published]
     #[arg(long, value_name = "X", value_parser = positive)]
     pub margin: Option<f64>,
-    /// Decides the 80/20 split, the order of the faces and the people by chance
+    /// Seed for the 80/20 split, the order of the faces, and the people at random
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub seed: u64,
-    /// What is said of a person; {name} stands for the name
+    /// Prompt of a person; {name} stands for the name
     #[arg(long, value_name = "TEXT", default_value = TEMPLATE)]
     pub template: String,
     /// How the thresholds are set.
@@ -160,7 +161,7 @@ pub struct TrainArgs {
     /// Start over where a checkpoint was left
     #[arg(long)]
     pub fresh: bool,
-    /// Quantise the encoder first, with these faces, and train on what it then gives: the door runs the integers
+    /// Quantise the encoder first, calibrated with these faces, and train on its embeddings; the door runs that encoder
     #[arg(long)]
     pub int8: bool,
     /// Settings of the quantiser.
@@ -171,11 +172,11 @@ pub struct TrainArgs {
 /// How the thresholds of a table are set.
 #[derive(Debug, Clone, Args)]
 pub struct ThresholdsArgs {
-    /// Ingested faces of people who may not pass, to set the thresholds by [default: people who do not exist]
+    /// Ingested faces of people who are not enrolled; they set the thresholds [default: rendered people]
     #[arg(long, value_name = "DIR")]
     pub strangers: Option<PathBuf>,
-    /// How often a stranger may be named: the thresholds are set so that the strangers show this or less
-    /// with 95 % confidence
+    /// Target FPIR: how often a stranger may be named. The thresholds are set so that, with 95 % confidence, these
+    /// strangers are named no more often
     #[arg(long, value_name = "RATE", default_value_t = TARGET_FPIR, value_parser = rate)]
     pub target_fpir: f64,
 }
@@ -193,18 +194,18 @@ impl ThresholdsArgs {
 pub enum RuleArg {
     /// A threshold on similarity and one on the margin over the next person, both from strangers' faces.
     Calibrated,
-    /// Softmax at the logit scale; below 0.80 nobody.
+    /// Softmax confidence at the logit scale; below 0.80 nobody is named.
     Paper,
 }
 
-/// What tells people apart in training.
+/// Loss function of the training.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum LossArg {
     /// Cross-entropy over the people: the paper's.
     Softmax,
     /// The same, with an angle added to the right person's (0.5 rad).
     Arcface,
-    /// The same, with a part taken off the right person's cosine (0.35).
+    /// The same, with a margin subtracted from the right person's cosine (0.35).
     Cosface,
     /// Squared distances to the right person and to the nearest other differ by a margin (0.2).
     Triplet,
@@ -255,7 +256,7 @@ impl TrainArgs {
         #[expect(clippy::cast_possible_truncation, reason = "rounding to f32 is meant")]
         match self.margin {
             Some(_) if loss == Loss::Softmax => Err(Failure::input(
-                "the softmax loss has no margin; leave --margin out, or say --loss arcface, cosface or triplet",
+                "the softmax loss has no margin; leave --margin out, or use --loss arcface, cosface or triplet",
             )),
             Some(margin) => Ok(loss.with_margin(margin as f32)),
             None => Ok(loss),
@@ -339,9 +340,9 @@ impl ReportArgs {
 
 Runs render, ingest, train, export, evaluate and `lintel-edge run` on real files under --out, and prints each command \
 before it runs it. Steps that are done are not done again: --fresh starts over. With --photos, the photos that \
-training kept back stand in for a camera, and the strangers are people who do not exist.")]
+training kept back stand in for a camera, and the strangers are rendered people.")]
 pub struct DemoArgs {
-    /// Your own photos, one folder per person [default: people who do not exist]
+    /// Your own photos, one folder per person [default: rendered people]
     #[arg(long, value_name = "DIR")]
     pub photos: Option<PathBuf>,
     /// The folder for everything the demo makes

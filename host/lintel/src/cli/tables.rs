@@ -18,9 +18,9 @@ use super::{Output, PackArgs};
   lintel table add trained new-faces --out trained-2
   lintel table remove trained-2 \"Ada Abara\" --out trained-3
 
-The rows of people who are in the table stay as they are, bit for bit; training keeps new people apart from them. \
-The thresholds are set anew each time, on the same strangers. `lintel export` and `lintel push` then bring the result \
-to the door.")]
+Rows of people who are in the table already do not change, bit for bit; training separates new people from them. \
+The thresholds are set again each time, on the same strangers. `lintel export` and `lintel push` bring the result to \
+the door.")]
 pub struct TableArgs {
     /// The action to run on the table.
     #[command(subcommand)]
@@ -30,11 +30,11 @@ pub struct TableArgs {
 /// What `lintel table` can do with a table.
 #[derive(Debug, Clone, Subcommand)]
 pub enum TableAction {
-    /// Say who is in a table, and by which thresholds they are named
+    /// Show who is in a table, and its thresholds
     Show(TableShowArgs),
-    /// Let people join, without training everybody again
+    /// Add people without training everybody again
     Add(TableAddArgs),
-    /// Take people out, without any training and without a trace
+    /// Remove people, without training
     Remove(TableRemoveArgs),
 }
 
@@ -56,8 +56,8 @@ pub struct TableShowArgs {
   lintel table add trained new-faces --out trained-2
 
 FACES may hold everybody: people who are in the table already are skipped. Training learns one prompt for each new \
-person against the rows of the others, so that the time does not depend on how many those are. Ctrl-C keeps a \
-checkpoint; the same command resumes from it.")]
+person against the rows of the others; its time does not depend on the size of the table. Ctrl-C keeps a checkpoint; \
+the same command resumes from it.")]
 pub struct TableAddArgs {
     /// A folder that `lintel train` or `lintel table` made
     #[arg(value_name = "TRAINED")]
@@ -77,7 +77,7 @@ pub struct TableAddArgs {
     /// Highest learning rate [default: the pack's]
     #[arg(long, value_name = "X", value_parser = positive)]
     pub lr: Option<f64>,
-    /// Decides which photos are held out, and the order of the others
+    /// Seed for the choice of held-out photos and for the order of the others
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub seed: u64,
     /// How the thresholds are set.
@@ -94,8 +94,8 @@ pub struct TableAddArgs {
   lintel table remove trained \"Ada Abara\" --out trained-2
   lintel table remove trained --id 7 --id 9 --out trained-2
 
-Nothing of a person stays behind in the new folder: no name, no row, no held-out face. The old folder is not touched; \
-delete it. `lintel device revoke` takes somebody out at the door at once.")]
+The new folder holds nothing of the person: no name, no row, no held-out face. The old folder does not change; delete \
+it. `lintel device revoke` removes somebody at the door at once.")]
 pub struct TableRemoveArgs {
     /// A folder that `lintel train` or `lintel table` made
     #[arg(value_name = "TRAINED")]
@@ -120,10 +120,10 @@ pub struct TableRemoveArgs {
 /// How the thresholds of a changed table are set.
 #[derive(Debug, Clone, Args)]
 pub struct NewThresholdsArgs {
-    /// Ingested faces of people who may not pass, to set the thresholds by [default: people who do not exist]
+    /// Ingested faces of people who are not enrolled; they set the thresholds [default: rendered people]
     #[arg(long, value_name = "DIR")]
     pub strangers: Option<PathBuf>,
-    /// How often a stranger may be named [default: the table's own target]
+    /// Target FPIR: how often a stranger may be named [default: the table's own]
     #[arg(long, value_name = "RATE", value_parser = rate)]
     pub target_fpir: Option<f64>,
 }
@@ -134,9 +134,9 @@ pub struct NewThresholdsArgs {
   lintel audit trained faces --out audit
   lintel audit trained-2 faces --against bundle --strict --out audit
 
-Writes audit.html, a page with the faces of: enrolled people who are closest to each other, strangers who come \
-nearest to being named, people with too few or too similar photos, photos that look like somebody else; and, with \
---against, what changes at the door. audit.json has the same as figures.")]
+Writes audit.html, a page with faces: the enrolled people who are most similar to each other, the strangers who are \
+closest to being named, people with too few or too similar photos, photos that are most similar to another person; \
+and, with --against, what changes at the door. audit.json has the same findings as figures.")]
 pub struct AuditArgs {
     /// A folder that `lintel train` or `lintel table` made
     #[arg(value_name = "TRAINED")]
@@ -156,7 +156,7 @@ pub struct AuditArgs {
     /// Who the strangers are.
     #[command(flatten)]
     pub thresholds: NewThresholdsArgs,
-    /// Fail (exit code 1) when there is anything to look at
+    /// Fail (exit code 1) if the audit finds anything
     #[arg(long)]
     pub strict: bool,
 }
