@@ -64,8 +64,8 @@ impl RenderArgs {
 
 PHOTOS holds one folder per person, named after the person; a name that no folder can have goes into a one-line \
 name.txt in the folder. lintel reads JPEG, PNG and WebP, and turns each photo upright as its EXIF data says. Each \
-photo should show one face. A photo is rejected, with the reason, if it has no face or two faces (the second at least half \
-as large), if the face is too small, too blurred or turned too far away, or if the file cannot be read. Look at \
+photo should show one face. A photo is rejected, with the reason, if it has no face or two faces (the second at least \
+half as large), if the face is too small, too blurred or turned too far away, or if the file cannot be read. Look at \
 DIR/sheet.png before you train.")]
 pub struct IngestArgs {
     /// The folder with one folder of photos per person
