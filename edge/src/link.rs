@@ -259,7 +259,7 @@ impl Link {
     pub fn start(device: Arc<Device>, listen: &str, announce: bool, stop: &Stop) -> Result<Self, LinkError> {
         let server = server::Server::start(Arc::clone(&device), listen, stop)?;
         if let Err(e) = control::serve(Arc::clone(&device), stop) {
-            // As on a disk that can't be written: whoever is paired is served all the same.
+            // As on a disk that can't be written: paired workstations are served all the same.
             tracing::error!("{e}; `lintel-edge pair` doesn't reach this daemon");
         }
         upkeep::serve(Arc::clone(&device), stop)?;

@@ -147,8 +147,8 @@ impl<T, N> Receiver<T, N> {
     /// Waits at most `patience` for something: notices first, then deaths, then the latest value (swapped with
     /// `mine`), then the end.
     ///
-    /// A value that was put before its sender died is not delivered after the death was told: whoever asks again
-    /// after [`Taken::Died`] may still get it, but knows by then.
+    /// A value that was put before its sender died is not delivered after the death was told: a call after
+    /// [`Taken::Died`] may still get it, but its caller knows by then.
     pub fn take(&self, mine: &mut T, patience: Duration) -> Taken<N> {
         let state = self.shared.lock();
         let quiet = |state: &mut State<T, N>| {

@@ -9,7 +9,7 @@ use lintel_wire::value::{Fault, PersonId, Similarity, Strike};
 use super::*;
 use crate::io::clock::{Clock, WallClock};
 
-/// Five milliseconds after the start, at so many seconds since 1970.
+/// Five milliseconds after the start; the clock shows the given seconds since 1970.
 fn clocks(seconds: u64) -> Clocks {
     shown(move || seconds)
 }

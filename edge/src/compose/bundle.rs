@@ -70,7 +70,7 @@ pub fn install(folder: &Path, state: &Path) -> Result<(Installed, LoadedBundle),
     Ok((installed, loaded))
 }
 
-/// Takes out of the slot to go back to whoever is not in the table.
+/// Removes people who are not in the table from the previous slot.
 pub(super) fn finish_removals(state: &Path, table: &Table) {
     let stay: BTreeSet<PersonId> = table.people().iter().map(|person| person.id).collect();
     match Slots::new(state, RealDisk).scrub(|id| stay.contains(&id)) {
@@ -80,7 +80,7 @@ pub(super) fn finish_removals(state: &Path, table: &Table) {
     }
 }
 
-/// What runs, for whoever reads the events; `provider` is not known yet.
+/// The event that says what runs; `provider` is not known yet.
 pub(super) fn started(bundle: &LoadedBundle) -> Started {
     let manifest = &bundle.manifest;
     Started {

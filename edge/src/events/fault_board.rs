@@ -1,4 +1,4 @@
-//! What happened → the faults of the moment, for whoever asks.
+//! Events → the faults that hold now.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 

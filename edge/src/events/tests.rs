@@ -123,7 +123,7 @@ fn a_slow_disk_loses_events_and_holds_nobody_up() {
     assert_eq!(*slow.lost.lock().unwrap(), refused as u64, "the subscriber is told what it missed");
 }
 
-/// Two threads publish; every subscriber is notified of both, and whoever waits finds its occurrence settled.
+/// Two threads publish; every subscriber is notified of both, and each waiting thread finds its occurrence settled.
 #[test]
 fn no_subscriber_misses_half_of_it() {
     let (slow, memory) = (Slow { durable: true, ..Slow::default() }, Memory::default());

@@ -19,7 +19,7 @@ pub fn monotonic() -> Duration {
     Duration::new(u64::try_from(now.tv_sec).unwrap_or(0), u32::try_from(now.tv_nsec).unwrap_or(0))
 }
 
-/// A clock that `main` reads for whoever waits in real time. Cheap to clone; never goes backwards.
+/// The real-time clock that `main` reads and hands on. Cheap to clone; never goes backwards.
 #[derive(Clone)]
 pub struct Clock(Arc<dyn Fn() -> Uptime + Send + Sync>);
 

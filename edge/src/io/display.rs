@@ -77,7 +77,7 @@ impl Display for NoDisplay {
 }
 
 /// A display on a thread of its own, so that a slow one holds nobody up; of screens that come too fast it shows the
-/// latest. What it could not show it tries again every second; whoever shows something meanwhile is told.
+/// latest. It tries again every second what it could not show; a call of `show` meanwhile returns the error.
 pub struct Detached {
     description: String,
     screens: Option<Sender<Screen, ()>>,

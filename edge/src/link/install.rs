@@ -264,13 +264,13 @@ impl Device {
         *lock(&self.running) = running;
     }
 
-    /// Whoever is in the table no longer is taken out of the slot to go back to; gives who was removed in all.
+    /// Removes people who left the table from the previous slot too; returns all who were removed.
     fn forget_the_removed(&self, before: &BTreeSet<PersonId>) -> Result<Vec<PersonId>, Refused> {
         let now = self.people();
         let scrubbed = self.scrub().map_err(|e| {
             // Nothing is signed that is not so.
             let text = format!(
-                "the new table runs, but whoever was removed is still in the older bundle ({e}); the device \
+                "the new table runs, but a removed person is still in the older bundle ({e}); the device \
                  goes on trying"
             );
             Refused::new(Refusal::Storage, text)

@@ -76,7 +76,7 @@ pub fn serve(mut channel: Channel, device: &Device, stop: &Stop) {
         }
     }
     if session.agreed.is_some() {
-        // Whoever knows the code goes on; whoever doesn't sees that before this device does.
+        // A workstation with the wrong code finds out from the device's confirmation, and ends here.
         session.note(Refusal::WrongCode);
     }
     channel.close();
@@ -310,7 +310,7 @@ impl Session<'_> {
             loop {
                 match result.recv_timeout(WORKING) {
                     Ok(result) => return result,
-                    // Whoever has gone is not told, but what was begun is finished.
+                    // A workstation that has gone gets no answer, but the work is finished.
                     Err(RecvTimeoutError::Timeout) => listens = listens && say(&Answer::Working),
                     Err(RecvTimeoutError::Disconnected) => {
                         let _ = worker.join();

@@ -1,7 +1,7 @@
 //! A proved bundle → the running pipeline, between two frames.
 //!
-//! Whoever installs offers a replacement; the vision stage takes it before it looks at its next frame, and tells the
-//! executor. No frame waits, and none is looked at by two tables. Tracks and their votes go on.
+//! An installation offers a replacement; the vision stage takes it before its next frame and tells the executor. No
+//! frame waits, and no frame is compared with two tables. Tracks and their votes go on.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -20,7 +20,7 @@ pub struct Replacement {
     pub analyzer: Box<dyn Analyzer>,
     /// Names for the display.
     pub names: Names,
-    /// What runs, for whoever reads the events.
+    /// The event that says what runs.
     pub started: Started,
 }
 
@@ -42,7 +42,7 @@ struct State {
     version: u64,
 }
 
-/// What whoever installs tells the door controller.
+/// What an installation tells the door controller.
 #[derive(Clone, Debug, Default)]
 pub struct News {
     /// These people, and only these, are strangers, whatever the table that runs says.

@@ -57,7 +57,7 @@ impl Moment {
 /// A recording that cannot be played, models that cannot be used, a file that cannot be written.
 pub fn record(analyzer: &mut dyn Analyzer, recordings: &[PathBuf], out: &mut impl Write) -> Result<(), RecordedError> {
     let mut pixels = Vec::new();
-    // Whoever plays the moments follows the faces anew.
+    // A replay of the moments tracks the faces again.
     let mut tracker = Tracker::new(TrackSettings::default()).expect("the default settings are within their ranges");
     for path in recordings {
         let failed = |why: String| RecordedError { path: path.clone(), why };

@@ -304,7 +304,7 @@ fn another_bundle_between_two_frames() {
     assert!(run.screens().contains(&Screen::Welcome { name: "Ada B.".try_into().unwrap() }), "{:?}", run.screens());
 }
 
-/// Whoever is taken out is a stranger from that moment on, though the votes were nearly complete.
+/// A removed person is a stranger from that moment on, even with nearly complete votes.
 #[test]
 fn a_removed_person_is_not_let_in_by_votes_of_before() {
     let rig = Rig::new(many(1, 12)).in_real_time();

@@ -83,7 +83,7 @@ pub struct Patience {
 pub struct Surroundings {
     /// The door's wires.
     pub inputs: Option<Box<dyn Inputs>>,
-    /// Is told again and again that every stage is alive; whoever waits for it in vain must end this process.
+    /// Called again and again while every stage is alive; a watchdog that misses the call must end this process.
     pub alive: Box<dyn FnMut(Uptime)>,
     /// Where another bundle may come from while this one runs.
     pub exchange: Exchange,
@@ -110,7 +110,7 @@ pub fn run(
     let Surroundings { inputs, mut alive, exchange } = surroundings;
     let Stages { camera, watch, analyzer, tracker, mut executor } = stages;
     executor.hear(exchange.clone());
-    // The stages stop when the executor does, whoever asked for it.
+    // The stages stop when the executor stops, for whatever reason.
     let context = Context { clock: clock.clone(), stop: Stop::new(), signs: Arc::default() };
     context.alive(&context.signs.capture_alive);
     context.alive(&context.signs.vision_alive);

@@ -21,7 +21,7 @@ const FRAME: [u32; 2] = [400, 400];
 const FPS: f32 = 10.0;
 /// How long a visit lasts, seconds.
 const SECONDS: f32 = 5.0;
-/// The frames of a visit that are looked at: whoever walks up stands there by then, and they lie as far apart as the
+/// The frames of a visit that are analysed: the person has arrived by then, and the frames lie as far apart as the
 /// looks that a door puts together.
 const LOOKED_AT: [usize; 3] = [20, 24, 28];
 /// People who are best met at a time: enough to keep every processor busy.

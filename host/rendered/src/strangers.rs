@@ -1,8 +1,7 @@
-//! Faces of people who may not pass → embeddings that a table's thresholds are set by.
+//! Faces of people who may not pass → embeddings that set a table's thresholds.
 //!
-//! From an ingested folder, or of people who do not exist. Every trial is another person: photos of one person resemble
-//! each other, and a bound that took them for as many trials would claim too much. As at the door, a person's looks are
-//! put together.
+//! The faces come from an ingested folder, or from rendered people. Each person is one trial: photos of one person are
+//! alike, and a bound that counted each of them would claim too much. As at the door, a person's looks are averaged.
 
 pub mod kept;
 
@@ -127,7 +126,7 @@ pub fn ingested(
     Ok(strangers)
 }
 
-/// People who do not exist, as far as they came to the door, in an order that is always the same.
+/// Rendered strangers, always in the same order.
 #[derive(Clone, Debug, Default)]
 pub struct Cohort {
     /// Those whose faces could be used.
@@ -137,7 +136,8 @@ pub struct Cohort {
 }
 
 impl Cohort {
-    /// Until `wanted` have been met, each alone; whoever was met when it ends early stays.
+    /// Renders and embeds visits, one person each, until there are `wanted` strangers. Those of a run that ends early
+    /// stay.
     ///
     /// # Errors
     /// [`StrangersError`].

@@ -105,7 +105,7 @@ impl FaceAnalyzer {
         &self.sharpness_gate.0
     }
 
-    /// The largest faces of the frame, up to [`MAX_SEEN`], the largest first: whoever stands closest to the door.
+    /// The largest faces of the frame, up to [`MAX_SEEN`], the largest first: the largest face is closest to the door.
     /// `tracker` says which faces go on from the frames before; it outlives an analyzer that is replaced.
     pub fn look(&mut self, frame: &Frame<'_>, tracker: &mut Tracker) -> Result<Sighting, RuntimeError> {
         let mut total = self.total;

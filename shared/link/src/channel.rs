@@ -322,8 +322,8 @@ impl ServerCertVerifier for Pinned {
     }
 }
 
-/// Takes whoever can prove to own the certificate. Whether its owner may say anything is decided by its fingerprint,
-/// after the handshake, so that a refusal can be told, and noted.
+/// Accepts every peer that proves to own its certificate. After the handshake, the fingerprint decides what the peer may
+/// ask, so that a refusal can be answered and logged.
 #[derive(Debug)]
 struct AnyWorkstation {
     provider: Arc<CryptoProvider>,

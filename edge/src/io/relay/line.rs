@@ -77,7 +77,7 @@ struct Shared {
 }
 
 impl Shared {
-    // Whoever panicked with the lock held left the line where `active` says or was just setting it: it is set anew.
+    // A thread that panicked with the lock held left the line as `active` says, or was setting it: set it again.
     fn lock(&self) -> MutexGuard<'_, Held> {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }

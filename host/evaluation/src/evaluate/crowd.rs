@@ -257,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_was_met_is_kept() {
+    fn people_are_kept() {
         for crowd in [crowd(), Crowd::default()] {
             let read = read(&write(&crowd, ENCODER), ENCODER).expect("read");
             assert_eq!((read.rendered, read.people.len()), (crowd.rendered, crowd.people.len()));

@@ -256,7 +256,7 @@ pub enum PacksAction {
         #[arg(long, value_name = "NAME")]
         name: String,
         /// The encoder's licence, an SPDX expression or a few words
-        #[arg(long, value_name = "TEXT", default_value = "unknown: ask whoever gave you the encoder")]
+        #[arg(long, value_name = "TEXT", default_value = "unknown: ask the encoder's source")]
         licence: String,
         /// The output folder.
         #[command(flatten)]

@@ -76,7 +76,7 @@ pub enum Event<'a> {
     Evaluated(&'a evaluate::Outcome),
     /// A page was made of all that.
     Reported(&'a report::Outcome),
-    /// The command took so many seconds.
+    /// Seconds that the command took.
     Took(f32),
 }
 

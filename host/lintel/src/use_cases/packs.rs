@@ -203,7 +203,7 @@ pub struct Limits {
     pub lines: Vec<String>,
 }
 
-/// The limits of the chosen pack that were not accepted yet: for whoever can ask a person.
+/// The limits of the chosen pack that were not accepted yet; the console asks a person.
 ///
 /// # Errors
 /// [`Failure::Input`] when there is no such pack.

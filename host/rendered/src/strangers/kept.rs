@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_was_met_is_kept() {
+    fn strangers_are_kept() {
         let check = |cohort: &Cohort| {
             let read = read(&write(cohort, kept().encoder), kept().encoder).expect("read");
             assert_eq!((read.rendered, read.met.len()), (cohort.rendered, cohort.met.len()));

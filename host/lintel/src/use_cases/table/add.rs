@@ -83,7 +83,7 @@ pub fn run(request: &Request, options: &Options, progress: Progress<'_>) -> Resu
     };
     let learnt = learn(&task, &mut out, progress)?;
 
-    // A number is never given again, whoever left meanwhile.
+    // A number is never given again, even if its person has left.
     let highest = old.people().iter().map(|person| person.id.0 + 1).max().unwrap_or(0);
     let first = report.next_person.max(highest);
     let ids: Vec<PersonId> = (first..).take(names.len()).map(PersonId).collect();
