@@ -4,7 +4,7 @@
 //! magic [8] │ version u16 LE │ body length u64 LE │ body │ SHA-256 of all that stands before it [32]
 //! ```
 //!
-//! The hash finds damage, not forgery: an attacker who can write the file can write the hash. Other files hold signatures.
+//! The hash finds damage, not forgery: an attacker who can write the file can write the hash. Signatures are elsewhere.
 
 use alloc::vec::Vec;
 

@@ -322,8 +322,8 @@ impl ServerCertVerifier for Pinned {
     }
 }
 
-/// Accepts every peer that proves to own its certificate. After the handshake, the fingerprint decides what the peer may
-/// ask, so that a refusal can be answered and logged.
+/// Accepts every peer that proves to own its certificate. After the handshake, the fingerprint decides what the peer
+/// may ask, so that a refusal can be answered and logged.
 #[derive(Debug)]
 struct AnyWorkstation {
     provider: Arc<CryptoProvider>,

@@ -77,7 +77,7 @@ mod tests {
         check(
             "kill -SEGV $$",
             Some(
-                "vulkan does not work here (its driver crashed with signal 11); look after the GPU's driver, or leave \
+                "vulkan does not work here (its driver crashed with signal 11); check the GPU's driver, or leave \
                 --device out",
             ),
         );

@@ -94,7 +94,7 @@ fn names_that_differ_in_nothing_one_can_see() {
         world.person("2", 1, 2);
         world.write("photos/1/name.txt", one.as_bytes());
         world.write("photos/2/name.txt", other.as_bytes());
-        check(&world, "photos/1 and photos/2 are the same name");
+        check(&world, "photos/1 and photos/2 differ only in case or Unicode form");
     }
 }
 

@@ -92,7 +92,7 @@ fn a_fetch_ends_with_the_right_bytes_or_with_none() {
     check(&[OtherBytes], Err("gave a file with SHA-256"));
     check(&[Cut(100_000), OtherBytes], Err("gave a file with SHA-256"));
     check(&[Endless], Err("gave more than 500000 bytes, wanted 500000 bytes; nothing was kept"));
-    check(&[Status(404)], Err("gives status 404"));
+    check(&[Status(404)], Err("gave status 404"));
     check(&[Status(500)], Err("the server answers 500; run the same command again to go on"));
     check(&[WholeCut(0)], Err("cannot be fetched"));
 }
